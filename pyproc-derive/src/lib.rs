@@ -1,0 +1,1 @@
+//! The `#[pyproc::remote]` attribute.
