@@ -1,0 +1,110 @@
+"""The typed errors of the package.
+
+Each error of a call carries the name of the status it is answered with, so that the
+dispatcher has one rule for all of them: `error.status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "CallError",
+    "FunctionNotFound",
+    "InvalidArgument",
+    "InvalidBody",
+    "InvalidResult",
+    "PyprocError",
+    "RegistrationError",
+    "SchemaError",
+    "nearest_name",
+]
+
+
+class PyprocError(Exception):
+    """The base of every error that this package raises on purpose."""
+
+
+class RegistrationError(PyprocError):
+    """A function cannot be exposed; the worker does not start.
+
+    Raised while the user's module is loaded, never during a call.
+    """
+
+
+class SchemaError(RegistrationError, TypeError):
+    """A function's parameters or annotations cannot be served.
+
+    The message names the function, the parameter, and the type or the missing package.
+    """
+
+
+class CallError(PyprocError):
+    """One call ends with an error that is not an exception of the user's function."""
+
+    status: ClassVar[str]
+    """The name of the status on the wire."""
+
+
+class FunctionNotFound(CallError):
+    """No function of this name is exposed."""
+
+    status = "function_not_found"
+
+    name: str
+    """The name that was asked for."""
+
+    def __init__(self, name: str, exposed: Iterable[str] = ()) -> None:
+        nearest = nearest_name(name, exposed)
+        hint = f" (did you mean `{nearest}`?)" if nearest else ""
+        super().__init__(f"function `{name}` is not exposed{hint}")
+        self.name = name
+
+
+class _AtPath(CallError):
+    """An error about one place in a body or a result."""
+
+    path: str
+    """Where it is, from the root `$`: `$.flower.petal_length`, `$[3]`, `$["odd key"]`."""
+
+    message: str
+    """What is wrong there, without the path."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(path, message)
+        self.path = path
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class InvalidArgument(_AtPath):
+    """The body of a call does not fit the function's parameters; the function did not run."""
+
+    status = "invalid_argument"
+
+
+class InvalidResult(_AtPath):
+    """The function ran, but its result holds something that no codec can carry."""
+
+    status = "invalid_result"
+
+
+class InvalidBody(CallError):
+    """The body of a call is not what the codec of the connection can decode."""
+
+    status = "invalid_body"
+
+
+def nearest_name(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `name` was probably meant to be, if one is near enough."""
+    # Comparing costs time in proportion to both lengths, and the name comes from the wire.
+    if len(name) > 100:
+        return None
+    # `difflib` is needed only after a mistake, so a worker without one never imports it.
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, list(candidates), n=1)
+    return matches[0] if matches else None
