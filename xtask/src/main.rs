@@ -1,3 +1,57 @@
-//! The commands.
+//! The project's own commands: `cargo xtask setup`, `test`, `bench` and `fuzz`.
+//!
+//! They run other programs and read what those print; nothing here links a crate of the project,
+//! so that a broken crate can never take the commands away that would show it.
 
-fn main() {}
+mod bench;
+mod command;
+mod dependencies;
+mod errors_table;
+mod examples;
+mod fuzz;
+mod lint;
+mod python;
+mod readme;
+mod rust_tests;
+mod setup;
+mod sources;
+mod step;
+mod tally;
+mod test;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Noun,
+}
+
+#[derive(Subcommand)]
+enum Noun {
+    /// Make `.venv` with what the tests and the examples need.
+    Setup(setup::Options),
+    /// Run everything that CI runs.
+    Test(test::Options),
+    /// Measure calls beside a raw socket ping-pong.
+    Bench(bench::Options),
+    /// Run the fuzz targets of the protocol crate.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let workspace = Workspace::find();
+    match cli.command {
+        Noun::Setup(options) => setup::run(&workspace, &options),
+        Noun::Test(options) => test::run(workspace, &options),
+        Noun::Bench(options) => bench::run(&workspace, &options),
+        Noun::Fuzz(options) => fuzz::run(&workspace, &options),
+    }
+}

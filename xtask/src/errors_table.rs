@@ -1,0 +1,270 @@
+//! Every row of `docs/errors.md` names a test that exists, is not ignored, and passes.
+//!
+//! `cargo xtask test` stops at the first test that fails, so a Rust test that is listed here and
+//! not ignored has passed in the steps before; the Python tests are few and are run once more.
+
+use std::fs;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::command::{read_both, tee};
+use crate::python::in_package;
+use crate::step::{Context, Outcome};
+use crate::workspace::Workspace;
+
+const DOCUMENT: &str = "docs/errors.md";
+
+pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
+    let text = fs::read_to_string(context.workspace.path(DOCUMENT))?;
+    let rows = rows(&text);
+    ensure!(!rows.is_empty(), "{DOCUMENT} has no row with a test");
+    let listed = listed_tests(&context.workspace)?;
+    let mut wrong = Vec::new();
+    let mut python = Vec::new();
+    for row in &rows {
+        if row.tests.is_empty() {
+            wrong.push(format!("{DOCUMENT}:{}: the row names no test", row.line));
+        }
+        for test in &row.tests {
+            if let Some(test) = test.strip_prefix("pyproc-py/") {
+                python.push(test);
+            } else if !listed.iter().any(|listed| listed.is(test)) {
+                wrong.push(format!("{DOCUMENT}:{}: no test `{test}` runs", row.line));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    if !python.is_empty() {
+        let mut pytest = in_package(&context.workspace, &context.workspace.python());
+        pytest.args(["-m", "pytest", "--quiet"]).args(&python);
+        let output = tee(&mut pytest)?;
+        ensure!(!output.contains(" skipped"), "a test of a row was skipped");
+    }
+    println!("{} rows, each with a passing test", rows.len());
+    Ok(Outcome::Passed)
+}
+
+/// A row of a table whose header has a column `test`.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    line: usize,
+    /// What stands in backquotes in that column.
+    tests: Vec<String>,
+}
+
+fn rows(text: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut column = None;
+    let mut in_table = false;
+    for (index, line) in text.lines().enumerate() {
+        let Some(cells) = cells(line) else {
+            in_table = false;
+            continue;
+        };
+        if !in_table {
+            in_table = true;
+            let is_test = |cell: &String| ["test", "tests"].contains(&&*cell.to_lowercase());
+            column = cells.iter().position(is_test);
+            continue;
+        }
+        let is_rule = cells
+            .iter()
+            .all(|cell| cell.trim_matches([':', '-']).is_empty());
+        if let (Some(column), false) = (column, is_rule) {
+            let cell = cells.get(column).map_or("", String::as_str);
+            let tests = cell.split('`').skip(1).step_by(2).map(str::to_owned);
+            rows.push(Row {
+                line: index + 1,
+                tests: tests.collect(),
+            });
+        }
+    }
+    rows
+}
+
+/// The cells of a table's line; `\|` is not a border.
+fn cells(line: &str) -> Option<Vec<String>> {
+    const BAR: &str = "\u{0}";
+    let line = line.trim().strip_prefix('|')?;
+    let line = line.strip_suffix('|').unwrap_or(line).replace(r"\|", BAR);
+    let cells = line.split('|');
+    Some(cells.map(|cell| cell.trim().replace(BAR, "|")).collect())
+}
+
+/// A Rust test that cargo would run.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    /// The root file of its binary, from the root of the checkout if that is known.
+    root: String,
+    name: String,
+}
+
+impl Listed {
+    /// Whether `pyproc-proto/src/header.rs::rejects_a_short_length` is this test: the file of a
+    /// module stands for the module, and a module `tests` in it goes without saying.
+    fn is(&self, reference: &str) -> bool {
+        let Some((file, name)) = reference.split_once(".rs::") else {
+            return false;
+        };
+        let file = format!("{file}.rs");
+        // The binary of an integration test does not say whose it is.
+        let root = match file.strip_suffix(&self.root) {
+            Some(package) => format!("{package}{}", self.root),
+            None => self.root.clone(),
+        };
+        let Some(module) = module(&root, &file) else {
+            return false;
+        };
+        let own = self.name.strip_prefix(&module).unwrap_or_default();
+        own == name || own.strip_prefix("tests::") == Some(name)
+    }
+}
+
+/// The path of the module that lies in `file`, with `::` behind it, in the crate that begins at
+/// `root`.
+fn module(root: &str, file: &str) -> Option<String> {
+    if root == file {
+        return Some(String::new());
+    }
+    let (directory, _) = root.rsplit_once('/')?;
+    let inside = file.strip_prefix(directory)?.strip_prefix('/')?;
+    let path = inside.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    Some(path.replace('/', "::") + "::")
+}
+
+fn listed_tests(workspace: &Workspace) -> Result<Vec<Listed>> {
+    let list = |extra: &[&str]| {
+        let mut command = workspace.cargo(["test", "--workspace", "--lib", "--bins", "--tests"]);
+        command.args(["--examples", "--", "--list"]).args(extra);
+        read_both(&command).map(|output| listed(&output))
+    };
+    let ignored = list(&["--ignored"])?;
+    let mut tests = list(&[])?;
+    tests.retain(|test| !ignored.contains(test));
+    Ok(tests)
+}
+
+/// Reads what `cargo test -- --list` prints on both its outputs.
+fn listed(output: &str) -> Vec<Listed> {
+    let mut root = String::new();
+    let mut tests = Vec::new();
+    for line in output.lines() {
+        if let Some(running) = line.trim_start().strip_prefix("Running ") {
+            root = binary_root(running).unwrap_or_default();
+        } else if let Some(name) = line.strip_suffix(": test") {
+            tests.push(Listed {
+                root: root.clone(),
+                name: name.to_owned(),
+            });
+        }
+    }
+    tests
+}
+
+/// `unittests src/lib.rs (target/debug/deps/pyproc_proto-0123)` to `pyproc-proto/src/lib.rs`;
+/// `tests/calls.rs (…)` stays as it is.
+fn binary_root(running: &str) -> Option<String> {
+    let (source, binary) = running.split_once(" (")?;
+    let Some(source) = source.strip_prefix("unittests ") else {
+        return Some(source.to_owned());
+    };
+    let name = binary.rsplit('/').next()?.rsplit_once('-')?.0;
+    let package = name.replace('_', "-");
+    let in_root = package == "pyproc" || source.starts_with("examples/");
+    Some(if in_root {
+        source.to_owned()
+    } else {
+        format!("{package}/{source}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_from_tables_with_a_column_test() {
+        let text = "| origin | ours |\n|---|---|\n| `A` | `B` |\n\n\
+            | input | kind | message | test |\n| --- | :-- | --- | --- |\n\
+            | a \\| b | `x` | m | `tests/a.rs::one`, `tests/b.rs::two` |\n\
+            | c | `y` | m | none |\n";
+        let expected = [
+            Row {
+                line: 7,
+                tests: vec!["tests/a.rs::one".into(), "tests/b.rs::two".into()],
+            },
+            Row {
+                line: 8,
+                tests: vec![],
+            },
+        ];
+        assert_eq!(rows(text), expected);
+    }
+
+    #[test]
+    fn tests_are_read_with_the_root_of_their_binary() {
+        let output = "    Finished `test` profile\n\
+            \x20    Running unittests src/lib.rs (target/debug/deps/pyproc_proto-0a1b)\n\
+            header::tests::short: test\n\n1 test, 0 benchmarks\n\
+            \x20    Running tests/calls.rs (target/debug/deps/calls-0a1b)\n\
+            dies: test\n\n1 test, 0 benchmarks\n";
+        let found: Vec<_> = listed(output)
+            .into_iter()
+            .map(|t| (t.root, t.name))
+            .collect();
+        let expected = [
+            ("pyproc-proto/src/lib.rs", "header::tests::short"),
+            ("tests/calls.rs", "dies"),
+        ];
+        assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn a_reference_names_a_test_by_its_file() {
+        for (root, name, reference, expected) in [
+            ("tests/calls.rs", "dies", "tests/calls.rs::dies", true),
+            (
+                "tests/calls.rs",
+                "dies",
+                "pyproc-runtime/tests/calls.rs::dies",
+                true,
+            ),
+            ("tests/calls.rs", "dies", "tests/calls.rs::die", false),
+            ("tests/calls.rs", "dies", "tests/other.rs::dies", false),
+            ("tests/a/main.rs", "b::dies", "tests/a/b.rs::dies", true),
+            (
+                "p/src/lib.rs",
+                "header::tests::short",
+                "p/src/header.rs::short",
+                true,
+            ),
+            (
+                "p/src/lib.rs",
+                "header::tests::short",
+                "p/src/header.rs::tests::short",
+                true,
+            ),
+            ("p/src/lib.rs", "a::b::short", "p/src/a/b.rs::short", true),
+            (
+                "p/src/lib.rs",
+                "header::tests::short",
+                "q/src/header.rs::short",
+                false,
+            ),
+            ("tests/calls.rs", "dies", "dies", false),
+        ] {
+            let listed = Listed {
+                root: root.into(),
+                name: name.into(),
+            };
+            assert_eq!(
+                listed.is(reference),
+                expected,
+                "{reference} as {root} {name}"
+            );
+        }
+    }
+}

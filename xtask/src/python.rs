@@ -1,0 +1,79 @@
+//! The Python package: its tests, its types, its style, and that it can be installed.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::command::{read, run, tee};
+use crate::examples;
+use crate::setup::{HostPython, bare_environment};
+use crate::step::{Context, Outcome};
+use crate::workspace::Workspace;
+
+/// Everything that is written in Python and meant to be good Python; the scripts in `tests/apps`
+/// are there to be wrong in many ways.
+const RUFF_PATHS: [&str; 3] = ["pyproc-py", "examples", "benches"];
+
+const RUFF_CONFIGURATION: [&str; 2] = ["--config", "pyproc-py/pyproject.toml"];
+
+pub(crate) fn ruff(context: &mut Context) -> Result<Outcome> {
+    for subcommand in [&["check"][..], &["format", "--check"]] {
+        let mut ruff = context.workspace.program(context.workspace.python());
+        ruff.args(["-m", "ruff"]).args(subcommand);
+        run(ruff.args(RUFF_CONFIGURATION).args(RUFF_PATHS))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+pub(crate) fn mypy(context: &mut Context) -> Result<Outcome> {
+    let mut mypy = in_package(&context.workspace, &context.workspace.python());
+    run(mypy.args(["-m", "mypy", "--strict", "python", "tests"]))?;
+    Ok(Outcome::Passed)
+}
+
+pub(crate) fn pytest(context: &mut Context) -> Result<Outcome> {
+    let python = context.workspace.python();
+    run_pytest(context, &python)
+}
+
+pub(crate) fn pytest_bare(context: &mut Context) -> Result<Outcome> {
+    let python = bare_environment(&context.workspace)?;
+    run_pytest(context, &python)
+}
+
+fn run_pytest(context: &mut Context, python: &Path) -> Result<Outcome> {
+    let mut pytest = in_package(&context.workspace, python);
+    let output = tee(pytest.args(["-m", "pytest"]))?;
+    ensure!(context.tally.add_pytest(&output) > 0, "no test ran");
+    Ok(Outcome::Passed)
+}
+
+/// A Python in the package's directory that imports the package as it is in the checkout.
+pub(crate) fn in_package(workspace: &Workspace, python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.current_dir(workspace.path("pyproc-py"));
+    command.env("PYTHONPATH", workspace.path("pyproc-py/python"));
+    command
+}
+
+/// Installs the package into an empty environment and runs the quickstart with it.
+pub(crate) fn install(context: &mut Context) -> Result<Outcome> {
+    let workspace = &context.workspace;
+    let directory = workspace.target_dir().join("venv-installed");
+    let mut pip = HostPython::find(workspace)?.make(&directory)?;
+    run(pip
+        .args(["install", "--quiet"])
+        .arg(workspace.path("pyproc-py")))?;
+
+    let python = directory.join("bin/python");
+    let mut import = Command::new(&python);
+    import.args(["-c", "import pyproc; print(pyproc.__file__)"]);
+    let place = read(import.current_dir(&directory))?;
+    ensure!(
+        Path::new(place.trim()).starts_with(&directory),
+        "`import pyproc` found {place}, which is not what was installed"
+    );
+    examples::quickstart_with(workspace, &python)?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,63 @@
+//! The Rust tests, in the builds that users may choose.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::command::{run, tee};
+use crate::step::{Context, Outcome};
+
+/// The crates whose features are additive and may each be chosen alone.
+const CRATES_WITH_FEATURES: [&str; 3] = ["pyproc-proto", "pyproc-runtime", "pyproc"];
+
+/// Beside the default set, which every other step builds, and all of them, which clippy builds.
+const COMBINATIONS: [&[&str]; 3] = [
+    &["--no-default-features"],
+    &["--no-default-features", "--features", "json"],
+    &["--no-default-features", "--features", "msgpack"],
+];
+
+pub(crate) fn default_features(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test", "--workspace"]);
+    command.args(["--lib", "--bins", "--tests", "--examples"]);
+    counted(context, &mut command)
+}
+
+pub(crate) fn doctests(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test", "--workspace", "--doc"]);
+    counted(context, &mut command)
+}
+
+pub(crate) fn msgpack(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test", "--package", "pyproc"]);
+    command.args(["--features", "msgpack", "--lib", "--tests", "--examples"]);
+    counted(context, &mut command)
+}
+
+/// The flag goes to every crate, so it needs a target directory of its own: alternating flags in
+/// one directory would rebuild everything each time.
+pub(crate) fn portable(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test"]);
+    command.args(["--package", "pyproc-runtime", "--package", "pyproc"]);
+    command.args(["--lib", "--tests"]);
+    command.env("RUSTFLAGS", "--cfg pyproc_portable");
+    let target = context.workspace.target_dir().join("portable");
+    command.env("CARGO_TARGET_DIR", target);
+    counted(context, &mut command)
+}
+
+pub(crate) fn features(context: &mut Context) -> Result<Outcome> {
+    for package in CRATES_WITH_FEATURES {
+        for combination in COMBINATIONS {
+            let mut command = context.workspace.cargo(["check", "--package", package]);
+            run(command.args(combination))?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn counted(context: &mut Context, command: &mut Command) -> Result<Outcome> {
+    let count = context.tally.add_cargo(&tee(command)?);
+    ensure!(count > 0, "no test ran");
+    Ok(Outcome::Passed)
+}
