@@ -20,7 +20,8 @@ mod tally;
 mod test;
 mod workspace;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
@@ -45,13 +46,20 @@ enum Noun {
     Fuzz(fuzz::Options),
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let workspace = Workspace::find();
-    match cli.command {
+    let result = match cli.command {
         Noun::Setup(options) => setup::run(&workspace, &options),
         Noun::Test(options) => test::run(workspace, &options),
         Noun::Bench(options) => bench::run(&workspace, &options),
         Noun::Fuzz(options) => fuzz::run(&workspace, &options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
