@@ -16,6 +16,9 @@ struct Rule {
     because: &'static str,
 }
 
+/// Where the lint against unsafe code may be mentioned, and so lifted.
+const UNSAFE_ALLOWED: &[&str] = &["pyproc-runtime/src/lane/socket.rs", "xtask/src/sources.rs"];
+
 const RULES: &[Rule] = &[
     Rule {
         under: &["pyproc-proto/src"],
@@ -40,9 +43,9 @@ const RULES: &[Rule] = &[
             "pyproc-runtime/src",
             "xtask/src",
         ],
-        except: &["xtask/src/sources.rs"],
+        except: UNSAFE_ALLOWED,
         words: &["unsafe_code"],
-        because: "unsafe code is denied, and no module is on the list of exceptions",
+        because: "unsafe code is denied outside the modules listed in xtask/src/sources.rs",
     },
 ];
 
