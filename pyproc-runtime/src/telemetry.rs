@@ -1,0 +1,146 @@
+//! What workers say, passed on: as `tracing` events, or to the host's stderr when nobody listens.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use tracing::Level;
+
+/// The worker that said something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub pool: Arc<str>,
+    pub slot: usize,
+    pub pid: u32,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.pool, self.slot)
+    }
+}
+
+/// Passes on one message of a worker.
+///
+/// It becomes a `tracing` event with the target `pyproc::worker` and the fields `pool`, `slot`,
+/// `pid` and `logger` (the name of the Python logger, or `stdout` or `stderr`). A program that has
+/// never set a `tracing` dispatcher would lose it, so there it goes to the host's stderr instead,
+/// as `[pool/slot] message`.
+pub(crate) fn log(origin: &Origin, level: Level, logger: &str, message: &str) {
+    if !tracing::dispatcher::has_been_set() {
+        // The host's stderr may be closed or full; a worker's message is no reason to fail.
+        let _ = io::stderr().write_all(plain(origin, message).as_bytes());
+        return;
+    }
+    // The level of an event is part of its static call site, hence one call site per level.
+    macro_rules! event_at {
+        ($($level:ident),*) => {
+            match level {
+                $(Level::$level => tracing::event!(
+                    target: "pyproc::worker",
+                    Level::$level,
+                    pool = %origin.pool,
+                    slot = origin.slot,
+                    pid = origin.pid,
+                    logger,
+                    "{message}"
+                ),)*
+            }
+        };
+    }
+    event_at!(TRACE, DEBUG, INFO, WARN, ERROR);
+}
+
+/// The message as it goes to the host's stderr: every line of it carries the prefix, and all of it
+/// is one write, so that the lines of several workers do not mix.
+fn plain(origin: &Origin, message: &str) -> String {
+    let mut text = String::with_capacity(message.len() + 32);
+    for line in message.split('\n') {
+        text.push_str(&format!("[{origin}] {line}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    fn origin() -> Origin {
+        Origin {
+            pool: "iris".into(),
+            slot: 2,
+            pid: 77,
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_plain_message_carries_the_prefix() {
+        assert_eq!(plain(&origin(), "one"), "[iris/2] one\n");
+        assert_eq!(plain(&origin(), "a\nb"), "[iris/2] a\n[iris/2] b\n");
+    }
+
+    #[test]
+    fn an_event_carries_the_worker_and_the_level() {
+        let seen = Seen::default();
+        tracing::subscriber::with_default(seen.clone(), || {
+            log(&origin(), Level::WARN, "sklearn", "slow");
+        });
+
+        let events = seen.0.lock().unwrap();
+        let (level, fields) = &events[0];
+        assert_eq!(*level, Level::WARN);
+        let expected = [
+            ("logger", "sklearn"),
+            ("message", "slow"),
+            ("pid", "77"),
+            ("pool", "iris"),
+            ("slot", "2"),
+        ];
+        let actual: Vec<_> = fields
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        assert_eq!(actual, expected);
+    }
+
+    type Fields = BTreeMap<&'static str, String>;
+
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<Vec<(Level, Fields)>>>);
+
+    impl Subscriber for Seen {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "pyproc::worker"
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Collected::default();
+            event.record(&mut fields);
+            let level = *event.metadata().level();
+            self.0.lock().unwrap().push((level, fields.0));
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[derive(Default)]
+    struct Collected(Fields);
+
+    impl Visit for Collected {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            self.0.insert(field.name(), value.to_owned());
+        }
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            self.0.insert(field.name(), format!("{value:?}"));
+        }
+    }
+}

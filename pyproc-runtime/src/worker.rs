@@ -1,0 +1,43 @@
+//! Worker processes: the only place that starts, watches, kills and reaps processes.
+//!
+//! The parts, in the order in which a worker needs them.
+
+mod interpreter;
+pub(crate) use interpreter::{Candidate, Interpreter, InterpreterError, find};
+
+mod bundle;
+pub(crate) use bundle::{BOOTSTRAP, Mode, arguments, bundle};
+
+mod environment;
+pub(crate) use environment::{Environment, Inherited};
+
+mod launch;
+pub(crate) use launch::{Launch, Spawned, spawn};
+
+mod spawn_error;
+pub(crate) use spawn_error::SpawnError;
+
+mod spawner;
+
+mod pipe;
+
+mod process;
+pub(crate) use process::Process;
+
+mod child;
+
+mod pidfd;
+
+mod exit_watch;
+
+mod exit;
+pub use exit::Exit;
+
+mod output;
+pub(crate) use output::{OutputKind, StderrTail, pump};
+
+mod socket_dir;
+pub(crate) use socket_dir::{SocketDir, SocketDirError, peer_uid};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What a worker gets to read first: the Python package, and what to run.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use pyproc_proto::PROTOCOL_VERSION;
+use serde_json::Value;
+
+use crate::script::ResolvedTarget;
+
+/// The program that reads the bundle from descriptor 0 and starts the worker; one screen of
+/// Python, passed on the command line.
+pub(crate) const BOOTSTRAP: &str = include_str!("../../python/pyproc/_bootstrap.py");
+
+/// The arguments of an interpreter that is to read a bundle.
+pub(crate) fn arguments() -> Vec<OsString> {
+    vec!["-c".into(), BOOTSTRAP.into()]
+}
+
+/// What the worker does with its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It imports the target and serves the connection on descriptor 0.
+    Connection,
+    /// It runs the target as `__main__`, which listens on `PYPROC_SOCKET_PATH`.
+    Listen,
+}
+
+/// The bundle as it goes over the wire: a length of four bytes, big-endian, and then JSON.
+pub(crate) fn bundle(target: &ResolvedTarget, mode: Mode, python_path: &[PathBuf]) -> Vec<u8> {
+    let modules = modules();
+    let target = target_json(target);
+    let mode = match mode {
+        Mode::Connection => "connection",
+        Mode::Listen => "listen",
+    };
+    let python_path: Vec<String> = python_path.iter().map(|path| path_json(path)).collect();
+    let python_path = python_path.join(",");
+    let json = format!(
+        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","python_path":[{python_path}]}}"#
+    );
+
+    // A bundle is some hundred kilobytes of our own and one source text of the user's.
+    let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
+    let mut bytes = length.to_be_bytes().to_vec();
+    bytes.extend_from_slice(json.as_bytes());
+    bytes
+}
+
+/// The modules as a JSON object, from path to source text. The same for every worker.
+fn modules() -> &'static str {
+    static MODULES_JSON: OnceLock<String> = OnceLock::new();
+    MODULES_JSON.get_or_init(|| {
+        let sources = MODULES
+            .iter()
+            .map(|(path, source)| ((*path).to_owned(), Value::from(*source)));
+        Value::Object(sources.collect()).to_string()
+    })
+}
+
+fn target_json(target: &ResolvedTarget) -> String {
+    match target {
+        ResolvedTarget::Script(path) => format!(r#"{{"path":{}}}"#, path_json(path)),
+        ResolvedTarget::Module(name) => serde_json::json!({ "module": name }).to_string(),
+        ResolvedTarget::Source { name, source } => {
+            serde_json::json!({ "name": name, "source": source }).to_string()
+        }
+    }
+}
+
+/// A path as a JSON string. Paths are bytes, and Python keeps a byte that is not UTF-8 as a lone
+/// surrogate (PEP 383), which JSON can write and a Rust string cannot.
+fn path_json(path: &Path) -> String {
+    let mut json = String::from('"');
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        let quoted = Value::from(chunk.valid()).to_string();
+        json.push_str(&quoted[1..quoted.len() - 1]);
+        for byte in chunk.invalid() {
+            json.push_str(&format!("\\udc{byte:02x}"));
+        }
+    }
+    json.push('"');
+    json
+}
+
+macro_rules! embedded {
+    ($($path:literal)*) => {
+        &[$(($path, include_str!(concat!("../../python/", $path)))),*]
+    };
+}
+
+/// The Python package, carried inside the host.
+const MODULES: &[(&str, &str)] = embedded! {
+    "pyproc/_errors.py"
+    "pyproc/_schema.py"
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    fn parse(bundle: &[u8]) -> Value {
+        let (length, json) = bundle.split_at(4);
+        assert_eq!(length, u32::try_from(json.len()).unwrap().to_be_bytes());
+        serde_json::from_slice(json).unwrap()
+    }
+
+    #[test]
+    fn a_bundle_says_what_to_run_and_how() {
+        let script = ResolvedTarget::Script("/srv/\"iris\".py".into());
+        let bundle = parse(&bundle(&script, Mode::Connection, &["/lib/a".into()]));
+        assert_eq!(bundle["protocol"], 1);
+        assert_eq!(bundle["target"]["path"], "/srv/\"iris\".py");
+        assert_eq!(bundle["mode"], "connection");
+        assert_eq!(bundle["python_path"], serde_json::json!(["/lib/a"]));
+    }
+
+    #[test]
+    fn a_target_is_a_module_or_carries_its_source() {
+        let module = ResolvedTarget::Module("models.iris".to_owned());
+        let bundle_of_module = parse(&bundle(&module, Mode::Listen, &[]));
+        assert_eq!(bundle_of_module["target"]["module"], "models.iris");
+        assert_eq!(bundle_of_module["mode"], "listen");
+
+        let source = ResolvedTarget::Source {
+            name: "iris.py".to_owned(),
+            source: "print('ä')\n".to_owned(),
+        };
+        let bundle_of_source = parse(&bundle(&source, Mode::Connection, &[]));
+        assert_eq!(bundle_of_source["target"]["name"], "iris.py");
+        assert_eq!(bundle_of_source["target"]["source"], "print('ä')\n");
+    }
+
+    #[test]
+    fn a_path_that_is_not_unicode_is_escaped_as_python_does() {
+        let path = Path::new(OsStr::from_bytes(b"/a\xff\"b"));
+        assert_eq!(path_json(path), r#""/a\udcff\"b""#);
+    }
+
+    #[test]
+    fn every_module_of_the_package_is_embedded() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+        let mut present = Vec::new();
+        collect(&root, &root, &mut present);
+        present.sort();
+        let mut embedded: Vec<_> = MODULES
+            .iter()
+            .map(|(path, _)| PathBuf::from(path))
+            .collect();
+        embedded.sort();
+        assert_eq!(embedded, present);
+    }
+
+    fn collect(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in directory.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, found);
+            } else if path.extension() == Some(OsStr::new("py")) {
+                found.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+}

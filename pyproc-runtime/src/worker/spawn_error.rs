@@ -1,0 +1,61 @@
+//! Why a process could not be started.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use super::launch::Launch;
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error("the interpreter {} does not exist", path.display())]
+    NotFound { path: PathBuf, source: io::Error },
+    #[error("the interpreter {} cannot be executed", path.display())]
+    NotExecutable { path: PathBuf, source: io::Error },
+    #[error("the working directory {} cannot be entered", path.display())]
+    WorkingDirectory { path: PathBuf, source: io::Error },
+    /// The program or the system has no descriptor left.
+    #[error("too many open files to start a process")]
+    TooManyFiles { source: io::Error },
+    /// The limit of processes, or the memory, is used up.
+    #[error("too many processes, or too little memory, to start another")]
+    TooManyProcesses { source: io::Error },
+    #[error("a process could not be started")]
+    Other { source: io::Error },
+}
+
+impl SpawnError {
+    /// Sorts an error of starting `launch` by what can be done about it.
+    pub(super) fn new(launch: &Launch, source: io::Error) -> Self {
+        let path = || launch.interpreter.clone();
+        match Errno::from_io_error(&source) {
+            Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles { source },
+            Some(Errno::AGAIN | Errno::NOMEM) => Self::TooManyProcesses { source },
+            Some(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR) if !launch.can_enter_directory() => {
+                let path = launch.working_directory.clone().unwrap_or_default();
+                Self::WorkingDirectory { path, source }
+            }
+            Some(Errno::NOENT | Errno::NOTDIR) => Self::NotFound {
+                path: path(),
+                source,
+            },
+            Some(Errno::ACCESS | Errno::PERM | Errno::NOEXEC | Errno::ISDIR) => {
+                Self::NotExecutable {
+                    path: path(),
+                    source,
+                }
+            }
+            _ => Self::Other { source },
+        }
+    }
+
+    /// Whether the same start may succeed later, when others have given back what it lacks.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyFiles { .. } | Self::TooManyProcesses { .. }
+        )
+    }
+}
