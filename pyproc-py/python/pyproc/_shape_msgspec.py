@@ -1,0 +1,82 @@
+"""What msgspec adds: speed, its `Struct`s, and its constraints.
+
+msgspec converts strictly, and where it accepts a value it makes what the standard-library
+converter makes. Where it refuses one, that converter is asked again: it finds the same fault
+and names it in the same words, whether msgspec is there or not.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ._shape import NO_BYTES_IN_JSON, Mismatch, Shape, Unsupported
+
+# With `bytes` as a type of its own, msgspec does not decode base64 text behind our back.
+_BUILTIN_TYPES = (bytes,)
+
+_REFUSALS = (msgspec.ValidationError, TypeError, ValueError, RecursionError)
+
+
+def accelerate(annotation: Any, shape: Shape) -> Shape:
+    """Return a shape that converts alike, faster where msgspec knows the annotation."""
+    slow = shape.convert
+    if slow is None or not _knows(annotation):
+        return shape
+    fast = partial(msgspec.convert, type=annotation, builtin_types=_BUILTIN_TYPES)
+
+    def convert(value: Any) -> Any:
+        try:
+            return fast(value)
+        except _REFUSALS:
+            return slow(value)
+
+    return Shape(shape.name, shape.kinds, convert, shape.exact)
+
+
+def struct(cls: Any, args: tuple[Any, ...]) -> Shape:
+    """Return the shape of a `msgspec.Struct`, whose fields are msgspec's business."""
+    kind = list if cls.__struct_config__.array_like else dict
+    return leaf(cls[args] if args else cls, cls.__name__, frozenset({kind}))
+
+
+def leaf(annotation: Any, name: str, kinds: frozenset[type]) -> Shape:
+    """Return the shape of an annotation that only msgspec understands."""
+    if not _knows(annotation):
+        raise Unsupported(f"msgspec does not support `{name}` here")
+
+    def convert(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise Mismatch.kind(name, value)
+        try:
+            return msgspec.convert(value, annotation, builtin_types=_BUILTIN_TYPES)
+        except msgspec.ValidationError as error:
+            raise _mismatch(str(error)) from None
+
+    return Shape(name, kinds, convert)
+
+
+def _knows(annotation: Any) -> bool:
+    try:
+        # A decoder looks at the whole type when it is made.
+        msgspec.msgpack.Decoder(annotation)
+    except Exception:
+        # Whatever goes wrong while msgspec looks at user classes, the other converter serves.
+        return False
+    return True
+
+
+def _mismatch(message: str) -> Mismatch:
+    """Take msgspec's message apart: "Expected `int`, got `str` - at `$.a[0].b`"."""
+    text, _, place = message.partition(" - at ")
+    text = text.replace("`", "").replace("Expected", "expected", 1)
+    if text == "expected bytes, got str":
+        text = f"{text} ({NO_BYTES_IN_JSON})"
+    mismatch = Mismatch(text)
+    path = re.search(r"\$([^`]*)`$", place)
+    if path and path[1]:
+        mismatch.inside(path[1])
+    return mismatch

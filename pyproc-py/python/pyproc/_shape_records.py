@@ -1,0 +1,119 @@
+"""Shapes of records: dataclasses, typed dictionaries and named tuples.
+
+A field that the record does not know is ignored, as serde ignores it: the host may be newer
+than the script. A field without a default must be there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from ._errors import nearest_name
+from ._shape import Mismatch, Shape, key_segment
+from ._shape_containers import convert_each
+
+_LIST = frozenset({list})
+_DICT = frozenset({dict})
+
+
+class Field(NamedTuple):
+    """One field of a record."""
+
+    name: str
+    shape: Shape
+    required: bool
+
+
+class Record:
+    """The shape of a record, made in two steps because its fields may refer to itself."""
+
+    def __init__(self, cls: Any, name: str) -> None:
+        self._cls = cls
+        self._is_tuple = issubclass(cls, tuple)
+        self._fields: list[tuple[str, Any, bool]] = []
+        self._converts: tuple[Any, ...] = ()
+        self._required = 0
+        if self._is_tuple:
+            self.shape = Shape(name, _LIST, self._to_named_tuple)
+        elif issubclass(cls, dict):
+            self.shape = Shape(name, _DICT, self._to_typed_dict)
+        else:
+            self.shape = Shape(name, _DICT, self._to_dataclass)
+
+    def complete(self, fields: list[Field]) -> None:
+        """Give the record its fields, in their order."""
+        self._fields.extend((name, shape.convert, required) for name, shape, required in fields)
+        self._converts = tuple(shape.convert for _, shape, _ in fields)
+        self._required = sum(required for _, _, required in fields)
+
+    def _to_dataclass(self, value: Any) -> Any:
+        arguments = self._to_typed_dict(value)
+        try:
+            return self._cls(**arguments)
+        except (TypeError, ValueError) as error:
+            # The class refuses the values itself, in `__post_init__` for example.
+            raise Mismatch(str(error) or type(error).__name__) from None
+
+    def _to_typed_dict(self, value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise Mismatch.kind(self.shape.name, value)
+        result = {}
+        for name, convert, required in self._fields:
+            if name in value:
+                item = value[name]
+                try:
+                    result[name] = item if convert is None else convert(item)
+                except Mismatch as mismatch:
+                    raise mismatch.inside(key_segment(name)) from None
+            elif required:
+                raise self._missing(name, value)
+        return result
+
+    def _to_named_tuple(self, value: Any) -> Any:
+        if type(value) is not list:
+            raise Mismatch.kind(self.shape.name, value)
+        most = len(self._converts)
+        if not self._required <= len(value) <= most:
+            count = f"{most}" if most == self._required else f"{self._required} to {most}"
+            raise Mismatch(f"expected {count} elements, got {len(value)}")
+        return self._cls(*convert_each(value, self._converts))
+
+    def _missing(self, name: str, value: dict[str, Any]) -> Mismatch:
+        known = {field for field, _, _ in self._fields}
+        nearest = nearest_name(name, (key for key in value if key not in known))
+        hint = f" (there is `{nearest}`)" if nearest else ""
+        return Mismatch(f"field `{name}` of {self.shape.name} is missing{hint}")
+
+
+def dataclass_fields(cls: Any) -> dict[str, bool]:
+    """Return which fields are given to the class when it is called, and which must be."""
+    missing = dataclasses.MISSING
+    return {
+        field.name: field.default is missing and field.default_factory is missing
+        for field in cls.__dataclass_fields__.values()
+        if field.init and _kind(field) != "_FIELD_CLASSVAR"
+    }
+
+
+def has_plain_constructor(cls: Any) -> bool:
+    """Tell whether making an instance does nothing but set the fields and post-initialize.
+
+    msgspec does just that, without calling the class. Where a class does more, or less, the
+    standard-library converter is the one that is right.
+    """
+    parameters = cls.__dataclass_params__
+    code = getattr(cls.__init__, "__code__", None)
+    # Methods that the decorator wrote are compiled from a string.
+    written = code is not None and code.co_filename == "<string>"
+    usual = all(
+        field.init and _kind(field) == "_FIELD"
+        for field in cls.__dataclass_fields__.values()
+        if _kind(field) != "_FIELD_CLASSVAR"
+    )
+    return parameters.init and written and usual and cls.__new__ is object.__new__
+
+
+def _kind(field: Any) -> str:
+    # `dataclasses.fields` leaves out the `InitVar`s, which are arguments all the same.
+    return str(field._field_type.name)
