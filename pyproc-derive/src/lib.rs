@@ -1,1 +1,82 @@
-//! The `#[pyproc::remote]` attribute.
+//! The `#[pyproc::remote]` attribute, re-exported by `pyproc`, which is the crate to depend on.
+//!
+//! The rooms, in the order in which a trait passes through them: `attr` reads options, `ast` takes
+//! the trait apart, `validate` finds every mistake, `expand` writes the trait and its client, and
+//! `fallback` writes a stand-in for both when there are mistakes, so that only those are reported.
+
+mod ast;
+mod attr;
+mod expand;
+mod fallback;
+mod mistakes;
+mod validate;
+
+use proc_macro2::TokenStream;
+
+/// Turns a trait of async methods into calls of Python functions.
+///
+/// The trait is kept, so that code can be generic over it and be tested with an implementation
+/// written by hand, and a client `<Trait>Client<C>` that implements it is added beside it.
+///
+/// ```ignore
+/// #[pyproc::remote]
+/// trait Iris {
+///     #[pyproc(idempotent)]
+///     async fn classify(&self, flower: Flower) -> pyproc::Result<Verdict>;
+///     async fn nearest(&self, flower: &Flower, k: u32) -> pyproc::Result<Vec<Neighbour>>;
+/// }
+///
+/// let iris = IrisClient::new(&pool)?; // refused if the workers expose no such function
+/// let verdict = iris.classify(flower).await?;
+/// ```
+///
+/// # Methods
+///
+/// A method is `async`, takes `&self` and up to 16 named arguments, by value or by shared
+/// reference, and returns a `Result` with an owned value. Its error is `pyproc::Error`, or any type
+/// that is `From<pyproc::Error>`. A method with one argument sends its value as it is; with several,
+/// a map by argument name; with none, an empty map.
+///
+/// In the trait the method becomes `fn … -> impl Future<Output = …> + Send`, so that generic callers
+/// can be spawned; implementations are still written `async fn`. Dropping the future of a call
+/// cancels the call.
+///
+/// # Options of a method
+///
+/// - `#[pyproc(name = "predict_v2")]`: the name in Python; by default that of the method, without
+///   `r#`.
+/// - `#[pyproc(deadline = "250ms")]`: how long a call may take, waiting and running together, as a
+///   whole number of `ms`, `s` or `min`; by default what the pool says.
+/// - `#[pyproc(idempotent)]`: running the function twice does no harm, so a call whose worker died
+///   is sent to another one. By default it is not, because the function may have run.
+///
+/// # Options of the trait
+///
+/// - `#[pyproc::remote(object_safe)]`: the trait can be used as `Arc<dyn Iris>`, at the price of one
+///   allocation per call. It becomes `Send + Sync`, and implementations written by hand need
+///   `#[pyproc::async_trait]`, which, like the expansion here, expects that `Box` is the standard
+///   one.
+/// - `#[pyproc::remote(crate = path)]`: where this crate's facade is, if not at `::pyproc`.
+#[proc_macro_attribute]
+pub fn remote(
+    options: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    expand_remote(options.into(), item.into()).into()
+}
+
+fn expand_remote(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut mistakes = mistakes::Mistakes::default();
+    let interface = match ast::Interface::parse(options, item.clone(), &mut mistakes) {
+        Ok(interface) => interface,
+        Err(error) => {
+            let error = error.into_compile_error();
+            return quote::quote!(#error #item);
+        }
+    };
+    validate::interface(&interface, &mut mistakes);
+    match mistakes.into_compile_errors() {
+        None => expand::interface(&interface),
+        Some(errors) => fallback::interface(interface, errors),
+    }
+}

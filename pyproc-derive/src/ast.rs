@@ -1,0 +1,151 @@
+use crate::attr::{self, MethodOptions, TraitOptions};
+use crate::mistakes::Mistakes;
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{FnArg, ItemTrait, Pat, PatType, Path, Receiver, TraitItem, TraitItemFn, Type};
+
+/// The trait taken apart but not yet judged; what the user wrote is kept for its spans.
+pub(crate) struct Interface {
+    pub(crate) options: TraitOptions,
+    /// The trait without its items.
+    pub(crate) item: ItemTrait,
+    pub(crate) methods: Vec<Method>,
+    /// Items that are no methods, all of which are refused.
+    pub(crate) others: Vec<TraitItem>,
+}
+
+/// One method, without its `#[pyproc(..)]` attributes.
+pub(crate) struct Method {
+    pub(crate) options: MethodOptions,
+    pub(crate) function: TraitItemFn,
+}
+
+impl Interface {
+    /// # Errors
+    ///
+    /// The attribute is not on a trait; nothing can be said about the methods then.
+    pub(crate) fn parse(
+        options: TokenStream,
+        item: TokenStream,
+        mistakes: &mut Mistakes,
+    ) -> syn::Result<Self> {
+        let mut item: ItemTrait = match syn::parse2(item.clone()) {
+            Ok(item) => item,
+            Err(error) if mentions(&item, "trait") => return Err(error),
+            Err(_) => {
+                let message = "`#[pyproc::remote]` goes on a trait, as in `#[pyproc::remote] trait Iris { … }`";
+                return Err(syn::Error::new_spanned(item, message));
+            }
+        };
+        let options = TraitOptions::parse(options, mistakes);
+        let mut methods = Vec::new();
+        let mut others = Vec::new();
+        for member in std::mem::take(&mut item.items) {
+            match member {
+                TraitItem::Fn(mut function) => {
+                    let options = MethodOptions::take(&mut function.attrs, mistakes);
+                    methods.push(Method { options, function });
+                }
+                other => others.push(other),
+            }
+        }
+        Ok(Self {
+            options,
+            item,
+            methods,
+            others,
+        })
+    }
+
+    /// Where the facade is.
+    pub(crate) fn facade(&self) -> &Path {
+        &self.options.facade
+    }
+
+    pub(crate) fn client(&self) -> Ident {
+        format_ident!("{}Client", self.item.ident)
+    }
+
+    /// A name for the client's codec parameter that is no type of the user's.
+    pub(crate) fn codec_parameter(&self) -> Ident {
+        let (ident, generics) = (&self.item.ident, &self.item.generics);
+        let signatures = self.methods.iter().map(|method| &method.function.sig);
+        let written = quote!(#ident #generics #(#signatures)*);
+        let mut name = String::from("C");
+        while mentions(&written, &name) {
+            name.push('_');
+        }
+        format_ident!("{name}")
+    }
+}
+
+impl Method {
+    pub(crate) fn ident(&self) -> &Ident {
+        &self.function.sig.ident
+    }
+
+    /// The name of the function in Python.
+    pub(crate) fn name(&self) -> String {
+        match &self.options.name {
+            Some(name) => name.value(),
+            None => self.ident().unraw().to_string(),
+        }
+    }
+
+    /// Whether the method may be absent; the macro runs before that is known.
+    pub(crate) fn is_conditional(&self) -> bool {
+        !self.conditions().is_empty()
+    }
+
+    /// What stands in each `#[cfg(..)]`.
+    pub(crate) fn conditions(&self) -> Vec<&TokenStream> {
+        attr::conditions(&self.function.attrs)
+    }
+
+    pub(crate) fn receiver(&self) -> Option<&Receiver> {
+        self.function.sig.receiver()
+    }
+
+    /// All arguments but `self`.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &PatType> {
+        let inputs = self.function.sig.inputs.iter();
+        inputs.filter_map(|input| match input {
+            FnArg::Typed(argument) => Some(argument),
+            FnArg::Receiver(_) => None,
+        })
+    }
+
+    /// The names of the arguments; in a valid method each has one.
+    pub(crate) fn argument_names(&self) -> impl Iterator<Item = &Ident> {
+        self.arguments().filter_map(argument_name)
+    }
+
+    pub(crate) fn output(&self) -> Option<&Type> {
+        match &self.function.sig.output {
+            syn::ReturnType::Default => None,
+            syn::ReturnType::Type(_, output) => Some(output),
+        }
+    }
+}
+
+/// The argument's name, unless its pattern is more than a name.
+pub(crate) fn argument_name(argument: &PatType) -> Option<&Ident> {
+    match &*argument.pat {
+        Pat::Ident(name)
+            if name.by_ref.is_none() && name.mutability.is_none() && name.subpat.is_none() =>
+        {
+            Some(&name.ident)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the identifier occurs anywhere in the tokens.
+pub(crate) fn mentions(tokens: &TokenStream, name: &str) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        proc_macro2::TokenTree::Ident(ident) => ident == name,
+        proc_macro2::TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
+}

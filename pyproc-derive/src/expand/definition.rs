@@ -1,0 +1,61 @@
+use crate::ast::{Interface, Method};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+/// The trait, as the user wrote it but for what its methods return.
+pub(crate) fn definition(interface: &Interface) -> TokenStream {
+    let methods = interface.methods.iter().map(|method| {
+        if interface.options.object_safe {
+            let function = &method.function;
+            quote!(#function)
+        } else {
+            declaration(method)
+        }
+    });
+    around(interface, &quote!(#(#methods)*))
+}
+
+/// Puts the head of the trait around its items.
+pub(crate) fn around(interface: &Interface, items: &TokenStream) -> TokenStream {
+    let facade = interface.facade();
+    let item = &interface.item;
+    let (attributes, visibility, name) = (&item.attrs, &item.vis, &item.ident);
+    let (unsafety, keyword) = (&item.unsafety, &item.trait_token);
+    let (parameters, clause) = (&item.generics, &item.generics.where_clause);
+    let supertraits = &item.supertraits;
+    let (async_trait, supertraits) = if interface.options.object_safe {
+        // There is no other place for these two bounds in `Arc<dyn Iris>`, and without them it
+        // could not be shared between tasks.
+        let bounds = quote!(: ::core::marker::Send + ::core::marker::Sync);
+        let others = supertraits.iter();
+        (
+            quote!(#[#facade::private::async_trait]),
+            quote!(#bounds #(+ #others)*),
+        )
+    } else {
+        let colon = &item.colon_token;
+        (TokenStream::new(), quote!(#colon #supertraits))
+    };
+    quote! {
+        #(#attributes)*
+        #async_trait
+        #visibility #unsafety #keyword #name #parameters #supertraits #clause {
+            #items
+        }
+    }
+}
+
+/// `async fn` in a trait promises no `Send`, without which a generic caller cannot be spawned.
+fn declaration(method: &Method) -> TokenStream {
+    let (attributes, signature) = (&method.function.attrs, &method.function.sig);
+    let (keyword, name, inputs) = (&signature.fn_token, &signature.ident, &signature.inputs);
+    let output = method.output();
+    let future = quote_spanned! {output.span()=>
+        impl ::core::future::Future<Output = #output> + ::core::marker::Send
+    };
+    quote! {
+        #(#attributes)*
+        #keyword #name(#inputs) -> #future;
+    }
+}

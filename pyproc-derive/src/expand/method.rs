@@ -1,0 +1,70 @@
+use crate::ast::Method;
+use crate::attr;
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Path;
+use syn::ext::IdentExt;
+
+/// The client's implementation of the method at this position.
+pub(crate) fn method(methods: &[Method], position: usize, facade: &Path) -> TokenStream {
+    let method = &methods[position];
+    let attributes = attr::repeated(&method.function.attrs);
+    let signature = &method.function.sig;
+    // Written by the user, so that it means the receiver even if a `macro_rules!` wrote the trait.
+    let this = method.receiver().map(|receiver| &receiver.self_token);
+    let index = index(&methods[..position]);
+    // What the compiler has to say about the call, it says at the method's name.
+    let span = Span::mixed_site().located_at(method.ident().span());
+    let arguments = arguments(method, &located_at(facade, span), span);
+    // The conversion is the identity for `pyproc::Result`; other errors are the trait's own.
+    let body = quote_spanned! {span=>
+        ::core::result::Result::map_err(
+            #this.remote.call(#index, #arguments).await,
+            ::core::convert::Into::into,
+        )
+    };
+    quote! {
+        #(#attributes)*
+        #signature {
+            #body
+        }
+    }
+}
+
+/// The position among the functions that are there after `#[cfg(..)]`.
+fn index(earlier: &[Method]) -> TokenStream {
+    let mut unconditional = 0;
+    let mut conditional = TokenStream::new();
+    for method in earlier {
+        let conditions = method.conditions();
+        if conditions.is_empty() {
+            unconditional += 1;
+        } else {
+            conditional.extend(quote!(+ ::core::cfg!(all(#(#conditions),*)) as usize));
+        }
+    }
+    let unconditional = Literal::usize_unsuffixed(unconditional);
+    quote!(#unconditional #conditional)
+}
+
+/// One argument is sent as it is, several as a map by name, none as an empty map.
+fn arguments(method: &Method, facade: &TokenStream, span: Span) -> TokenStream {
+    let names: Vec<_> = method.argument_names().collect();
+    match names.as_slice() {
+        [] => quote_spanned!(span=> #facade::private::Arguments(())),
+        [argument] => argument.to_token_stream(),
+        several => {
+            let keys = several.iter().map(|name| name.unraw().to_string());
+            quote_spanned!(span=> #facade::private::Arguments((#((#keys, #several)),*)))
+        }
+    }
+}
+
+/// The path with its meaning where it was written and its errors where the span is.
+fn located_at(path: &Path, span: Span) -> TokenStream {
+    let relocated = path.to_token_stream().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    relocated.collect()
+}

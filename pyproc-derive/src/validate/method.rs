@@ -1,0 +1,156 @@
+use super::types;
+use crate::ast::{Method, argument_name};
+use crate::mistakes::Mistakes;
+use proc_macro2::Ident;
+use syn::{GenericParam, Receiver, Signature, Type};
+
+/// Finds every mistake in a method.
+pub(crate) fn method(method: &Method, mistakes: &mut Mistakes) {
+    let signature = &method.function.sig;
+    qualifiers(signature, mistakes);
+    generics(signature, mistakes);
+    receiver(method, mistakes);
+    arguments(method, mistakes);
+    output(method, mistakes);
+    if let Some(body) = &method.function.default {
+        mistakes.add(
+            body,
+            "the body of a remote method is in Python; end the method with `;`",
+        );
+    }
+}
+
+fn qualifiers(signature: &Signature, mistakes: &mut Mistakes) {
+    if signature.asyncness.is_none() {
+        let message = format!(
+            "a remote method is async; write `async fn {}`",
+            signature.ident
+        );
+        mistakes.add(signature.fn_token, message);
+    }
+    if let Some(keyword) = &signature.unsafety {
+        mistakes.add(keyword, "a remote method is safe to call; remove `unsafe`");
+    }
+    if let Some(abi) = &signature.abi {
+        mistakes.add(
+            abi,
+            "a remote method has no ABI of its own; remove `extern`",
+        );
+    }
+    if let Some(variadic) = &signature.variadic {
+        mistakes.add(
+            variadic,
+            "name each argument, or take a slice, as in `values: &[f64]`",
+        );
+    }
+}
+
+fn generics(signature: &Signature, mistakes: &mut Mistakes) {
+    for parameter in &signature.generics.params {
+        let hint = match parameter {
+            GenericParam::Type(_) => "write the concrete type, or one method for each type",
+            GenericParam::Const(_) => "write a slice or a `Vec` instead of an array",
+            GenericParam::Lifetime(_) => "leave the lifetime out, as in `&str`",
+        };
+        mistakes.add(parameter, format!("a remote method is not generic; {hint}"));
+    }
+    if let Some(clause) = &signature.generics.where_clause {
+        mistakes.add(
+            clause,
+            "a remote method is not generic; remove the `where` clause",
+        );
+    }
+}
+
+fn receiver(method: &Method, mistakes: &mut Mistakes) {
+    let Some(receiver) = method.receiver() else {
+        let name = method.ident();
+        let message = format!("a remote method takes `&self`; write `{name}(&self, …)`");
+        mistakes.add(name, message);
+        return;
+    };
+    refuse_attributes(&receiver.attrs, mistakes);
+    if !is_shared_reference(receiver) {
+        let message = "a remote method takes `&self`, so that calls can run at the same time; \
+                       write `&self`";
+        mistakes.add(receiver, message);
+    }
+}
+
+/// Whether this is `&self` without a lifetime.
+fn is_shared_reference(receiver: &Receiver) -> bool {
+    let plain = matches!(receiver.reference, Some((_, None)));
+    plain && receiver.mutability.is_none() && receiver.colon_token.is_none()
+}
+
+fn arguments(method: &Method, mistakes: &mut Mistakes) {
+    let mut seen: Vec<&Ident> = Vec::new();
+    for argument in method.arguments() {
+        refuse_attributes(&argument.attrs, mistakes);
+        types::argument(&argument.ty, mistakes);
+        match argument_name(argument) {
+            None => {
+                let message =
+                    "write a name, because the value is sent under it; a pattern has none";
+                mistakes.add(&argument.pat, message);
+            }
+            Some(name) if seen.contains(&name) => {
+                mistakes.add(name, format!("another argument is called `{name}` already"));
+            }
+            Some(name) => seen.push(name),
+        }
+    }
+    if let Some(first_too_many) = method.arguments().nth(MAX_ARGUMENTS) {
+        let message = format!(
+            "a remote method has at most {MAX_ARGUMENTS} arguments; put them into a struct and pass that"
+        );
+        mistakes.add(first_too_many, message);
+    }
+}
+
+fn refuse_attributes(attributes: &[syn::Attribute], mistakes: &mut Mistakes) {
+    for attribute in attributes {
+        mistakes.add(
+            attribute,
+            "an argument has no attributes; write them on the method",
+        );
+    }
+}
+
+fn output(method: &Method, mistakes: &mut Mistakes) {
+    match method.output() {
+        None => {
+            let message = "a call can fail on its way, so a remote method returns a Result; \
+                           write `-> pyproc::Result<()>`, or with the type of the value";
+            mistakes.add(method.ident(), message);
+        }
+        Some(output) if !is_result(output) => {
+            let message = match output {
+                Type::ImplTrait(_) => "write what the future yields, as in `pyproc::Result<…>`",
+                _ => {
+                    "a call can fail on its way, so a remote method returns a Result; write \
+                     `pyproc::Result<…>` with this type inside"
+                }
+            };
+            mistakes.add(output, message);
+        }
+        Some(output) => types::output(output, mistakes),
+    }
+}
+
+/// Whether the type looks like a `Result`, or an alias of one such as `io::Result` or `IrisResult`.
+/// The compiler knows better later; this is for a message that says what to write.
+fn is_result(output: &Type) -> bool {
+    match output {
+        Type::Path(path) => match path.path.segments.last() {
+            Some(segment) => segment.ident.to_string().ends_with("Result"),
+            None => false,
+        },
+        Type::Group(group) => is_result(&group.elem),
+        Type::Paren(paren) => is_result(&paren.elem),
+        _ => false,
+    }
+}
+
+/// As many as `Arguments` in the runtime serializes.
+const MAX_ARGUMENTS: usize = 16;
