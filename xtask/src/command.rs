@@ -1,6 +1,8 @@
 //! Running other programs: shown before they start, and an error when they fail.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -88,13 +90,20 @@ fn line(command: &Command) -> String {
     let environment = command.get_envs().filter_map(|(name, value)| {
         value.map(|value| format!("{}={}", name.to_string_lossy(), quoted(value)))
     });
-    let words = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(quoted);
-    environment.chain(words).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program());
+    // The cargo that runs us was given as the path of one toolchain; nobody types that.
+    let program = match program.file_name() {
+        Some(name) if name == "cargo" => name,
+        _ => program.as_os_str(),
+    };
+    let words = std::iter::once(program).chain(command.get_args());
+    environment
+        .chain(words.map(quoted))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
-fn quoted(word: &std::ffi::OsStr) -> String {
+fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_line_can_be_typed_into_a_shell() {
-        let mut command = Command::new("cargo");
+        let mut command = Command::new("/toolchain/bin/cargo");
         command.args(["test", "it's"]).env("RUSTFLAGS", "--cfg x");
         assert_eq!(line(&command), r"RUSTFLAGS='--cfg x' cargo test 'it'\''s'");
     }
