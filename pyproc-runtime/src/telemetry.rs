@@ -62,7 +62,7 @@ fn plain(origin: &Origin, message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::sync::Mutex;
@@ -110,8 +110,20 @@ mod tests {
 
     type Fields = BTreeMap<&'static str, String>;
 
+    /// A subscriber that keeps what workers said.
     #[derive(Clone, Default)]
-    struct Seen(Arc<Mutex<Vec<(Level, Fields)>>>);
+    pub(crate) struct Seen(Arc<Mutex<Vec<(Level, Fields)>>>);
+
+    impl Seen {
+        /// The loggers and messages so far.
+        pub(crate) fn messages(&self) -> Vec<(String, String)> {
+            let events = self.0.lock().unwrap();
+            let pair = |(_, fields): &(Level, Fields)| {
+                (fields["logger"].clone(), fields["message"].clone())
+            };
+            events.iter().map(pair).collect()
+        }
+    }
 
     impl Subscriber for Seen {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {

@@ -93,6 +93,7 @@ macro_rules! embedded {
 
 /// The Python package, carried inside the host.
 const MODULES: &[(&str, &str)] = embedded! {
+    "pyproc/_bootstrap.py"
     "pyproc/_errors.py"
     "pyproc/_schema.py"
 };

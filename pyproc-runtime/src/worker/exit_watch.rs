@@ -38,7 +38,8 @@ impl ExitWatch {
     /// Cancel safety: nothing is lost when the future is dropped, and any number of them may be
     /// awaited, before and after the death.
     pub(super) async fn dead(&self, child: &Child) {
-        if let Some(pidfd) = self.pidfd.get_or_init(|| register(child)) {
+        let registered = || child.pidfd().cloned().and_then(register);
+        if let Some(pidfd) = self.pidfd.get_or_init(registered) {
             if pidfd.readable().await.is_ok() {
                 return;
             }
@@ -56,9 +57,9 @@ impl ExitWatch {
     deprecated,
     reason = "the unsafe constructor that replaces it wants a descriptor that stays the same, which a Pidfd is"
 )]
-fn register(child: &Child) -> Option<AsyncFd<Pidfd>> {
+fn register(pidfd: Pidfd) -> Option<AsyncFd<Pidfd>> {
     Handle::try_current().ok()?;
-    AsyncFd::with_interest(child.pidfd()?.clone(), Interest::READABLE).ok()
+    AsyncFd::with_interest(pidfd, Interest::READABLE).ok()
 }
 
 /// A thread that waits for a child. It never sends anything: its end closes the channel.

@@ -1,0 +1,70 @@
+//! What a worker finds around it.
+
+use super::*;
+use std::collections::BTreeMap;
+
+use crate::worker::Inherited;
+
+/// The environment that a worker sees.
+async fn seen(inherited: Inherited) -> BTreeMap<String, String> {
+    let mut launch = program("/usr/bin/env", []);
+    launch.environment.inherited = inherited;
+    launch.environment.set = [("GREETING".into(), "hello".into())].into();
+    let worker = spawn(launch).await.unwrap();
+    let text = read_to_end(worker.stdout).await;
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn names(environment: &BTreeMap<String, String>) -> Vec<&str> {
+    environment.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn everything_is_inherited_by_default() {
+    let seen = seen(Inherited::default()).await;
+    assert_eq!(seen["PATH"], std::env::var("PATH").unwrap());
+    assert_eq!(seen["GREETING"], "hello");
+    assert_eq!(seen["PYPROC_POOL"], "test");
+    assert_eq!(seen["PYPROC_SLOT"], "3");
+}
+
+#[tokio::test]
+async fn a_cleared_environment_has_only_what_is_set() {
+    let seen = seen(Inherited::Nothing).await;
+    assert_eq!(names(&seen), ["GREETING", "PYPROC_POOL", "PYPROC_SLOT"]);
+}
+
+#[tokio::test]
+async fn an_allow_list_lets_through_what_it_names() {
+    let allowed = Inherited::Only(vec!["PATH".into(), "NO_SUCH_VARIABLE".into()]);
+    let seen = seen(allowed).await;
+    let expected = ["GREETING", "PATH", "PYPROC_POOL", "PYPROC_SLOT"];
+    assert_eq!(names(&seen), expected);
+}
+
+#[tokio::test]
+async fn the_working_directory_can_be_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut launch = shell("pwd -P");
+    launch.working_directory = Some(directory.path().to_owned());
+    let worker = spawn(launch).await.unwrap();
+    let expected = directory.path().canonicalize().unwrap();
+    assert_eq!(
+        read_to_end(worker.stdout).await.trim_end(),
+        expected.to_str().unwrap()
+    );
+}
+
+#[test]
+fn the_values_of_variables_stay_out_of_logs() {
+    let mut environment = Environment::default();
+    environment.set.insert("TOKEN".into(), "secret".into());
+    let shown = format!("{environment:?}");
+    assert!(
+        shown.contains("TOKEN") && !shown.contains("secret"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,65 @@
+//! What cannot be started, and the errors that say so.
+
+use super::*;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::worker::SpawnError;
+
+async fn refused(launch: Launch) -> SpawnError {
+    spawn(launch).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_missing_interpreter_is_named() {
+    let error = refused(program("/no/such/python", [])).await;
+    assert!(matches!(error, SpawnError::NotFound { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "the interpreter /no/such/python does not exist"
+    );
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn an_interpreter_that_cannot_be_executed_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("python");
+    let expected = format!("the interpreter {} cannot be executed", path.display());
+    for (mode, text) in [(0o644, "#!/bin/sh\n"), (0o755, "no program")] {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let error = refused(program(path.to_str().unwrap(), [])).await;
+        assert!(
+            matches!(error, SpawnError::NotExecutable { .. }),
+            "{error:?}"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_working_directory_is_not_blamed_on_the_interpreter() {
+    let mut launch = shell("exit 0");
+    launch.working_directory = Some("/no/such/directory".into());
+    let error = refused(launch).await;
+    assert!(
+        matches!(error, SpawnError::WorkingDirectory { .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("/no/such/directory"), "{error}");
+}
+
+#[test]
+fn a_lack_of_processes_or_memory_is_transient() {
+    for errno in [Errno::AGAIN, Errno::NOMEM] {
+        let error = SpawnError::new(&shell(""), errno.into());
+        assert!(
+            matches!(error, SpawnError::TooManyProcesses { .. }),
+            "{error:?}"
+        );
+        assert!(error.is_transient());
+    }
+    let other = SpawnError::new(&shell(""), Errno::TOOBIG.into());
+    assert!(!other.is_transient());
+}
