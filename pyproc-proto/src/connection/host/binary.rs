@@ -1,0 +1,171 @@
+//! The host's end of a connection in the binary protocol.
+
+use super::{HostConnection, HostEvent, Request, RequestError, State};
+use crate::frame::{Frame, Outgoing};
+use crate::status::check_status;
+use crate::{
+    CallId, Flags, FunctionIndex, Kind, LogRecord, ProtocolError, RemoteError, Welcome, handshake,
+};
+
+impl<T> HostConnection<T> {
+    pub(super) fn queue_frame(&mut self, request: &Request<'_>) -> Result<CallId, RequestError> {
+        let Some(FunctionIndex(index)) = self.function(request.function) else {
+            let name = request.function.to_owned();
+            return Err(RequestError::FunctionNotFound { name });
+        };
+        let mut frame = Outgoing {
+            kind: Kind::Request,
+            flags: Flags::NONE,
+            index,
+            call: 0,
+            deadline: request.deadline.map(|deadline| deadline.wire),
+            metadata: request.metadata,
+            body: request.body,
+        };
+        let (bytes, limit) = (frame.length(), self.decoder.max_frame());
+        if bytes > limit {
+            return Err(RequestError::TooLarge { bytes, limit });
+        }
+        let call = self.ids.assign();
+        frame.call = call.get();
+        frame.write(self.output.buffer_mut());
+        Ok(call)
+    }
+
+    pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
+        let (kind, flags) = (frame.header.kind, frame.header.flags);
+        if kind.is_reserved() || flags.intersects(Flags::RESERVED) {
+            let flags = flags.bits();
+            return Err(ProtocolError::NotNegotiated { kind, flags });
+        }
+        if self.state == State::Closed {
+            let when = "after the connection was closed";
+            return Err(ProtocolError::UnexpectedFrame { kind, when });
+        }
+        let greeting = matches!(self.state, State::Greeting { .. });
+        match kind {
+            Kind::Welcome if greeting => self.handle_welcome(&frame),
+            Kind::Welcome | Kind::Error if self.left_early(&frame) => Ok(()),
+            Kind::Welcome => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "after the handshake",
+            }),
+            Kind::Error if frame.header.call == 0 => self.handle_refusal(&frame, greeting),
+            Kind::Reply | Kind::Error => self.handle_answer(frame),
+            Kind::Log => self.handle_log(&frame),
+            Kind::Ping => {
+                self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
+                Ok(())
+            }
+            Kind::Pong => self.handle_pong(&frame),
+            Kind::Drain => {
+                if self.state == State::Ready {
+                    self.state = State::Draining;
+                }
+                self.events.push_back(HostEvent::Draining);
+                Ok(())
+            }
+            Kind::Goodbye => {
+                self.state = State::Closed;
+                self.events.push_back(HostEvent::Goodbye);
+                Ok(())
+            }
+            _ => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "from a worker",
+            }),
+        }
+    }
+
+    /// Whether a frame answers a `Hello` that the host no longer stands by.
+    fn left_early(&self, frame: &Frame) -> bool {
+        self.state == State::Left && self.welcome.is_none() && frame.header.call == 0
+    }
+
+    fn handle_welcome(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let welcome: Welcome = handshake::parse(Kind::Welcome, &frame.body)?;
+        if welcome.codec != self.codec {
+            return Err(ProtocolError::CodecMismatch {
+                asked: self.codec.clone(),
+                answered: welcome.codec,
+            });
+        }
+        let count = welcome.functions.len();
+        for (place, function) in welcome.functions.iter().enumerate() {
+            let index =
+                u16::try_from(place).map_err(|_| ProtocolError::TooManyFunctions { count })?;
+            let name = function.name.clone();
+            if self.functions.insert(name, FunctionIndex(index)).is_some() {
+                let name = function.name.clone();
+                return Err(ProtocolError::DuplicateFunction { name });
+            }
+        }
+        self.state = State::Ready;
+        self.welcome = Some(welcome.clone());
+        self.events.push_back(HostEvent::Ready(Box::new(welcome)));
+        Ok(())
+    }
+
+    fn handle_refusal(&mut self, frame: &Frame, greeting: bool) -> Result<(), ProtocolError> {
+        if !greeting {
+            let (kind, when) = (Kind::Error, "without a call, after the handshake");
+            return Err(ProtocolError::UnexpectedFrame { kind, when });
+        }
+        let error = remote_error(frame)?;
+        self.state = State::Closed;
+        self.events.push_back(HostEvent::Refused(Box::new(error)));
+        Ok(())
+    }
+
+    /// A reply or error that ends a call.
+    fn handle_answer(&mut self, frame: Frame) -> Result<(), ProtocolError> {
+        let number = frame.header.call;
+        let unknown = ProtocolError::UnknownCall { call: number };
+        let call = CallId::new(number).ok_or(unknown.clone())?;
+        if frame.header.kind == Kind::Reply {
+            let token = self.in_flight.remove(call).ok_or(unknown)?;
+            let body = frame.body;
+            let event = HostEvent::Reply { call, token, body };
+            self.events.push_back(event);
+            return Ok(());
+        }
+        if self.in_flight.get(call).is_none() {
+            return Err(unknown);
+        }
+        // Understood before the call is taken out: a broken error must not lose its token.
+        let error = Box::new(remote_error(&frame)?);
+        let token = self.in_flight.remove(call).ok_or(unknown)?;
+        let event = HostEvent::Failed { call, token, error };
+        self.events.push_back(event);
+        Ok(())
+    }
+
+    fn handle_log(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let mut record: LogRecord =
+            serde_json::from_slice(&frame.body).map_err(|error| malformed(Kind::Log, &error))?;
+        record.call = CallId::new(frame.header.call);
+        self.events.push_back(HostEvent::Log(record));
+        Ok(())
+    }
+
+    fn handle_pong(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let next = self.pings.answered + 1;
+        if next > self.pings.sent || frame.body[..] != next.to_be_bytes() {
+            let (kind, when) = (Kind::Pong, "without its ping");
+            return Err(ProtocolError::UnexpectedFrame { kind, when });
+        }
+        self.pings.answered = next;
+        self.events.push_back(HostEvent::Pong);
+        Ok(())
+    }
+}
+
+fn remote_error(frame: &Frame) -> Result<RemoteError, ProtocolError> {
+    let status = check_status(frame.header.index, frame.header.call)?;
+    RemoteError::from_body(status, &frame.body).map_err(|error| malformed(Kind::Error, &error))
+}
+
+fn malformed(kind: Kind, error: &serde_json::Error) -> ProtocolError {
+    let message = error.to_string();
+    ProtocolError::MalformedBody { kind, message }
+}

@@ -1,0 +1,55 @@
+//! What the worker did.
+
+use bytes::Bytes;
+
+use crate::{CallId, LogRecord, RemoteError, Welcome};
+
+/// What happened on a [`HostConnection`](super::HostConnection).
+///
+/// `Reply` and `Failed` end a call, and each call in flight gets at most one of them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HostEvent<T> {
+    /// The worker is ready; calls can be made.
+    Ready(Box<Welcome>),
+    /// The worker refused the handshake; the connection is closed.
+    Refused(Box<RemoteError>),
+    /// A call ended with a value.
+    Reply {
+        /// The call.
+        call: CallId,
+        /// What the host attached to it.
+        token: T,
+        /// The encoded value: a view into the input, not a copy.
+        body: Bytes,
+    },
+    /// A call ended with the worker's error.
+    Failed {
+        /// The call.
+        call: CallId,
+        /// What the host attached to it.
+        token: T,
+        /// The worker's error.
+        error: Box<RemoteError>,
+    },
+    /// A call's deadline has passed. It is still in flight: the worker may be busy with it. Calls
+    /// that were cancelled before do not expire, because nobody waits for them.
+    Expired {
+        /// The call.
+        call: CallId,
+    },
+    /// A call, cancelled or not, is still unanswered some time after its deadline. Once per call.
+    Overdue {
+        /// The call.
+        call: CallId,
+    },
+    /// A record of the worker's logging.
+    Log(LogRecord),
+    /// The worker answered a ping.
+    Pong,
+    /// The worker takes no more calls; those in flight will still be answered, perhaps with
+    /// [`Status::Draining`](crate::Status::Draining).
+    Draining,
+    /// The worker closed the connection in good order; nothing more will come.
+    Goodbye,
+}

@@ -1,0 +1,65 @@
+//! What the host wants called, and why that could not be.
+
+use crate::{CallDeadline, Metadata};
+
+/// A call to make. The body is encoded already.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The function's name.
+    pub function: &'a str,
+    /// The arguments, as the pool's codec encodes them; JSON text under the JSON protocol, where
+    /// an empty body means no arguments.
+    pub body: &'a [u8],
+    /// When the call must have ended, if ever. Under the JSON protocol the worker does not learn
+    /// of it; the connection's timers are the same.
+    pub deadline: Option<CallDeadline>,
+    /// What accompanies the body. The JSON protocol has no place for it and leaves it out.
+    pub metadata: &'a Metadata,
+}
+
+/// A call that was not made: nothing was written, and the connection goes on as before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected<T> {
+    /// What the host wanted to attach to the call.
+    pub token: T,
+    /// Why it was not made.
+    pub reason: RequestError,
+}
+
+/// Why a call was not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The handshake is not done yet.
+    #[error("the handshake is not done yet")]
+    NotReady,
+    /// The connection has ended, or was condemned.
+    #[error("the connection is closed")]
+    Closed,
+    /// One side said that no more calls are to be made.
+    #[error("the connection is draining")]
+    Draining,
+    /// The worker's table has no function of this name.
+    #[error("the worker has no function {name:?}")]
+    FunctionNotFound {
+        /// The name.
+        name: String,
+    },
+    /// The request would be longer than a frame may be.
+    #[error("the request takes {bytes} bytes; the limit is {limit}")]
+    TooLarge {
+        /// The length that its frame would state, in bytes.
+        bytes: usize,
+        /// The limit, `max_frame`, in bytes.
+        limit: usize,
+    },
+    /// The call's deadline has passed already.
+    #[error("the deadline has passed")]
+    DeadlinePassed,
+    /// Under the JSON protocol: the body is not JSON.
+    #[error("the body is not JSON: {message}")]
+    InvalidBody {
+        /// What is wrong with it, and where.
+        message: String,
+    },
+}

@@ -1,0 +1,199 @@
+//! The calls that were requested and not answered yet.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
+
+use super::progress::earlier;
+use crate::CallId;
+
+/// A call that was in flight when the connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight<T> {
+    /// The call's id on this connection.
+    pub call: CallId,
+    /// What the host attached to it.
+    pub token: T,
+    /// Whether the whole request had been handed to the lane. If not, the worker cannot have run
+    /// it; if so, it may have.
+    pub sent: bool,
+}
+
+/// The calls in flight, with their timers.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    entries: HashMap<CallId, Entry<T>, BuildHasherDefault<IdHasher>>,
+    /// No timer is earlier than this. Calls that are answered leave it behind as it was, so that
+    /// an answer costs no search; a moment that turns out to be nobody's is looked at once.
+    earliest: Option<Instant>,
+    overdue_after: Duration,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    token: T,
+    /// Where its request ends in the stream of bytes.
+    end: u64,
+    timer: Timer,
+    abandoned: bool,
+}
+
+/// What will happen to a call that stays unanswered.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    Expires(Instant),
+    BecomesOverdue(Instant),
+    Nothing,
+}
+
+/// What happened to a call that stayed unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    Expired(CallId),
+    Overdue(CallId),
+}
+
+impl<T> Table<T> {
+    pub(super) fn new(overdue_after: Duration) -> Self {
+        Self {
+            entries: HashMap::default(),
+            earliest: None,
+            overdue_after,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where requests end that are handed to the lane, `end` is counted as [`Output::end`] does.
+    ///
+    /// [`Output::end`]: super::output::Output::end
+    pub(super) fn insert(&mut self, call: CallId, token: T, end: u64, deadline: Option<Instant>) {
+        self.earliest = earlier(self.earliest, deadline);
+        let entry = Entry {
+            token,
+            end,
+            timer: deadline.map_or(Timer::Nothing, Timer::Expires),
+            abandoned: false,
+        };
+        self.entries.insert(call, entry);
+    }
+
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.entries.values().map(|entry| &entry.token)
+    }
+
+    pub(super) fn get(&self, call: CallId) -> Option<&T> {
+        Some(&self.entries.get(&call)?.token)
+    }
+
+    /// Takes out a call that was answered.
+    pub(super) fn remove(&mut self, call: CallId) -> Option<T> {
+        let entry = self.entries.remove(&call)?;
+        if self.entries.is_empty() {
+            self.earliest = None;
+        }
+        Some(entry.token)
+    }
+
+    /// Notes that nobody waits for the call any more. Returns whether that is news.
+    pub(super) fn abandon(&mut self, call: CallId) -> bool {
+        match self.entries.get_mut(&call) {
+            Some(entry) => !std::mem::replace(&mut entry.abandoned, true),
+            None => false,
+        }
+    }
+
+    /// No timer is earlier than this.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Lets timers fire, in the order of their calls. An abandoned call does not expire, because
+    /// there is nobody left to tell, but it does become overdue.
+    pub(super) fn fire(&mut self, now: Instant, mut late: impl FnMut(Late)) {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return;
+        }
+        let mut fired = Vec::new();
+        self.earliest = None;
+        for (call, entry) in &mut self.entries {
+            let call = *call;
+            if let Timer::Expires(at) = entry.timer {
+                if at <= now {
+                    if !entry.abandoned {
+                        fired.push(Late::Expired(call));
+                    }
+                    let overdue_at = at.checked_add(self.overdue_after);
+                    entry.timer = overdue_at.map_or(Timer::Nothing, Timer::BecomesOverdue);
+                }
+            }
+            if let Timer::BecomesOverdue(at) = entry.timer {
+                if at <= now {
+                    fired.push(Late::Overdue(call));
+                    entry.timer = Timer::Nothing;
+                }
+            }
+            self.earliest = earlier(self.earliest, entry.timer.at());
+        }
+        fired.sort_by_key(|late| late.call());
+        fired.into_iter().for_each(&mut late);
+    }
+
+    /// Takes out all calls, in the order of their requests. `written` is how many bytes the lane
+    /// has taken.
+    pub(super) fn take(&mut self, written: u64) -> Vec<InFlight<T>> {
+        self.earliest = None;
+        let mut calls: Vec<_> = self
+            .entries
+            .drain()
+            .map(|(call, entry)| InFlight {
+                call,
+                token: entry.token,
+                sent: entry.end <= written,
+            })
+            .collect();
+        calls.sort_by_key(|entry| entry.call);
+        calls
+    }
+}
+
+impl Timer {
+    fn at(self) -> Option<Instant> {
+        match self {
+            Self::Expires(at) | Self::BecomesOverdue(at) => Some(at),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Late {
+    fn call(self) -> CallId {
+        match self {
+            Self::Expired(call) | Self::Overdue(call) => call,
+        }
+    }
+}
+
+/// A hash for ids that this side assigned itself: nobody can choose them to collide, so one
+/// multiplication, which spreads them over the high bits that the table looks at, is enough.
+#[derive(Debug, Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // The fractional part of the golden ratio, after Knuth.
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}

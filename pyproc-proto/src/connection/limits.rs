@@ -1,0 +1,42 @@
+//! What a connection tolerates.
+
+use std::time::Duration;
+
+/// The default of [`Limits::max_frame`]: 16 MiB, which leaves room for a batch of images and
+/// keeps a claimed length from being a way to exhaust memory.
+pub const DEFAULT_MAX_FRAME: usize = 16 * 1024 * 1024;
+
+/// What a connection tolerates before it condemns the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest length that a frame may state, in bytes; at most `u32::MAX`, which is all that
+    /// a frame can state. On the binary protocol a worker goes by the `Hello` instead.
+    pub max_frame: usize,
+    /// How long the worker has from the beginning of the connection to its `Welcome`. Only the
+    /// host looks at it; 30 s by default, because it covers importing the user's modules.
+    pub handshake_timeout: Duration,
+    /// How long a frame has from its first byte to its last. It is a total: a byte a second does
+    /// not extend it. 10 s by default, in which even a slow machine moves 16 MiB many times over.
+    pub progress_timeout: Duration,
+    /// How long after its deadline a call that is still unanswered is reported as overdue; 1 s by
+    /// default. Only the host looks at it.
+    pub overdue_after: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: DEFAULT_MAX_FRAME,
+            handshake_timeout: Duration::from_secs(30),
+            progress_timeout: Duration::from_secs(10),
+            overdue_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Limits {
+    /// The limit on lengths, within what the length field can express.
+    pub(super) fn max_frame(&self) -> usize {
+        self.max_frame.min(u32::MAX as usize)
+    }
+}

@@ -1,0 +1,254 @@
+//! A worker's end of a connection.
+
+mod answer;
+mod binary;
+mod event;
+mod json;
+
+pub use answer::AnswerError;
+pub use event::{FunctionRef, WorkerEvent};
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::output::Output;
+use super::progress::Progress;
+use super::{Limits, Protocol};
+use crate::frame::Outgoing;
+use crate::id::CallIds;
+use crate::{CallId, Decoder, Kind, ProtocolError};
+
+/// A worker's end of a connection: a state machine that a driver moves in the order that the
+/// [module of the source](self) gives: input, timeouts, events, commands, output.
+///
+/// It recognizes the protocol from the first byte that it reads. Each request that it hands out
+/// must be answered once, with [`reply`](Self::reply) or [`error`](Self::error); a second answer
+/// is refused here, and never reaches the wire.
+///
+/// An `Err` from one of the `handle_` methods condemns the connection for good. Output may be
+/// pending then that tells the host why; it should still be written.
+#[derive(Debug)]
+pub struct WorkerConnection {
+    protocol: Option<Protocol>,
+    decoder: Decoder,
+    progress: Progress,
+    output: Output,
+    events: VecDeque<WorkerEvent>,
+    state: State,
+    condemned: Option<ProtocolError>,
+    /// The calls that wait for their answer, with the ids that the host knows them by.
+    unanswered: HashMap<CallId, u64>,
+    /// Under the JSON protocol ids are the host's own business: they may repeat, or be 0. So
+    /// calls get ids of this side's there.
+    ids: CallIds,
+    /// The highest id of a request in the binary protocol.
+    last_call: u64,
+}
+
+/// How far the connection has come. The JSON protocol begins with `Ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The `Hello` is not there yet.
+    Waiting,
+    /// The host waits for the `Welcome`.
+    Greeted,
+    /// Requests come.
+    Ready,
+    /// No more requests come: the host said so, or the stream ended.
+    Drained,
+    /// This side said goodbye or refused the host. What crossed it on the way is ignored.
+    Left,
+    /// The host has said goodbye, or broke the grammar.
+    Closed,
+}
+
+impl WorkerConnection {
+    /// A connection on which nothing has happened yet. `now` is taken for the sake of uniformity:
+    /// a host that connects and stays silent costs nothing and is left alone.
+    pub fn new(limits: Limits, _now: Instant) -> Self {
+        Self {
+            protocol: None,
+            decoder: Decoder::new(limits.max_frame()),
+            progress: Progress::new(limits.progress_timeout),
+            output: Output::default(),
+            events: VecDeque::new(),
+            state: State::Waiting,
+            condemned: None,
+            unanswered: HashMap::new(),
+            ids: CallIds::new(),
+            last_call: 0,
+        }
+    }
+}
+
+/// Input.
+impl WorkerConnection {
+    /// Where the driver reads to. Only append to it.
+    pub fn input_mut(&mut self) -> &mut BytesMut {
+        self.decoder.buffer_mut()
+    }
+
+    /// Takes in what was appended to [`input_mut`](Self::input_mut).
+    ///
+    /// # Errors
+    ///
+    /// The host broke the grammar; the connection is condemned.
+    pub fn handle_input(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.unless_condemned(|connection| {
+            let mut completed = false;
+            while connection.handle_next()? {
+                completed = true;
+            }
+            let progress = &mut connection.progress;
+            progress.observe(completed, &connection.decoder, now);
+            Ok(())
+        })
+    }
+
+    /// The host closed its end, or at least the half that it writes to: answers are still taken,
+    /// since somebody who pipes requests in by hand waits for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::UnexpectedEof`] in the middle of a frame; the connection is condemned.
+    pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
+        self.unless_condemned(|connection| {
+            if connection.state == State::Ready {
+                connection.state = State::Drained;
+            }
+            if connection.decoder.is_partial() {
+                let received = connection.decoder.buffered_len();
+                return Err(ProtocolError::UnexpectedEof { received });
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets the timer fire if it is due. Input that has arrived must have been handled first.
+    ///
+    /// # Errors
+    ///
+    /// A frame was not done in time; the connection is condemned.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        self.unless_condemned(|connection| connection.progress.check(&connection.decoder, now))
+    }
+
+    /// Handles one frame or message. Returns whether there was one.
+    fn handle_next(&mut self) -> Result<bool, ProtocolError> {
+        match self.recognize() {
+            None => {
+                // A length that no protocol allows is refused before there is a byte to go by.
+                self.decoder.check_next_length()?;
+                Ok(false)
+            }
+            Some(Protocol::Binary) => match self.decoder.next_frame()? {
+                Some(frame) => self.handle_frame(frame).map(|()| true),
+                None => Ok(false),
+            },
+            Some(Protocol::Json) => match self.decoder.next_payload()? {
+                Some(payload) => {
+                    self.handle_message(&payload);
+                    Ok(true)
+                }
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// The protocol, from the first byte of the first frame: JSON text begins with a brace or
+    /// white space, which no kind of frame looks like.
+    fn recognize(&mut self) -> Option<Protocol> {
+        if self.protocol.is_none() {
+            let first = self.decoder.first_payload_byte()?;
+            if matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
+                self.protocol = Some(Protocol::Json);
+                self.state = State::Ready;
+            } else {
+                self.protocol = Some(Protocol::Binary);
+            }
+        }
+        self.protocol
+    }
+
+    fn unless_condemned(
+        &mut self,
+        handle: impl FnOnce(&mut Self) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        if let Some(error) = &self.condemned {
+            return Err(error.clone());
+        }
+        let result = handle(self);
+        if let Err(error) = &result {
+            self.condemned = Some(error.clone());
+            self.state = State::Closed;
+        }
+        result
+    }
+}
+
+/// Events and timers.
+impl WorkerConnection {
+    /// What the host did, in order; `None` when all of it was told.
+    pub fn poll_event(&mut self) -> Option<WorkerEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, or `None` for never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.condemned.is_some() {
+            return None;
+        }
+        self.progress.deadline()
+    }
+
+    /// What is spoken here, once the host has shown it.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
+    /// How many calls wait for their answer.
+    pub fn unanswered_len(&self) -> usize {
+        self.unanswered.len()
+    }
+}
+
+/// Output.
+impl WorkerConnection {
+    /// The bytes that wait for the lane, in order.
+    pub fn output(&self) -> &[u8] {
+        self.output.pending()
+    }
+
+    /// The lane took the first `written` bytes of [`output`](Self::output).
+    pub fn advance_output(&mut self, written: usize) {
+        self.output.advance(written);
+    }
+
+    /// Appends a frame, where the protocol has frames and the host is still there.
+    fn send(&mut self, frame: &Outgoing<'_>) {
+        if self.is_open() && self.protocol == Some(Protocol::Binary) {
+            frame.write(self.output.buffer_mut());
+        }
+    }
+
+    /// Tells the host to send no more requests. The JSON protocol has no word for it.
+    pub fn drain(&mut self) {
+        self.send(&Outgoing::of_connection(Kind::Drain, &[]));
+    }
+
+    /// Tells the host that the connection ends here; nothing can be sent after it. The JSON
+    /// protocol has no word for it: there, closing the lane says the same.
+    pub fn goodbye(&mut self) {
+        if self.is_open() {
+            self.send(&Outgoing::of_connection(Kind::Goodbye, &[]));
+            self.state = State::Left;
+        }
+    }
+
+    /// Whether anything can still be sent.
+    fn is_open(&self) -> bool {
+        !matches!(self.state, State::Left | State::Closed)
+    }
+}

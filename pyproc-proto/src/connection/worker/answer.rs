@@ -1,0 +1,147 @@
+//! How a worker answers calls, and what else it says of its own accord.
+
+use super::{State, WorkerConnection};
+use crate::frame::Outgoing;
+use crate::json_protocol::{JsonReply, Unwritable, write_framed};
+use crate::status::halve;
+use crate::{CallId, Kind, LogRecord, Protocol, RemoteError};
+
+/// Why an answer was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The call was answered already, or never requested; nothing was sent.
+    #[error("call {call} does not wait for an answer")]
+    NotWaiting {
+        /// The call.
+        call: CallId,
+    },
+    /// The reply would be longer than a frame may be; the call still waits for an answer.
+    #[error("the reply takes {bytes} bytes; the limit is {limit}")]
+    TooLarge {
+        /// The length that its frame would state, in bytes.
+        bytes: usize,
+        /// The limit, `max_frame`, in bytes.
+        limit: usize,
+    },
+    /// Under the JSON protocol: the body is not JSON; the call still waits for an answer.
+    #[error("the body is not JSON: {message}")]
+    InvalidBody {
+        /// What is wrong with it, and where.
+        message: String,
+    },
+}
+
+impl WorkerConnection {
+    /// Ends a call with a value, encoded already.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`]; nothing was sent then. Where the call still waits, answer it with
+    /// [`error`](Self::error).
+    pub fn reply(&mut self, call: CallId, body: &[u8]) -> Result<(), AnswerError> {
+        let Some(&id) = self.unanswered.get(&call) else {
+            return Err(AnswerError::NotWaiting { call });
+        };
+        let limit = self.decoder.max_frame();
+        let frame = Outgoing::of_call(Kind::Reply, id, body);
+        let bytes = frame.length();
+        if bytes > limit {
+            return Err(AnswerError::TooLarge { bytes, limit });
+        }
+        if self.protocol == Some(Protocol::Json) {
+            self.write_message(|output| JsonReply::write_value(id, body, output))?;
+        } else {
+            self.send(&frame);
+        }
+        self.unanswered.remove(&call);
+        Ok(())
+    }
+
+    /// Ends a call with an error. One that is over the frame limit loses its traceback, and then
+    /// as much of its message as it must.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`]; nothing was sent then. `TooLarge` only where the limit has no room for an
+    /// error without any text.
+    pub fn error(&mut self, call: CallId, error: &RemoteError) -> Result<(), AnswerError> {
+        let Some(&id) = self.unanswered.get(&call) else {
+            return Err(AnswerError::NotWaiting { call });
+        };
+        self.write_error(id, error)?;
+        self.unanswered.remove(&call);
+        Ok(())
+    }
+
+    /// Tells the host why the worker cannot be of service, and closes the connection. Only the
+    /// host's `Hello` can be answered so.
+    pub fn refuse(&mut self, error: &RemoteError) {
+        if matches!(self.state, State::Waiting | State::Greeted) {
+            // A limit without room for an error leaves the closed connection to speak for itself.
+            let _ = self.write_error(0, error);
+            self.state = State::Left;
+        }
+    }
+
+    /// Passes a log record on. Under the JSON protocol, which has no place for it, nothing
+    /// happens. A message over the frame limit is cut.
+    pub fn log(&mut self, record: &LogRecord) {
+        let call = record.call.map_or(0, CallId::get);
+        let mut body = serde_json::to_vec(record).unwrap_or_default();
+        let limit = self.decoder.max_frame();
+        let mut shorter = record.clone();
+        while Outgoing::of_call(Kind::Log, call, &body).length() > limit {
+            if shorter.message.is_empty() {
+                return;
+            }
+            halve(&mut shorter.message);
+            body = serde_json::to_vec(&shorter).unwrap_or_default();
+        }
+        self.send(&Outgoing::of_call(Kind::Log, call, &body));
+    }
+
+    /// Appends an error in either protocol, with as much of its text as fits.
+    pub(super) fn write_error(&mut self, id: u64, error: &RemoteError) -> Result<(), AnswerError> {
+        let mut shortened = None;
+        loop {
+            let error = shortened.as_ref().unwrap_or(error);
+            let too_large = match self.try_write_error(id, error) {
+                Err(error @ AnswerError::TooLarge { .. }) => error,
+                result => return result,
+            };
+            shortened = Some(error.shortened().ok_or(too_large)?);
+        }
+    }
+
+    fn try_write_error(&mut self, id: u64, error: &RemoteError) -> Result<(), AnswerError> {
+        if self.protocol == Some(Protocol::Json) {
+            return self.write_message(|output| JsonReply::write_error(id, error, output));
+        }
+        let limit = self.decoder.max_frame();
+        // Text can always be written as JSON.
+        let body = error.to_body().unwrap_or_default();
+        let mut frame = Outgoing::of_call(Kind::Error, id, &body);
+        frame.index = error.status as u16;
+        let bytes = frame.length();
+        if bytes > limit {
+            return Err(AnswerError::TooLarge { bytes, limit });
+        }
+        self.send(&frame);
+        Ok(())
+    }
+
+    fn write_message(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), AnswerError> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        let limit = self.decoder.max_frame();
+        write_framed(self.output.buffer_mut(), limit, write).map_err(|error| match error {
+            Unwritable::TooLarge { bytes } => AnswerError::TooLarge { bytes, limit },
+            Unwritable::NotJson { message } => AnswerError::InvalidBody { message },
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! A worker's end of a connection in the binary protocol.
+
+use super::{FunctionRef, State, WorkerConnection, WorkerEvent};
+use crate::frame::{Frame, Outgoing};
+use crate::{
+    CallId, Flags, FunctionIndex, Hello, Kind, ProtocolError, RemoteError, Status, Welcome,
+    handshake,
+};
+
+impl WorkerConnection {
+    /// Answers the host's `Hello`: requests can come from now on. Nothing happens where there is
+    /// no `Hello` to answer.
+    pub fn welcome(&mut self, welcome: &Welcome) {
+        if self.state == State::Greeted {
+            // Numbers, strings and lists of such can always be written as JSON.
+            let body = serde_json::to_vec(welcome).unwrap_or_default();
+            self.send(&Outgoing::of_connection(Kind::Welcome, &body));
+            self.state = State::Ready;
+        }
+    }
+
+    pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
+        let (kind, flags) = (frame.header.kind, frame.header.flags);
+        if kind.is_reserved() || flags.intersects(Flags::RESERVED) {
+            let flags = flags.bits();
+            return Err(ProtocolError::NotNegotiated { kind, flags });
+        }
+        match (self.state, kind) {
+            (State::Left, _) => Ok(()),
+            (State::Closed, _) => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "after the connection was closed",
+            }),
+            (State::Waiting, Kind::Hello) => self.handle_hello(&frame),
+            (State::Waiting, _) => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "before the host's Hello",
+            }),
+            (State::Ready, Kind::Request) => self.handle_request(frame),
+            (State::Ready | State::Drained, Kind::Cancel) => self.handle_cancel(&frame),
+            (_, Kind::Ping) => {
+                self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
+                self.events.push_back(WorkerEvent::Ping);
+                Ok(())
+            }
+            (State::Ready, Kind::Drain) => {
+                self.state = State::Drained;
+                self.events.push_back(WorkerEvent::Drain);
+                Ok(())
+            }
+            (_, Kind::Goodbye) => {
+                self.state = State::Closed;
+                self.events.push_back(WorkerEvent::Goodbye);
+                Ok(())
+            }
+            (State::Greeted, _) => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "before the worker's Welcome",
+            }),
+            (State::Drained, _) => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "after the host's Drain",
+            }),
+            (State::Ready, _) => Err(ProtocolError::UnexpectedFrame {
+                kind,
+                when: "from a host",
+            }),
+        }
+    }
+
+    /// A `Hello` that cannot be understood is refused here, before anybody is asked.
+    fn handle_hello(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let error = match handshake::parse::<Hello>(Kind::Hello, &frame.body) {
+            Ok(hello) => {
+                let claimed = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
+                self.decoder.set_max_frame(claimed.min(u32::MAX as usize));
+                self.state = State::Greeted;
+                self.events.push_back(WorkerEvent::Hello(Box::new(hello)));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let status = match error {
+            ProtocolError::VersionMismatch { .. } => Status::UnsupportedVersion,
+            _ => Status::InvalidHello,
+        };
+        self.refuse(&RemoteError::new(status, status.name(), error.to_string()));
+        Err(error)
+    }
+
+    fn handle_request(&mut self, frame: Frame) -> Result<(), ProtocolError> {
+        let (number, last) = (frame.header.call, self.last_call);
+        let out_of_order = ProtocolError::CallOutOfOrder { call: number, last };
+        let call = match CallId::new(number) {
+            Some(call) if number > last => call,
+            _ => return Err(out_of_order),
+        };
+        self.last_call = number;
+        self.unanswered.insert(call, number);
+        self.events.push_back(WorkerEvent::Request {
+            call,
+            function: FunctionRef::Index(FunctionIndex(frame.header.index)),
+            deadline: frame.deadline,
+            metadata: frame.metadata,
+            body: frame.body,
+        });
+        Ok(())
+    }
+
+    /// A `Cancel` may cross the answer on the way, but it cannot overtake its request.
+    fn handle_cancel(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let number = frame.header.call;
+        match CallId::new(number) {
+            Some(call) if number <= self.last_call => {
+                if self.unanswered.contains_key(&call) {
+                    self.events.push_back(WorkerEvent::Cancel { call });
+                }
+                Ok(())
+            }
+            _ => Err(ProtocolError::UnknownCall { call: number }),
+        }
+    }
+}

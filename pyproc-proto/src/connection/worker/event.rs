@@ -1,0 +1,56 @@
+//! What the host did.
+
+use bytes::Bytes;
+
+use crate::{CallId, FunctionIndex, Hello, Metadata, RemoteError};
+
+/// What happened on a [`WorkerConnection`](super::WorkerConnection).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WorkerEvent {
+    /// The host introduced itself; answer with `welcome` or `refuse`.
+    Hello(Box<Hello>),
+    /// The host calls a function; answer once with `reply` or `error`.
+    Request {
+        /// The call's id on this side. In the binary protocol it is the host's id as well.
+        call: CallId,
+        /// What to call.
+        function: FunctionRef,
+        /// The deadline, in the unit that the `Hello` named.
+        deadline: Option<u64>,
+        /// What accompanies the body.
+        metadata: Metadata,
+        /// The encoded arguments: a view into the input, not a copy. JSON text under the JSON
+        /// protocol.
+        body: Bytes,
+    },
+    /// Nobody waits for a call any more. It must be answered all the same. Only for calls that
+    /// are still unanswered.
+    Cancel {
+        /// The call.
+        call: CallId,
+    },
+    /// The host asked whether the worker is there; it was answered already.
+    Ping,
+    /// The host wants what it has requested finished, and requests no more.
+    Drain,
+    /// The host closed the connection in good order.
+    Goodbye,
+    /// A request of the JSON protocol that cannot be understood. The connection goes on.
+    Invalid {
+        /// The call to answer with `error`; `None` where the request shows no id, and was
+        /// answered already under the id 0.
+        call: Option<CallId>,
+        /// What is wrong with the request.
+        error: RemoteError,
+    },
+}
+
+/// How a request names a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FunctionRef {
+    /// By its place in the table of the `Welcome`: the binary protocol.
+    Index(FunctionIndex),
+    /// By its name: the JSON protocol.
+    Name(String),
+}
