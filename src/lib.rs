@@ -1,1 +1,29 @@
-//! The facade.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(unix))]
+compile_error!("pyproc runs on Linux and macOS: it needs Unix sockets, process groups and signals");
+
+// Calls, typed and by name.
+pub use pyproc_derive::remote;
+pub use pyproc_runtime::{Call, Pool, PoolBuilder, Target, script};
+
+// What a call can end with.
+pub use pyproc_runtime::{Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity};
+
+// How a pool is set up, and what it says about itself.
+pub use pyproc_runtime::{
+    Candidate, Counts, LeastLoaded, PoolStatus, Restart, RoundRobin, Router, ShutdownReport,
+    WorkerState, WorkerStatus,
+};
+
+// How bodies and frames are encoded.
+#[cfg(feature = "msgpack")]
+pub use pyproc_runtime::MsgPack;
+pub use pyproc_runtime::{Codec, CodecError, DefaultCodec, Json, Protocol};
+
+/// For implementations of a trait with `#[pyproc::remote(object_safe)]`.
+pub use async_trait::async_trait;
+
+#[doc(hidden)]
+pub mod private;

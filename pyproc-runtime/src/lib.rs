@@ -1,1 +1,45 @@
-//! The runtime.
+//! The pool of supervised Python workers behind `pyproc`.
+//!
+//! Use the crate `pyproc`, which adds the macro. In reading order: a [`Call`] asks the [`Pool`]'s gate for a permit,
+//! the router chooses the slot, the ledger gets an entry, and the worker's connection carries the frames of the
+//! protocol over a lane. The supervisor starts, watches and replaces the workers.
+
+// A call, from the caller's side.
+mod call;
+mod error;
+mod remote;
+
+pub use call::Call;
+pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
+#[doc(hidden)]
+pub use remote::{Arguments, FunctionSpec, Interface, Remote};
+
+// The pool: who may run where.
+mod config;
+mod pool;
+mod script;
+
+pub use pool::{
+    Candidate, Counts, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin, Router, WorkerState,
+    WorkerStatus,
+};
+pub use script::Target;
+
+// The workers: their processes and their ends.
+mod death;
+mod supervisor;
+mod telemetry;
+mod worker;
+
+pub use supervisor::{Restart, ShutdownReport};
+pub use worker::Exit;
+
+// The frames and the calls in flight.
+mod connection;
+mod deadline;
+mod lane;
+mod ledger;
+
+#[cfg(feature = "msgpack")]
+pub use pyproc_proto::MsgPack;
+pub use pyproc_proto::{Codec, CodecError, DefaultCodec, Json, Protocol};

@@ -1,0 +1,262 @@
+//! A call, from the first poll to its one end.
+
+mod answer;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use pyproc_proto::{CallId, Codec, Metadata, Request};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::{Connection, Unsent};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Abandoned, Entry, Receipt};
+use crate::pool::{Admittance, Entrance, Place, Pool};
+use answer::{Answer, refusal, unsendable};
+
+/// A call of a Python function: a future that does nothing until it is polled.
+///
+/// It encodes its argument, waits for its turn, sends the request, and waits for the reply, on any executor. It ends
+/// exactly once, and by its deadline at the latest.
+///
+/// # Cancel safety
+///
+/// Dropping the future cancels the call. One that waits for its turn is never sent; one that the worker has queued is
+/// skipped there; a function that already runs is not interrupted, and occupies its worker until it returns.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<'a, C: Codec, A, R> {
+    pool: &'a Pool<C>,
+    function: &'a str,
+    argument: A,
+    options: CallOptions,
+    attempts: u32,
+    deadline: Option<Instant>,
+    body: Vec<u8>,
+    state: State,
+    result: PhantomData<fn() -> R>,
+}
+
+/// What may be set per call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallOptions {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) idempotent: bool,
+}
+
+enum State {
+    /// Nothing has happened; the argument is not encoded yet.
+    New,
+    /// The body is encoded, and a place is asked for next.
+    Encoded,
+    Waiting(Place),
+    InFlight(InFlight),
+    Ended,
+}
+
+struct InFlight {
+    connection: Arc<Connection>,
+    call: CallId,
+    /// `None` once the outcome was taken.
+    receipt: Option<Receipt>,
+}
+
+impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
+    pub(crate) fn new(
+        pool: &'a Pool<C>,
+        function: &'a str,
+        argument: A,
+        options: CallOptions,
+    ) -> Self {
+        Self {
+            pool,
+            function,
+            argument,
+            options,
+            attempts: 0,
+            deadline: None,
+            body: Vec::new(),
+            state: State::New,
+            result: PhantomData,
+        }
+    }
+
+    /// The time that this call may take, from its first poll on, waiting and running together. It replaces the pool's
+    /// [`deadline`](crate::PoolBuilder::deadline).
+    pub fn deadline(mut self, time: Duration) -> Self {
+        self.options.deadline = Some(time);
+        self
+    }
+
+    /// Says that the function may run more than once for this call. When its worker dies, the call is sent again to
+    /// another one, up to the pool's [`max_attempts`](crate::PoolBuilder::max_attempts).
+    pub fn idempotent(mut self) -> Self {
+        self.options.idempotent = true;
+        self
+    }
+}
+
+impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
+    fn encode(&mut self) -> Result<()> {
+        self.deadline = self
+            .options
+            .deadline
+            .and_then(|time| Instant::now().checked_add(time));
+        // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
+        self.pool
+            .codec()
+            .encode(&self.argument, &mut self.body)
+            .map_err(|error| {
+                Error::new(ErrorKind::Codec, "the argument cannot be encoded")
+                    .with_function(self.function)
+                    .with_source(error)
+            })
+    }
+
+    fn submit(&mut self, admittance: Admittance) -> Result<State> {
+        let Admittance { permit, connection } = admittance;
+        let (entry, receipt) = Entry::open(Some(permit));
+        let metadata = Metadata::default();
+        let request = Request {
+            function: self.function,
+            body: &self.body,
+            deadline: self
+                .deadline
+                .map(|at| deadline::on_the_wire(at, self.pool.shared().deadline_clock())),
+            metadata: &metadata,
+        };
+        match connection.submit(request, entry) {
+            Ok(call) => {
+                self.attempts += 1;
+                Ok(State::InFlight(InFlight {
+                    connection,
+                    call,
+                    receipt: Some(receipt),
+                }))
+            }
+            Err(Unsent::Closed) => {
+                // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
+                self.pool.shared().close_slot(connection.worker());
+                Ok(State::Encoded)
+            }
+            Err(Unsent::Invalid(reason)) => {
+                Err(unsendable(reason, self.function, self.pool.shared()))
+            }
+        }
+    }
+
+    fn poll_state(&mut self, context: &Context<'_>) -> Poll<Result<R>> {
+        loop {
+            let next = match &mut self.state {
+                State::New => {
+                    self.encode()?;
+                    State::Encoded
+                }
+                State::Encoded => match self.pool.shared().gate().enter(self.deadline) {
+                    Ok(Entrance::Open(admittance)) => self.submit(admittance)?,
+                    Ok(Entrance::Line(place)) => State::Waiting(place),
+                    Err(reason) => {
+                        return Poll::Ready(Err(refusal(reason, self.function, self.pool.shared())));
+                    }
+                },
+                State::Waiting(place) => match ready!(place.poll(context)) {
+                    Ok(admittance) => self.submit(admittance)?,
+                    Err(reason) => {
+                        return Poll::Ready(Err(refusal(reason, self.function, self.pool.shared())));
+                    }
+                },
+                State::InFlight(in_flight) => {
+                    let Some(receipt) = &mut in_flight.receipt else {
+                        return Poll::Ready(Err(ended_already()));
+                    };
+                    let outcome = ready!(receipt.poll(context));
+                    in_flight.receipt = None;
+                    let may_run_again = self.options.idempotent
+                        && self.attempts < self.pool.shared().max_attempts();
+                    match Answer::judge(
+                        outcome,
+                        may_run_again,
+                        self.function,
+                        &in_flight.connection,
+                    ) {
+                        Answer::Body(body) => return Poll::Ready(self.decode(&body)),
+                        Answer::Error(error) => return Poll::Ready(Err(error)),
+                        Answer::SendAgain => {
+                            self.pool.shared().counters().count_resent();
+                            self.pool.shared().close_slot(in_flight.connection.worker());
+                            State::Encoded
+                        }
+                    }
+                }
+                State::Ended => return Poll::Ready(Err(ended_already())),
+            };
+            self.state = next;
+        }
+    }
+
+    fn decode(&self, body: &[u8]) -> Result<R> {
+        self.pool.codec().decode(body).map_err(|error| {
+            let error = Error::new(ErrorKind::Codec, "the result is not of the type asked for")
+                .with_source(error);
+            error
+                .with_fate(crate::error::Fate::Failed)
+                .with_function(self.function)
+        })
+    }
+}
+
+impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(tokio::task::coop::poll_proceed(context));
+        let result = ready!(self.poll_state(context));
+        coop.made_progress();
+        self.state = State::Ended;
+        self.pool
+            .shared()
+            .counters()
+            .count_end(result.as_ref().err());
+        Poll::Ready(result)
+    }
+}
+
+// Nothing in a call is pinned: the argument is only borrowed within a poll.
+impl<C: Codec, A, R> Unpin for Call<'_, C, A, R> {}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            if receipt.abandon() == Abandoned::InFlight {
+                self.connection.cancel(self.call);
+            }
+        }
+    }
+}
+
+impl<C: Codec, A, R> fmt::Debug for Call<'_, C, A, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::New | State::Encoded => "new",
+            State::Waiting(_) => "waiting",
+            State::InFlight(_) => "in flight",
+            State::Ended => "ended",
+        };
+        formatter
+            .debug_struct("Call")
+            .field("function", &self.function)
+            .field("state", &state)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+fn ended_already() -> Error {
+    Error::new(ErrorKind::Closed, "the call was polled again after its end")
+}

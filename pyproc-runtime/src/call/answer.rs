@@ -1,0 +1,128 @@
+//! What an outcome means to the caller.
+
+use bytes::Bytes;
+use pyproc_proto::{RemoteError, RequestError, Status};
+
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Fate};
+use crate::ledger::{Failure, Outcome};
+use crate::pool::{Refusal, Shared};
+
+/// What to do with a call that has come back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Body(Bytes),
+    Error(Error),
+    /// It certainly did not run, or may run again: another worker gets it.
+    SendAgain,
+}
+
+impl Answer {
+    pub(super) fn judge(
+        outcome: Outcome,
+        may_run_again: bool,
+        function: &str,
+        connection: &Connection,
+    ) -> Self {
+        let worker = connection.worker();
+        match outcome {
+            Ok(body) => Self::Body(body),
+            Err(Failure::Died { sent: false, .. }) => Self::SendAgain,
+            Err(Failure::Died { sent: true, .. }) if may_run_again => Self::SendAgain,
+            Err(Failure::Died { sent: true, death }) => {
+                Self::Error(death.error(Fate::MayHaveRun).with_function(function))
+            }
+            Err(Failure::Remote(error)) if error.status == Status::Draining => Self::SendAgain,
+            Err(Failure::Remote(error)) => Self::Error(
+                remote(*error)
+                    .with_function(function)
+                    .with_worker(worker.clone()),
+            ),
+            Err(Failure::Expired) => Self::Error(
+                Error::new(
+                    ErrorKind::Deadline,
+                    "the deadline passed while the worker had the call",
+                )
+                .with_fate(Fate::MayHaveRun)
+                .with_function(function)
+                .with_worker(worker.clone()),
+            ),
+            Err(Failure::Closed) => Self::Error(
+                Error::new(
+                    ErrorKind::Closed,
+                    "the pool was closed before the call had ended",
+                )
+                .with_fate(Fate::MayHaveRun)
+                .with_function(function)
+                .with_worker(worker.clone()),
+            ),
+        }
+    }
+}
+
+/// The error of a call that was not admitted.
+pub(super) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error {
+    let error = match reason {
+        Refusal::Overloaded => {
+            let (in_flight, waiting) = shared.gate().load();
+            Error::new(
+                ErrorKind::Overloaded,
+                format!(
+                    "pool `{}` is overloaded: {in_flight} calls in flight, {waiting} waiting",
+                    shared.name()
+                ),
+            )
+        }
+        Refusal::Expired => Error::new(
+            ErrorKind::Deadline,
+            "the deadline passed while the call waited for its turn",
+        ),
+        Refusal::Closed => Error::new(
+            ErrorKind::Closed,
+            format!("pool `{}` is closed", shared.name()),
+        ),
+        Refusal::Unavailable => Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "pool `{}` has no worker left, and none will be started again",
+                shared.name()
+            ),
+        ),
+    };
+    error.with_function(function)
+}
+
+/// The error of a request that no worker of the pool can be sent.
+pub(super) fn unsendable(reason: RequestError, function: &str, shared: &Shared) -> Error {
+    match reason {
+        RequestError::FunctionNotFound { .. } => shared.function_not_found(function),
+        RequestError::TooLarge { .. } => {
+            Error::new(ErrorKind::TooLarge, reason.to_string()).with_function(function)
+        }
+        reason => Error::new(ErrorKind::Codec, reason.to_string()).with_function(function),
+    }
+}
+
+/// The error that a worker answered with.
+fn remote(error: RemoteError) -> Error {
+    let (kind, fate) = match error.status {
+        Status::FunctionNotFound => (ErrorKind::FunctionNotFound, Fate::NotStarted),
+        Status::InvalidArgument => (ErrorKind::InvalidArgument, Fate::NotStarted),
+        Status::InvalidBody => (ErrorKind::Codec, Fate::NotStarted),
+        Status::Deadline => (ErrorKind::Deadline, Fate::NotStarted),
+        Status::Cancelled => (ErrorKind::Closed, Fate::NotStarted),
+        Status::InvalidResult => (ErrorKind::InvalidResult, Fate::Failed),
+        Status::TooLarge => (ErrorKind::TooLarge, Fate::Failed),
+        _ => (ErrorKind::Exception, Fate::Failed),
+    };
+    match kind {
+        ErrorKind::Exception => {
+            let message = format!("{}: {}", error.type_name, error.message);
+            let python = crate::error::PythonError::from(error);
+            Error::new(kind, message)
+                .with_fate(fate)
+                .with_source(python)
+        }
+        _ => Error::new(kind, error.message).with_fate(fate),
+    }
+}

@@ -1,0 +1,72 @@
+//! What a pool was asked to be, checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyproc_proto::{DeadlineClock, Limits, Protocol};
+
+use crate::script::ResolvedTarget;
+use crate::supervisor::Restart;
+use crate::worker::Environment;
+
+/// The configuration of a pool. It exists only checked; the builder makes it.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) name: Arc<str>,
+    pub(crate) source: Source,
+    pub(crate) workers: usize,
+    pub(crate) protocol: Protocol,
+    pub(crate) codec: String,
+    pub(crate) limits: Limits,
+    pub(crate) max_in_flight_per_worker: usize,
+    pub(crate) max_attempts: u32,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) start_timeout: Duration,
+    pub(crate) connect_retries: u32,
+    pub(crate) health: HealthPolicy,
+    pub(crate) restart: Restart,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) log_level: u8,
+}
+
+/// Where the workers of a pool come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The host starts them.
+    Start(Recipe),
+    /// Somebody else started them; they listen on these paths.
+    Attach(Vec<PathBuf>),
+}
+
+/// How the host starts a worker.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) target: ResolvedTarget,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) python_path: Vec<PathBuf>,
+    pub(crate) environment: Environment,
+    /// The script listens on a path by itself, instead of being handed a connected socket.
+    pub(crate) listens: bool,
+}
+
+/// How often an idle worker is asked whether it is well, and how long it may take to answer.
+#[derive(Debug, Clone)]
+pub(crate) struct HealthPolicy {
+    /// `None`: never.
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Duration,
+    /// The body of a call without arguments, in the pool's codec.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Config {
+    /// The clock in which deadlines travel.
+    pub(crate) fn deadline_clock(&self) -> DeadlineClock {
+        match self.source {
+            Source::Start(_) => crate::deadline::shared_clock(),
+            Source::Attach(_) => DeadlineClock::Remaining,
+        }
+    }
+}

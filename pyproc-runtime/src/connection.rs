@@ -1,0 +1,215 @@
+//! The frames between the host and one worker, with the calls in flight on it.
+//!
+//! [`Connection`] drives the protocol's state machine over a lane. Callers append their requests and write them in
+//! their own turn; one driver per connection ([`Connection::drive`]) reads, hands out replies, and looks after the
+//! timeouts and after what the lane did not take at once. No user code runs under the lock.
+
+mod handshake;
+mod turn;
+
+pub(crate) use handshake::{Handshake, HandshakeError};
+pub(crate) use turn::Lost;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pyproc_proto::{CallId, HostConnection, LogRecord, Rejected, Request, RequestError};
+use tokio::io::Interest;
+use tokio::sync::Notify;
+
+use crate::death::Death;
+use crate::error::WorkerIdentity;
+use crate::lane::SocketLane;
+use crate::ledger::{Entry, Failure};
+
+/// The connection to one worker, from the end of the handshake to its loss.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    worker: WorkerIdentity,
+    lane: SocketLane,
+    state: Mutex<State>,
+    /// Tells the driver that there is output left over, or a deadline before the one that it waits for.
+    kick: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    protocol: HostConnection<Entry>,
+    /// Nothing more may be sent: the worker is condemned, draining or gone.
+    is_closed: bool,
+    /// What the driver's timer is set to.
+    armed: Option<Instant>,
+}
+
+/// What a connection tells its supervisor.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A call did not end some time after its deadline.
+    Overdue,
+    /// The worker takes no more calls, and will end when it has finished those that it has.
+    Draining,
+}
+
+/// Why a request was not sent.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// The connection takes no more requests. Another worker may.
+    Closed,
+    /// The request itself is at fault.
+    Invalid(RequestError),
+}
+
+impl Connection {
+    /// Takes over from a finished handshake.
+    pub(crate) fn new(worker: WorkerIdentity, handshake: Handshake) -> Self {
+        let Handshake { lane, protocol } = handshake;
+        let state = State {
+            protocol,
+            is_closed: false,
+            armed: None,
+        };
+        Self {
+            worker,
+            lane,
+            state: Mutex::new(state),
+            kick: Notify::new(),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &WorkerIdentity {
+        &self.worker
+    }
+
+    /// Enters the call into the ledger and sends it, as far as the lane takes it now.
+    pub(crate) fn submit(&self, request: Request<'_>, entry: Entry) -> Result<CallId, Unsent> {
+        let now = Instant::now();
+        let deadline = request.deadline.map(|deadline| deadline.at);
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Unsent::Closed);
+        }
+        let was_flushed = state.protocol.output().is_empty();
+        let call = state.protocol.request(request, entry, now).map_err(
+            |Rejected { reason, .. }| match reason {
+                RequestError::NotReady | RequestError::Closed => Unsent::Closed,
+                reason => Unsent::Invalid(reason),
+            },
+        )?;
+        let is_flushed = was_flushed && self.flush(&mut state).is_ok_and(|flushed| flushed);
+        let is_earlier =
+            deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        drop(state);
+        if !is_flushed || is_earlier {
+            self.kick.notify_one();
+        }
+        Ok(call)
+    }
+
+    /// Tells the worker that nobody waits for the call any more.
+    pub(crate) fn cancel(&self, call: CallId) {
+        let mut state = self.lock();
+        state.protocol.cancel(call);
+        drop(state);
+        self.kick.notify_one();
+    }
+
+    /// Takes no more requests; those in flight go on.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+    }
+
+    /// Takes no more requests, and asks the worker to finish what it has and to end.
+    pub(crate) fn drain(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.protocol.drain();
+        drop(state);
+        self.kick.notify_one();
+    }
+
+    /// Tells all callers that their calls are not waited for any more. The worker may still answer; nobody listens.
+    pub(crate) fn cut(&self) {
+        self.lock().protocol.tokens().for_each(Entry::cut);
+    }
+
+    /// Ends all calls without having heard of the worker: its attendant is gone, and with it the runtime.
+    pub(crate) fn abort(&self) {
+        let in_flight = {
+            let mut state = self.lock();
+            state.is_closed = true;
+            state.protocol.take_in_flight()
+        };
+        // An entry that is dropped ends as closed.
+        drop(in_flight);
+    }
+
+    /// Reads what a worker that is certainly dead has left in the lane, then ends every call that it did not answer.
+    pub(crate) fn bury(&self, death: &Arc<Death>) {
+        // Whatever stands in the lane is read to its end; what follows a violation or an error is lost.
+        while let Ok(turn) = self.turn(&mut |_| {}) {
+            if !turn.is_unfinished {
+                break;
+            }
+        }
+        let in_flight = {
+            let mut state = self.lock();
+            state.is_closed = true;
+            state.protocol.take_in_flight()
+        };
+        for call in in_flight {
+            call.token.end(Err(Failure::Died {
+                sent: call.sent,
+                death: Arc::clone(death),
+            }));
+        }
+    }
+
+    /// Drives the connection until it is lost. Cancel safe: another driver may take over.
+    pub(crate) async fn drive(&self, mut tell: impl FnMut(ConnectionEvent)) -> Lost {
+        loop {
+            let turn = match self.turn(&mut tell) {
+                Ok(turn) => turn,
+                Err(lost) => {
+                    self.close();
+                    return lost;
+                }
+            };
+            if turn.is_unfinished {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let interest = if turn.is_flushed {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
+            tokio::select! {
+                ready = self.lane.ready(interest) => if let Err(error) = ready {
+                    self.close();
+                    return Lost::Io(error);
+                },
+                () = sleep_until(turn.timeout) => {}
+                () = self.kick.notified() => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the driver tells while it drives.
+#[derive(Debug)]
+pub(crate) enum ConnectionEvent {
+    Notice(Notice),
+    Log(LogRecord),
+}
+
+/// Waits until then; without a time, for ever.
+pub(crate) async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

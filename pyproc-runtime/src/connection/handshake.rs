@@ -1,0 +1,163 @@
+//! What happens on a lane before the first call.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use pyproc_proto::{
+    Hello, HostConnection, HostEvent, Limits, LogRecord, Protocol, RemoteError, Welcome,
+};
+use tokio::io::Interest;
+
+use super::{Lost, sleep_until};
+use crate::lane::{Received, SocketLane};
+use crate::ledger::Entry;
+
+/// A lane on which the handshake is going on, or is done.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    pub(super) lane: SocketLane,
+    pub(super) protocol: HostConnection<Entry>,
+}
+
+/// Why there was no handshake.
+#[derive(Debug)]
+pub(crate) enum HandshakeError {
+    /// The worker says why it does not start.
+    Refused(Box<RemoteError>),
+    /// The connection was lost on the way.
+    Lost(Lost),
+}
+
+impl Handshake {
+    /// Prepares a handshake. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be registered with the runtime.
+    pub(crate) fn new(
+        socket: UnixStream,
+        protocol: Protocol,
+        hello: &Hello,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let now = Instant::now();
+        let protocol = match protocol {
+            Protocol::Binary => HostConnection::binary(hello, limits, now),
+            Protocol::Json => HostConnection::json(limits, now),
+        };
+        Ok(Self {
+            lane: SocketLane::new(socket)?,
+            protocol,
+        })
+    }
+
+    /// Writes bytes that precede the first frame: the sources that a worker starts from.
+    pub(crate) async fn send_preamble(&self, mut bytes: &[u8]) -> Result<(), Lost> {
+        while !bytes.is_empty() {
+            match self.lane.send(bytes).map_err(Lost::Io)? {
+                0 => self
+                    .lane
+                    .ready(Interest::WRITABLE)
+                    .await
+                    .map_err(Lost::Io)?,
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges `Hello` and `Welcome`. The descriptor travels beside `Hello`.
+    ///
+    /// Under the JSON protocol there is nothing to exchange, and no `Welcome`.
+    pub(crate) async fn shake(
+        &mut self,
+        descriptor: Option<OwnedFd>,
+        mut log: impl FnMut(LogRecord),
+    ) -> Result<Option<Welcome>, HandshakeError> {
+        let mut descriptor = descriptor;
+        while !self.protocol.is_ready() {
+            self.flush(&mut descriptor)?;
+            let mut end = None;
+            loop {
+                match self
+                    .lane
+                    .receive(self.protocol.input_mut())
+                    .map_err(Lost::Io)?
+                {
+                    Received::Bytes => self
+                        .protocol
+                        .handle_input(Instant::now())
+                        .map_err(Lost::Protocol)?,
+                    Received::Nothing => break,
+                    Received::Eof => {
+                        end = Some(Lost::Eof);
+                        break;
+                    }
+                }
+            }
+            while let Some(event) = self.protocol.poll_event() {
+                match event {
+                    HostEvent::Refused(error) => return Err(HandshakeError::Refused(error)),
+                    HostEvent::Log(record) => log(record),
+                    _ => {}
+                }
+            }
+            if let Some(lost) = end {
+                return Err(lost.into());
+            }
+            if self.protocol.is_ready() {
+                break;
+            }
+            self.protocol
+                .handle_timeout(Instant::now())
+                .map_err(Lost::Protocol)?;
+            let interest = match self.protocol.output() {
+                [] => Interest::READABLE,
+                _ => Interest::READABLE | Interest::WRITABLE,
+            };
+            tokio::select! {
+                ready = self.lane.ready(interest) => ready.map_err(Lost::Io)?,
+                () = sleep_until(self.protocol.poll_timeout()) => {}
+            }
+        }
+        Ok(self.protocol.welcome().cloned())
+    }
+
+    fn flush(&mut self, descriptor: &mut Option<OwnedFd>) -> Result<(), Lost> {
+        while !self.protocol.output().is_empty() {
+            let output = self.protocol.output();
+            let sent = match descriptor {
+                Some(descriptor) => self
+                    .lane
+                    .send_with_descriptor(output, std::os::fd::AsFd::as_fd(descriptor)),
+                None => self.lane.send(output),
+            };
+            match sent.map_err(Lost::Io)? {
+                0 => break,
+                written => {
+                    *descriptor = None;
+                    self.protocol.advance_output(written);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Lost> for HandshakeError {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => write!(formatter, "{}: {}", error.type_name, error.message),
+            Self::Lost(lost) => lost.fmt(formatter),
+        }
+    }
+}

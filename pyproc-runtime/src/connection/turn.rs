@@ -1,0 +1,142 @@
+//! One turn of a connection: read what is there, hand out what it brought, write what is due.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+use pyproc_proto::{HostEvent, ProtocolError};
+
+use super::{Connection, ConnectionEvent, Notice, State};
+use crate::lane::Received;
+use crate::ledger::{Entry, Failure};
+
+/// How often a turn reads before it lets other tasks run.
+const READS_PER_TURN: usize = 16;
+
+/// Why a connection cannot go on.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The worker closed its end.
+    Eof,
+    Io(io::Error),
+    /// The worker sent what the protocol does not allow; nothing that follows can be trusted.
+    Protocol(ProtocolError),
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => formatter.write_str("the worker closed the connection"),
+            Self::Io(error) => error.fmt(formatter),
+            Self::Protocol(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl From<ProtocolError> for Lost {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// What is left to do after a turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// There may be more to read at once.
+    pub(crate) is_unfinished: bool,
+    /// The lane took all output.
+    pub(crate) is_flushed: bool,
+    /// When the next turn is due, if nothing else happens.
+    pub(crate) timeout: Option<Instant>,
+}
+
+impl Connection {
+    /// Takes one turn. What was read before the connection was lost is still handed out.
+    pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
+        let mut events = Vec::new();
+        let mut expired = Vec::new();
+        let result = {
+            let mut state = self.lock();
+            let result = self.exchange(&mut state);
+            while let Some(event) = state.protocol.poll_event() {
+                match event {
+                    // The entry of an expired call stays in the table, so it is told under the lock. Waking its
+                    // caller's task runs no code of the user's.
+                    HostEvent::Expired { call } => expired.push(call),
+                    event => events.push(event),
+                }
+            }
+            for call in expired {
+                if let Some(entry) = state.protocol.token(call) {
+                    entry.expire();
+                }
+            }
+            if let Ok(turn) = &result {
+                state.armed = turn.timeout;
+            }
+            result
+        };
+        for event in events {
+            self.hand_out(event, tell);
+        }
+        result
+    }
+
+    fn exchange(&self, state: &mut State) -> Result<Turn, Lost> {
+        let is_unfinished = self.read(state)?;
+        if !is_unfinished {
+            state.protocol.handle_timeout(Instant::now())?;
+        }
+        let is_flushed = self.flush(state)?;
+        Ok(Turn {
+            is_unfinished,
+            is_flushed,
+            timeout: state.protocol.poll_timeout(),
+        })
+    }
+
+    /// Reads until there is nothing more, or until it is somebody else's turn; says which.
+    fn read(&self, state: &mut State) -> Result<bool, Lost> {
+        for _ in 0..READS_PER_TURN {
+            match self
+                .lane
+                .receive(state.protocol.input_mut())
+                .map_err(Lost::Io)?
+            {
+                Received::Bytes => state.protocol.handle_input(Instant::now())?,
+                Received::Nothing => return Ok(false),
+                Received::Eof => {
+                    state.protocol.handle_eof()?;
+                    return Err(Lost::Eof);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what the lane takes now, and says whether that was all.
+    pub(super) fn flush(&self, state: &mut State) -> Result<bool, Lost> {
+        while !state.protocol.output().is_empty() {
+            match self.lane.send(state.protocol.output()).map_err(Lost::Io)? {
+                0 => return Ok(false),
+                written => state.protocol.advance_output(written),
+            }
+        }
+        Ok(true)
+    }
+
+    fn hand_out(&self, event: HostEvent<Entry>, tell: &mut impl FnMut(ConnectionEvent)) {
+        match event {
+            HostEvent::Reply { token, body, .. } => token.end(Ok(body)),
+            HostEvent::Failed { token, error, .. } => token.end(Err(Failure::Remote(error))),
+            HostEvent::Overdue { .. } => tell(ConnectionEvent::Notice(Notice::Overdue)),
+            HostEvent::Draining => {
+                self.close();
+                tell(ConnectionEvent::Notice(Notice::Draining));
+            }
+            HostEvent::Log(record) => tell(ConnectionEvent::Log(record)),
+            // The handshake is over, expired calls were told above, and the rest needs no answer.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Deadlines as they travel to the worker.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use pyproc_proto::{CallDeadline, DeadlineClock};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The same moment on both clocks. `Instant` keeps its reading to itself, so the two are read together once.
+struct Epoch {
+    instant: Instant,
+    monotonic_ns: u64,
+}
+
+/// Expresses a deadline in the clock that the worker was told.
+pub(crate) fn on_the_wire(at: Instant, clock: DeadlineClock) -> CallDeadline {
+    let wire = match clock {
+        DeadlineClock::Monotonic => monotonic_ns(at),
+        DeadlineClock::Remaining => {
+            u64::try_from(at.saturating_duration_since(Instant::now()).as_micros())
+                .unwrap_or(u64::MAX)
+        }
+    };
+    CallDeadline { at, wire }
+}
+
+/// The clock that host and worker share, if the host started the worker. Elsewhere than on Linux `Instant` and
+/// Python's `time.monotonic_ns` need not be the same clock.
+pub(crate) fn shared_clock() -> DeadlineClock {
+    if cfg!(target_os = "linux") {
+        DeadlineClock::Monotonic
+    } else {
+        DeadlineClock::Remaining
+    }
+}
+
+fn monotonic_ns(at: Instant) -> u64 {
+    static EPOCH: OnceLock<Epoch> = OnceLock::new();
+    let epoch = EPOCH.get_or_init(|| {
+        let now = clock_gettime(ClockId::Monotonic);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
+        Epoch {
+            instant: Instant::now(),
+            monotonic_ns: seconds * 1_000_000_000 + nanoseconds,
+        }
+    });
+    let offset =
+        u64::try_from(at.saturating_duration_since(epoch.instant).as_nanos()).unwrap_or(u64::MAX);
+    epoch.monotonic_ns.saturating_add(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_later_deadline_is_later_on_the_wire_by_as_much() {
+        let now = Instant::now();
+        let first = on_the_wire(now + Duration::from_secs(1), DeadlineClock::Monotonic);
+        let second = on_the_wire(now + Duration::from_secs(3), DeadlineClock::Monotonic);
+        assert_eq!(second.wire - first.wire, 2_000_000_000);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_has_nothing_remaining() {
+        assert_eq!(
+            on_the_wire(Instant::now(), DeadlineClock::Remaining).wire,
+            0
+        );
+    }
+}

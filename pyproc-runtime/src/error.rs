@@ -1,0 +1,144 @@
+//! What a call, a start or a configuration can end with instead of a value.
+
+mod kind;
+mod python;
+mod worker_identity;
+
+pub use kind::{ErrorKind, Family, Fate};
+pub use python::PythonError;
+pub use worker_identity::WorkerIdentity;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why there is no value.
+///
+/// An error is opaque and small (one pointer). [`kind`](Error::kind) says what happened,
+/// [`fate`](Error::fate) whether the function may have run, and the other accessors who was involved.
+/// `Display` says one thing; [`source`](StdError::source) carries the rest.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    fate: Fate,
+    message: String,
+    function: Option<String>,
+    worker: Option<WorkerIdentity>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of which nothing is known yet but its kind and what to tell the reader.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            fate: Fate::NotStarted,
+            message: message.into(),
+            function: None,
+            worker: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_fate(mut self, fate: Fate) -> Self {
+        self.0.fate = fate;
+        self
+    }
+
+    pub(crate) fn with_function(mut self, function: &str) -> Self {
+        self.0.function = Some(function.to_owned());
+        self
+    }
+
+    pub(crate) fn with_worker(mut self, worker: WorkerIdentity) -> Self {
+        self.0.worker = Some(worker);
+        self
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What is known of the call: whether its function may have run.
+    ///
+    /// Errors that belong to no call (a failed start, an impossible configuration) are
+    /// [`Fate::NotStarted`].
+    pub fn fate(&self) -> Fate {
+        self.0.fate
+    }
+
+    /// Whether the same call may be made again at once without the risk of running twice, and with a
+    /// chance of success: its function certainly did not run, and the cause passes by itself.
+    pub fn is_retryable(&self) -> bool {
+        self.0.fate == Fate::NotStarted && self.0.kind.is_transient()
+    }
+
+    /// The function that was called, by its name in Python.
+    pub fn function(&self) -> Option<&str> {
+        self.0.function.as_deref()
+    }
+
+    /// The worker that was involved, if the call had reached one.
+    pub fn worker(&self) -> Option<&WorkerIdentity> {
+        self.0.worker.as_ref()
+    }
+
+    /// The Python exception, if one was raised: its type, message and traceback.
+    pub fn python(&self) -> Option<&PythonError> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(function) = &self.0.function {
+            write!(formatter, "call of `{function}`: ")?;
+        }
+        formatter.write_str(&self.0.message)?;
+        if let Some(worker) = &self.0.worker {
+            write!(formatter, " [worker {worker}]")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Error");
+        debug
+            .field("kind", &self.0.kind)
+            .field("fate", &self.0.fate)
+            .field("message", &self.0.message);
+        if let Some(function) = &self.0.function {
+            debug.field("function", function);
+        }
+        if let Some(worker) = &self.0.worker {
+            debug.field("worker", worker);
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,127 @@
+//! A Unix stream socket, read and written without waiting by whoever holds the connection's lock.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use bytes::BytesMut;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// How much is asked of the socket in one read. A socket buffer holds a little over 200 KiB by default.
+const READ_BYTES: usize = 64 * 1024;
+
+/// One end of a Unix stream socket.
+#[derive(Debug)]
+pub(crate) struct SocketLane {
+    socket: AsyncFd<OwnedFd>,
+}
+
+/// What one read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Bytes,
+    Nothing,
+    Eof,
+}
+
+impl SocketLane {
+    /// Takes over a connected socket, which it makes non-blocking. Must be called within a tokio runtime.
+    pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        // SAFETY: an `OwnedFd` keeps one and the same descriptor open until it is dropped, which the `AsyncFd` that
+        // owns it does last.
+        #[expect(
+            unsafe_code,
+            reason = "tokio cannot check that a type keeps its descriptor open"
+        )]
+        let socket = unsafe { AsyncFd::register(OwnedFd::from(socket)) }?;
+        Ok(Self { socket })
+    }
+
+    /// Reads once into the spare room of `buffer`.
+    pub(crate) fn receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
+        buffer.reserve(READ_BYTES);
+        let length = buffer.len();
+        loop {
+            match rustix::net::recv(
+                &self.socket,
+                buffer.spare_capacity_mut(),
+                RecvFlags::DONTWAIT,
+            ) {
+                Ok(((received, _), _)) => {
+                    let count = received.len();
+                    // SAFETY: `recv` initialized the first `count` bytes of the spare capacity, which begins at `length`.
+                    #[expect(unsafe_code, reason = "it saves the zeroing of 64 KiB on every read")]
+                    unsafe {
+                        buffer.set_len(length + count);
+                    }
+                    return Ok(if count == 0 {
+                        Received::Eof
+                    } else {
+                        Received::Bytes
+                    });
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Writes what the socket takes now, and says how much that was.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(
+                &self.socket,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Like [`send`](Self::send), with a descriptor that travels with the first byte.
+    pub(crate) fn send_with_descriptor(
+        &self,
+        bytes: &[u8],
+        descriptor: BorrowedFd<'_>,
+    ) -> io::Result<usize> {
+        let descriptors = [descriptor];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            match rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
+            {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until a read may bring something, or, if `interest` says so, until a write may be taken.
+    ///
+    /// The readiness is cleared at once, so the caller must read (and write) until there is nothing more before it
+    /// waits again. Cancel safe.
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<()> {
+        let mut guard = self.socket.ready(interest).await?;
+        guard.clear_ready();
+        Ok(())
+    }
+}
+
+impl AsFd for SocketLane {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,348 @@
+//! The configuration of a pool, and its start.
+
+mod check;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyproc_proto::{Codec, DEFAULT_MAX_FRAME, DefaultCodec, Protocol};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Level;
+
+use super::admission::Admission;
+use super::{Gate, LeastLoaded, Pool, Router, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::script::Target;
+use crate::supervisor::{self, Restart};
+use crate::worker::{Environment, Inherited};
+
+/// The configuration of a [`Pool`] that is yet to be started.
+///
+/// Every setting has a default that is meant for production; each says why it is what it is.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct PoolBuilder<C: Codec = DefaultCodec> {
+    codec: C,
+    origin: Origin,
+    settings: Settings,
+}
+
+/// Where the workers come from.
+#[derive(Debug)]
+enum Origin {
+    Target(Target),
+    Paths(Vec<PathBuf>),
+}
+
+/// What is asked for, not yet checked.
+#[derive(Debug)]
+struct Settings {
+    name: Option<String>,
+    workers: Option<usize>,
+    protocol: Protocol,
+    listens: bool,
+    python: Option<PathBuf>,
+    python_path: Vec<PathBuf>,
+    environment: Environment,
+    router: Box<dyn Router>,
+    max_in_flight: Option<usize>,
+    max_in_flight_per_worker: usize,
+    max_waiting: usize,
+    max_frame: usize,
+    max_attempts: u32,
+    deadline: Option<Duration>,
+    overdue_after: Duration,
+    start_timeout: Duration,
+    connect_retries: u32,
+    progress_timeout: Duration,
+    health_interval: Option<Duration>,
+    health_timeout: Duration,
+    restart: Restart,
+    shutdown_timeout: Duration,
+    stop_timeout: Duration,
+    log_level: Level,
+}
+
+impl PoolBuilder<DefaultCodec> {
+    pub(super) fn new(target: Target) -> Self {
+        Self::with_origin(Origin::Target(target))
+    }
+
+    pub(super) fn attach(paths: Vec<PathBuf>) -> Self {
+        Self::with_origin(Origin::Paths(paths))
+    }
+
+    fn with_origin(origin: Origin) -> Self {
+        let settings = Settings {
+            name: None,
+            workers: None,
+            protocol: Protocol::Binary,
+            listens: false,
+            python: None,
+            python_path: Vec::new(),
+            environment: Environment::default(),
+            router: Box::new(LeastLoaded::default()),
+            max_in_flight: None,
+            max_in_flight_per_worker: 1,
+            max_waiting: 1024,
+            max_frame: DEFAULT_MAX_FRAME,
+            max_attempts: 3,
+            deadline: Some(Duration::from_secs(60)),
+            overdue_after: Duration::from_secs(5),
+            start_timeout: Duration::from_secs(60),
+            connect_retries: 3,
+            progress_timeout: Duration::from_secs(30),
+            health_interval: Some(Duration::from_secs(30)),
+            health_timeout: Duration::from_secs(5),
+            restart: Restart::new(),
+            shutdown_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(5),
+            log_level: Level::INFO,
+        };
+        Self {
+            codec: DefaultCodec::default(),
+            origin,
+            settings,
+        }
+    }
+}
+
+/// What the workers are.
+impl<C: Codec> PoolBuilder<C> {
+    /// The pool's name in logs, in the status and in `ps`, where a worker is called `pyproc iris/2`. Default: the
+    /// script's name without its ending.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
+    /// How many worker processes. Default: the available parallelism, which heeds the limits of a container, because
+    /// Python runs one thread of Python code per process.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = Some(workers);
+        self
+    }
+
+    /// The codec of bodies, whatever codec features other crates switch on: [`Json`](crate::Json), `MsgPack`, or one of
+    /// your own. Default: [`DefaultCodec`], which follows the features.
+    pub fn codec<D: Codec>(self, codec: D) -> PoolBuilder<D> {
+        PoolBuilder {
+            codec,
+            origin: self.origin,
+            settings: self.settings,
+        }
+    }
+
+    /// The protocol. Default [`Protocol::Binary`]; [`Protocol::Json`] drives workers that know only the JSON protocol.
+    /// It asks for the codec [`Json`](crate::Json).
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.settings.protocol = protocol;
+        self
+    }
+
+    /// The script listens by itself: it is run as `__main__`, with the path to listen on in `PYPROC_SOCKET_PATH`.
+    /// Default: it is imported, and handed a connected socket, which needs no path.
+    pub fn listen(mut self) -> Self {
+        self.settings.listens = true;
+        self
+    }
+
+    /// The Python interpreter. Default: the first of `PYPROC_PYTHON`, `$VIRTUAL_ENV`, `$CONDA_PREFIX`, a `.venv` beside
+    /// the script or above it, `python3` and `python` that is at least Python 3.10.
+    pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.python = Some(path.into());
+        self
+    }
+
+    /// Directories that come after the script's own on the workers' `sys.path`. Default: none.
+    pub fn python_path<P: Into<PathBuf>>(
+        mut self,
+        directories: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.settings
+            .python_path
+            .extend(directories.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable of the workers.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.settings
+            .environment
+            .set
+            .insert(name.into(), value.into());
+        self
+    }
+
+    /// Inherits nothing of the host's environment. Default: all of it, because model caches, CUDA and proxies are
+    /// configured there.
+    pub fn env_clear(mut self) -> Self {
+        self.settings.environment.inherited = Inherited::Nothing;
+        self
+    }
+
+    /// Inherits only these variables of the host's environment.
+    pub fn env_allow<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.environment.inherited =
+            Inherited::Only(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The level from which on the records of Python's `logging` are passed on. Default `INFO`.
+    pub fn log_level(mut self, level: Level) -> Self {
+        self.settings.log_level = level;
+        self
+    }
+}
+
+/// How much may go on at once, and for how long.
+impl<C: Codec> PoolBuilder<C> {
+    /// How many calls workers may have at once in the whole pool. Default: as many as the workers can take together.
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.settings.max_in_flight = Some(calls);
+        self
+    }
+
+    /// How many calls one worker may have at once. Default 1: a worker runs one function at a time, so a call that
+    /// waits in the pool's line can still go to whichever worker is free first, and a worker that dies takes only the
+    /// call with it that it ran. More saves the wait between two short calls.
+    pub fn max_in_flight_per_worker(mut self, calls: usize) -> Self {
+        self.settings.max_in_flight_per_worker = calls;
+        self
+    }
+
+    /// How many calls may wait for a worker before more are refused as [`ErrorKind::Overloaded`]. Default 1024: enough
+    /// for a burst, and few enough that those at its end are not served long after everybody has given up.
+    pub fn max_waiting(mut self, calls: usize) -> Self {
+        self.settings.max_waiting = calls;
+        self
+    }
+
+    /// Which worker a call goes to. Default [`LeastLoaded`].
+    pub fn router(mut self, router: impl Router) -> Self {
+        self.settings.router = Box::new(router);
+        self
+    }
+
+    /// The longest request and reply, in bytes. Default 16 MiB. A request over it fails before a byte is written.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.settings.max_frame = bytes;
+        self
+    }
+
+    /// How long a call may take, waiting and running together, if it does not say itself. Default 60 s: longer than
+    /// what a user waits for, and short enough that a stuck function is noticed.
+    pub fn deadline(mut self, time: Duration) -> Self {
+        self.settings.deadline = Some(time);
+        self
+    }
+
+    /// Calls without a deadline of their own have none.
+    pub fn no_deadline(mut self) -> Self {
+        self.settings.deadline = None;
+        self
+    }
+
+    /// How long after a call's deadline its worker may still run it, before it is taken to be stuck and is replaced.
+    /// Default 5 s: cheaper than a replacement for a function that is merely late.
+    pub fn overdue_after(mut self, time: Duration) -> Self {
+        self.settings.overdue_after = time;
+        self
+    }
+
+    /// How often an idempotent call is sent in all, when one worker after the other dies of it. Default 3: a call that
+    /// three workers did not survive is probably the cause.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.settings.max_attempts = attempts;
+        self
+    }
+}
+
+/// How the workers are supervised.
+impl<C: Codec> PoolBuilder<C> {
+    /// How long a worker may take from its start to its readiness, the import of the script included. Default 60 s:
+    /// large models take their time.
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        self.settings.start_timeout = time;
+        self
+    }
+
+    /// How often a connection to a listening worker is tried again, with growing delays, before its start has failed.
+    /// Default 3.
+    pub fn connect_retries(mut self, retries: u32) -> Self {
+        self.settings.connect_retries = retries;
+        self
+    }
+
+    /// How long one frame of a worker may take from its first byte to its last. Default 30 s: even the largest frame
+    /// takes milliseconds, so whoever takes longer has stopped in the middle.
+    pub fn progress_timeout(mut self, time: Duration) -> Self {
+        self.settings.progress_timeout = time;
+        self
+    }
+
+    /// How often an idle worker's function `health` is called. Default 30 s; zero switches it off. The death of a
+    /// process and the loss of a connection are noticed at once, without it.
+    pub fn health_interval(mut self, time: Duration) -> Self {
+        self.settings.health_interval = (!time.is_zero()).then_some(time);
+        self
+    }
+
+    /// How long `health` may take before the worker is replaced. Default 5 s.
+    pub fn health_timeout(mut self, time: Duration) -> Self {
+        self.settings.health_timeout = time;
+        self
+    }
+
+    /// How dead workers are replaced: a [`Restart`] policy, or `false` for not at all. Default [`Restart::new`].
+    pub fn restart(mut self, restart: impl Into<Restart>) -> Self {
+        self.settings.restart = restart.into();
+        self
+    }
+
+    /// How long [`shutdown`](Pool::shutdown) waits for the calls in flight and in the line. Default 10 s: well within
+    /// the 30 s that Kubernetes gives a program to end.
+    pub fn shutdown_timeout(mut self, time: Duration) -> Self {
+        self.settings.shutdown_timeout = time;
+        self
+    }
+
+    /// How long a worker that was told to end may take for it, its `@on_stop` hooks included, before it is killed.
+    /// Default 5 s.
+    pub fn stop_timeout(mut self, time: Duration) -> Self {
+        self.settings.stop_timeout = time;
+        self
+    }
+
+    /// Starts the workers, and returns when all of them are ready.
+    ///
+    /// Must be called within a tokio runtime with I/O and time enabled; the pool lives on it.
+    ///
+    /// Cancel safety: when the future is dropped, the workers that were started are ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for an impossible configuration, [`ErrorKind::Start`] and [`ErrorKind::Connection`] for
+    /// the first worker that cannot be started or reached; the others are ended then.
+    pub async fn start(self) -> Result<Pool<C>> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
+            Error::new(ErrorKind::Config, "a pool needs a tokio runtime").with_source(error)
+        })?;
+        let (codec, config, limits, router) = self.check()?;
+        let gate = Gate::new(Admission::new(limits, config.workers, router));
+        let shared = std::sync::Arc::new(Shared::new(config, gate));
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (ready, started) = oneshot::channel();
+        let pool = Pool::new(codec, shared.clone(), commands);
+        runtime.spawn(supervisor::run(shared, inbox, ready));
+        match started.await {
+            Ok(Ok(())) => Ok(pool),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::new(
+                ErrorKind::Closed,
+                "the runtime ended while the pool was being started",
+            )),
+        }
+    }
+}

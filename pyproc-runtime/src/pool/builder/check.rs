@@ -1,0 +1,184 @@
+//! From what is asked for to what is possible.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyproc_proto::{Codec, Limits, Protocol};
+use tracing::Level;
+
+use super::{Origin, PoolBuilder, Settings};
+use crate::config::{Config, HealthPolicy, Recipe, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::admission::Limits as AdmissionLimits;
+use crate::pool::router::Router;
+use crate::remote::Arguments;
+use crate::script::Target;
+
+/// A frame cannot state a greater length than its field can hold, and a smaller one than this leaves no room for a
+/// handshake.
+const MAX_FRAME_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=u32::MAX as usize;
+
+impl<C: Codec> PoolBuilder<C> {
+    /// Checks the configuration.
+    pub(super) fn check(self) -> Result<(C, Config, AdmissionLimits, Box<dyn Router>)> {
+        let Self {
+            codec,
+            origin,
+            settings,
+        } = self;
+        settings.check()?;
+        if settings.protocol == Protocol::Json && codec.name() != "json" {
+            return Err(impossible(format!(
+                "the JSON protocol carries JSON only, but the codec is `{}`: add `.codec(Json)`",
+                codec.name()
+            )));
+        }
+        let workers = settings.workers(&origin)?;
+        let limits = settings.admission(workers)?;
+        let mut body = Vec::new();
+        codec.encode(&Arguments(()), &mut body).map_err(|error| {
+            Error::new(ErrorKind::Config, "the codec cannot encode an empty map").with_source(error)
+        })?;
+        let config = Config {
+            name: settings.name(&origin)?,
+            workers,
+            protocol: settings.protocol,
+            codec: codec.name().to_owned(),
+            limits: Limits {
+                max_frame: settings.max_frame,
+                handshake_timeout: settings.start_timeout,
+                progress_timeout: settings.progress_timeout,
+                overdue_after: settings.overdue_after,
+            },
+            max_in_flight_per_worker: settings.max_in_flight_per_worker,
+            max_attempts: settings.max_attempts,
+            deadline: settings.deadline,
+            start_timeout: settings.start_timeout,
+            connect_retries: settings.connect_retries,
+            health: HealthPolicy {
+                interval: settings.health_interval,
+                timeout: settings.health_timeout,
+                body,
+            },
+            restart: settings.restart,
+            shutdown_timeout: settings.shutdown_timeout,
+            stop_timeout: settings.stop_timeout,
+            log_level: python_level(settings.log_level),
+            source: match origin {
+                Origin::Paths(paths) => Source::Attach(paths),
+                Origin::Target(target) => Source::Start(Recipe {
+                    target: target.resolve().map_err(|error| {
+                        Error::new(ErrorKind::Start, error.to_string()).with_source(error)
+                    })?,
+                    python: settings.python,
+                    python_path: settings.python_path,
+                    environment: settings.environment,
+                    listens: settings.listens,
+                }),
+            },
+        };
+        Ok((codec, config, limits, settings.router))
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<()> {
+        let more_than_zero = [
+            ("max_in_flight_per_worker", self.max_in_flight_per_worker),
+            ("max_attempts", self.max_attempts as usize),
+            ("max_in_flight", self.max_in_flight.unwrap_or(1)),
+            ("workers", self.workers.unwrap_or(1)),
+        ];
+        if let Some((name, _)) = more_than_zero.iter().find(|(_, value)| *value == 0) {
+            return Err(impossible(format!(
+                "{name} is 0, so that no call could ever run"
+            )));
+        }
+        let longer_than_zero = [
+            ("deadline", self.deadline.unwrap_or(Duration::MAX)),
+            ("start_timeout", self.start_timeout),
+            ("progress_timeout", self.progress_timeout),
+            ("health_timeout", self.health_timeout),
+        ];
+        if let Some((name, _)) = longer_than_zero.iter().find(|(_, value)| value.is_zero()) {
+            return Err(impossible(format!(
+                "{name} is zero, so that nothing could be done in time"
+            )));
+        }
+        if !MAX_FRAME_BYTES.contains(&self.max_frame) {
+            let (min, max) = (MAX_FRAME_BYTES.start(), MAX_FRAME_BYTES.end());
+            return Err(impossible(format!(
+                "max_frame is {}, but must be from {min} to {max} bytes",
+                self.max_frame
+            )));
+        }
+        self.restart.check().map_err(impossible)
+    }
+
+    fn workers(&self, origin: &Origin) -> Result<usize> {
+        match (origin, self.workers) {
+            (Origin::Target(_), Some(workers)) => Ok(workers),
+            (Origin::Target(_), None) => {
+                Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+            }
+            (Origin::Paths(paths), None) if !paths.is_empty() => Ok(paths.len()),
+            (Origin::Paths(paths), Some(workers)) if paths.len() == workers => Ok(workers),
+            (Origin::Paths(paths), _) => Err(impossible(format!(
+                "an attached pool has one worker per path, and {} paths were given",
+                paths.len()
+            ))),
+        }
+    }
+
+    fn admission(&self, workers: usize) -> Result<AdmissionLimits> {
+        let in_flight_per_worker = self.max_in_flight_per_worker;
+        let all = workers.checked_mul(in_flight_per_worker).ok_or_else(|| {
+            impossible(format!(
+                "{workers} workers with {in_flight_per_worker} calls each are beyond counting"
+            ))
+        })?;
+        Ok(AdmissionLimits {
+            in_flight: self.max_in_flight.unwrap_or(all),
+            in_flight_per_worker,
+            waiting: self.max_waiting,
+        })
+    }
+
+    fn name(&self, origin: &Origin) -> Result<Arc<str>> {
+        let name = match (&self.name, origin) {
+            (Some(name), _) => name.clone(),
+            (None, Origin::Paths(_)) => "attached".to_owned(),
+            (None, Origin::Target(Target::Module(name))) => name.clone(),
+            (None, Origin::Target(Target::Script(path))) => stem(path),
+            (None, Origin::Target(Target::Source { name, .. })) => stem(Path::new(name)),
+        };
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(impossible(format!("{name:?} is no name for a pool")));
+        }
+        Ok(name.into())
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(
+        || "pool".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+fn impossible(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+/// The number that Python's `logging` gives to a level.
+fn python_level(level: Level) -> u8 {
+    match level {
+        Level::TRACE => 1,
+        Level::DEBUG => 10,
+        Level::INFO => 20,
+        Level::WARN => 30,
+        Level::ERROR => 40,
+    }
+}

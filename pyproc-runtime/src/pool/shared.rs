@@ -1,0 +1,147 @@
+//! What the handles, the calls and the supervisor of a pool have in common.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use pyproc_proto::{DeadlineClock, FunctionInfo};
+
+use super::gate::Gate;
+use super::status::{Counters, PoolStatus, SlotBoard};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, WorkerIdentity};
+use crate::supervisor::ShutdownReport;
+
+/// The common part of a pool.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: Config,
+    gate: Arc<Gate>,
+    counters: Counters,
+    board: SlotBoard,
+    /// The table of the worker that became ready last; `None` under the JSON protocol, which has none.
+    functions: Mutex<Option<Vec<FunctionInfo>>>,
+    report: OnceLock<ShutdownReport>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, gate: Arc<Gate>) -> Self {
+        let board = SlotBoard::new(config.workers);
+        Self {
+            config,
+            gate,
+            counters: Counters::default(),
+            board,
+            functions: Mutex::new(None),
+            report: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn board(&self) -> &SlotBoard {
+        &self.board
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.config.deadline
+    }
+
+    pub(crate) fn deadline_clock(&self) -> DeadlineClock {
+        self.config.deadline_clock()
+    }
+
+    pub(crate) fn max_attempts(&self) -> u32 {
+        self.config.max_attempts
+    }
+
+    /// Sends nothing more to this worker.
+    pub(crate) fn close_slot(&self, worker: &WorkerIdentity) {
+        self.gate.close_slot(worker.slot(), worker.generation());
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        self.board.status(self.name(), &self.gate, &self.counters)
+    }
+
+    pub(crate) fn set_functions(&self, functions: Vec<FunctionInfo>) {
+        *self.functions() = Some(functions);
+    }
+
+    /// What the workers know of this function.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::FunctionNotFound`], with the nearest name. Under the JSON protocol nobody knows, and the answer is
+    /// `None`.
+    pub(crate) fn function(&self, name: &str) -> Result<Option<FunctionInfo>, Error> {
+        match &*self.functions() {
+            None => Ok(None),
+            Some(functions) => match functions.iter().find(|function| function.name == name) {
+                Some(function) => Ok(Some(function.clone())),
+                None => Err(not_found(name, functions)),
+            },
+        }
+    }
+
+    /// The error of a call of a function that no worker exposes.
+    pub(crate) fn function_not_found(&self, name: &str) -> Error {
+        not_found(name, self.functions().as_deref().unwrap_or_default())
+    }
+
+    pub(crate) fn set_shutdown_report(&self, report: ShutdownReport) {
+        // Only one supervisor ever shuts the pool down, once.
+        let _ = self.report.set(report);
+    }
+
+    pub(crate) fn shutdown_report(&self) -> Option<ShutdownReport> {
+        self.report.get().copied()
+    }
+
+    fn functions(&self) -> MutexGuard<'_, Option<Vec<FunctionInfo>>> {
+        self.functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Names less alike than this are not suggested. The value is that of `cargo`'s and `clap`'s suggestions.
+const SIMILARITY: f64 = 0.7;
+
+fn not_found(name: &str, functions: &[FunctionInfo]) -> Error {
+    let similarity = |function: &&FunctionInfo| strsim::jaro(name, &function.name);
+    let nearest = functions
+        .iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|function| similarity(function) > SIMILARITY);
+    let message = match nearest {
+        Some(nearest) => format!(
+            "no function `{name}` is exposed; did you mean `{}`?",
+            nearest.name
+        ),
+        None => {
+            let names: Vec<_> = functions
+                .iter()
+                .map(|function| format!("`{}`", function.name))
+                .collect();
+            format!(
+                "no function `{name}` is exposed; there are {}",
+                names.join(", ")
+            )
+        }
+    };
+    Error::new(ErrorKind::FunctionNotFound, message)
+}

@@ -1,0 +1,216 @@
+//! What a pool says about itself.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::gate::Gate;
+use crate::error::{Error, ErrorKind, WorkerIdentity};
+
+/// A moment of a pool's life.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct PoolStatus {
+    /// The pool's name.
+    pub name: String,
+    /// Calls that workers have right now.
+    pub in_flight: usize,
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+    /// What became of the calls so far.
+    pub counts: Counts,
+    /// The workers, by slot.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// How many calls ended in which way since the pool was started.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls that returned a value.
+    pub returned: u64,
+    /// Calls that ended with an error, those refused by overload included.
+    pub failed: u64,
+    /// Calls that were refused because the waiting line was full.
+    pub overloaded: u64,
+    /// How often a call was sent again to another worker.
+    pub resent: u64,
+}
+
+/// A moment of a slot's life.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct WorkerStatus {
+    /// The worker's place in the pool, from 0.
+    pub slot: usize,
+    /// How many processes the slot has had.
+    pub generation: u64,
+    /// The id of the process that is in the slot, if there is one.
+    pub pid: Option<u32>,
+    /// What the slot is doing.
+    pub state: WorkerState,
+    /// Calls that the worker has right now.
+    pub in_flight: usize,
+    /// How long the worker has been ready.
+    pub uptime: Option<Duration>,
+    /// The interpreter's version and the package that runs in it: `Python 3.11.7, pyproc 0.1.0 (embedded)`.
+    pub runs: Option<String>,
+    /// How the slot's last worker ended, or why it could not be started.
+    pub last_failure: Option<String>,
+}
+
+/// What a slot is doing.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WorkerState {
+    /// Its process is being started.
+    Starting,
+    /// Its worker takes calls.
+    Ready,
+    /// Its worker is ending, or is dead and waits for its replacement.
+    Restarting,
+    /// It was given up; see [`Restart::max_retries`](crate::Restart::max_retries).
+    Failed,
+    /// The pool was shut down.
+    Stopped,
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// The running totals behind [`Counts`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    returned: AtomicU64,
+    failed: AtomicU64,
+    overloaded: AtomicU64,
+    resent: AtomicU64,
+}
+
+impl Counters {
+    /// A call has ended, with or without an error.
+    pub(crate) fn count_end(&self, error: Option<&Error>) {
+        match error {
+            None => self.returned.fetch_add(1, Ordering::Relaxed),
+            Some(error) => {
+                if error.kind() == ErrorKind::Overloaded {
+                    self.overloaded.fetch_add(1, Ordering::Relaxed);
+                }
+                self.failed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+
+    /// A call is sent to another worker than before.
+    pub(crate) fn count_resent(&self) {
+        self.resent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Counts {
+        Counts {
+            returned: self.returned.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            overloaded: self.overloaded.load(Ordering::Relaxed),
+            resent: self.resent.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Where the supervisor writes down what the slots are doing.
+#[derive(Debug)]
+pub(crate) struct SlotBoard {
+    slots: Mutex<Vec<SlotNote>>,
+}
+
+#[derive(Debug, Clone)]
+struct SlotNote {
+    state: WorkerState,
+    generation: u64,
+    pid: Option<u32>,
+    ready_since: Option<Instant>,
+    runs: Option<String>,
+    last_failure: Option<String>,
+}
+
+impl SlotBoard {
+    pub(crate) fn new(slots: usize) -> Self {
+        let empty = SlotNote {
+            state: WorkerState::Starting,
+            generation: 0,
+            pid: None,
+            ready_since: None,
+            runs: None,
+            last_failure: None,
+        };
+        Self {
+            slots: Mutex::new(vec![empty; slots]),
+        }
+    }
+
+    pub(crate) fn starting(&self, slot: usize, generation: u64) {
+        let mut slots = self.lock();
+        slots[slot].state = WorkerState::Starting;
+        slots[slot].generation = generation;
+    }
+
+    pub(crate) fn ready(&self, worker: &WorkerIdentity, runs: Option<String>) {
+        let mut slots = self.lock();
+        let note = &mut slots[worker.slot()];
+        note.state = WorkerState::Ready;
+        note.pid = worker.pid();
+        note.ready_since = Some(Instant::now());
+        note.runs = runs;
+    }
+
+    /// The slot's worker is gone, or could not be started; `state` says what comes next.
+    pub(crate) fn gone(&self, slot: usize, state: WorkerState, failure: Option<String>) {
+        let mut slots = self.lock();
+        let note = &mut slots[slot];
+        note.state = state;
+        note.pid = None;
+        note.ready_since = None;
+        note.runs = None;
+        if failure.is_some() {
+            note.last_failure = failure;
+        }
+    }
+
+    pub(crate) fn status(&self, name: &str, gate: &Gate, counters: &Counters) -> PoolStatus {
+        let (in_flight, waiting) = gate.load();
+        let slots = self.lock().clone();
+        let workers = slots
+            .into_iter()
+            .enumerate()
+            .map(|(slot, note)| WorkerStatus {
+                slot,
+                generation: note.generation,
+                pid: note.pid,
+                state: note.state,
+                in_flight: gate.slot_in_flight(slot),
+                uptime: note.ready_since.map(|since| since.elapsed()),
+                runs: note.runs,
+                last_failure: note.last_failure,
+            });
+        PoolStatus {
+            name: name.to_owned(),
+            in_flight,
+            waiting,
+            counts: counters.read(),
+            workers: workers.collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SlotNote>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! What a trait with `#[pyproc::remote]` becomes: its functions, bound to a pool.
+
+mod arguments;
+
+pub use arguments::Arguments;
+
+use std::time::Duration;
+
+use pyproc_proto::{ArgumentStyle, Codec, FunctionInfo};
+
+use crate::call::{Call, CallOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::Pool;
+
+/// The functions that a trait names. The macro writes it; nobody else needs to.
+#[derive(Debug)]
+pub struct Interface {
+    /// The trait's name.
+    pub name: &'static str,
+    /// Its methods, in order.
+    pub functions: &'static [FunctionSpec],
+}
+
+/// A method of the trait, as Python sees it.
+#[derive(Debug)]
+pub struct FunctionSpec {
+    /// The function's name in Python.
+    pub name: &'static str,
+    /// The method's arguments by name.
+    pub parameters: &'static [&'static str],
+    /// Whether it may run more than once for one call.
+    pub idempotent: bool,
+    /// Its deadline, where it differs from the pool's.
+    pub deadline: Option<Duration>,
+}
+
+/// A pool seen through an [`Interface`].
+#[derive(Debug)]
+pub struct Remote<C: Codec> {
+    pool: Pool<C>,
+    interface: &'static Interface,
+}
+
+impl<C: Codec> Remote<C> {
+    /// Binds the interface to a pool, if the pool's workers have its functions.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::FunctionNotFound`] for a function that is missing, and [`ErrorKind::InvalidArgument`] for one that
+    /// takes other arguments, by name. Under the JSON protocol there is no table of functions, and both show at the
+    /// first call.
+    pub fn bind(pool: &Pool<C>, interface: &'static Interface) -> Result<Self> {
+        for function in interface.functions {
+            let in_trait = |error: Error| {
+                error.with_function(&format!("{}::{}", interface.name, function.name))
+            };
+            if let Some(info) = pool.shared().function(function.name).map_err(in_trait)? {
+                check_parameters(function, &info).map_err(in_trait)?;
+            }
+        }
+        Ok(Self {
+            pool: pool.clone(),
+            interface,
+        })
+    }
+
+    /// Calls the interface's function of this index.
+    pub fn call<A, R>(&self, function: usize, arguments: A) -> Call<'_, C, A, R> {
+        let function = &self.interface.functions[function];
+        let options = CallOptions {
+            deadline: function.deadline.or(self.pool.shared().deadline()),
+            idempotent: function.idempotent,
+        };
+        Call::new(&self.pool, function.name, arguments, options)
+    }
+}
+
+impl<C: Codec> Clone for Remote<C> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            interface: self.interface,
+        }
+    }
+}
+
+/// Several arguments travel as a map, so both sides must know them by the same names. One argument travels whole, and
+/// none as an empty map; what Python makes of those shows at the call.
+fn check_parameters(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> {
+    if function.parameters.len() < 2 || info.arguments != ArgumentStyle::Keywords {
+        return Ok(());
+    }
+    let takes = |name: &str| {
+        info.parameters
+            .iter()
+            .any(|parameter| parameter.name == name)
+    };
+    if let Some(unknown) = function.parameters.iter().find(|name| !takes(name)) {
+        let names: Vec<_> = info
+            .parameters
+            .iter()
+            .map(|parameter| format!("`{}`", parameter.name))
+            .collect();
+        let message = format!(
+            "the Python function has no parameter `{unknown}`; it has {}",
+            names.join(", ")
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
+    let missing = info.parameters.iter().find(|parameter| {
+        parameter.required && !function.parameters.contains(&parameter.name.as_str())
+    });
+    match missing {
+        Some(missing) => {
+            let message = format!(
+                "the trait's method lacks the required parameter `{}`",
+                missing.name
+            );
+            Err(Error::new(ErrorKind::InvalidArgument, message))
+        }
+        None => Ok(()),
+    }
+}

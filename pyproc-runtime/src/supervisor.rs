@@ -1,0 +1,291 @@
+//! The supervisor: one loop over one closed set of events decides when a slot's worker is started, replaced and stopped.
+//!
+//! Everything that takes time is a task whose result is an [`Event`]: the start of a worker, and the attendance on a
+//! running one until it is buried. The loop itself only decides. It also keeps the waiting line's deadlines, so that a
+//! call needs no timer of its own.
+
+mod attendance;
+mod health;
+mod restart;
+mod start;
+mod stop;
+mod worker;
+
+pub use restart::Restart;
+pub use stop::ShutdownReport;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::error::{Error, Result};
+use crate::pool::{Shared, WorkerState};
+use attendance::{Burial, Order, attend};
+use restart::{Decision, RestartHistory};
+use start::Starter;
+use stop::Stop;
+use worker::Worker;
+
+/// What a pool's handles ask of its supervisor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Finish what is in flight, and end.
+    Shutdown {
+        reply: oneshot::Sender<ShutdownReport>,
+    },
+    /// The last handle is gone: end now.
+    Abandon,
+}
+
+/// What the supervisor's tasks come back with.
+#[derive(Debug)]
+enum Event {
+    Started { slot: usize, result: Result<Worker> },
+    Buried(Burial),
+}
+
+/// Supervises a pool until it is shut down or abandoned. `ready` is told when all workers are ready, or which failed.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+    ready: oneshot::Sender<Result<()>>,
+) {
+    let _closing = CloseOnDrop(Arc::clone(&shared));
+    let mut supervisor = match Supervisor::new(shared) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    supervisor.ready = Some(ready);
+    for slot in 0..supervisor.slots.len() {
+        supervisor.start(slot);
+    }
+    while !supervisor.has_ended() {
+        let gate = Arc::clone(supervisor.shared.gate());
+        let timeout = supervisor.poll_timeout();
+        tokio::select! {
+            Some(ended) = supervisor.tasks.join_next(), if !supervisor.tasks.is_empty() => match ended {
+                Ok(event) => supervisor.handle_event(event),
+                // Only the start of a worker is ever aborted, when the pool is being stopped.
+                Err(error) => if error.is_panic() { std::panic::resume_unwind(error.into_panic()) },
+            },
+            command = inbox.recv() => supervisor.handle_command(command.unwrap_or(Command::Abandon)),
+            () = gate.changed.notified() => {}
+            () = crate::connection::sleep_until(timeout) => {}
+        }
+        supervisor.handle_timeout(Instant::now());
+    }
+    supervisor.report();
+}
+
+struct Supervisor {
+    shared: Arc<Shared>,
+    starter: Arc<Starter>,
+    slots: Vec<Slot>,
+    tasks: JoinSet<Event>,
+    /// Whom to tell that all workers are ready; taken when that was told, or when the first one failed.
+    ready: Option<oneshot::Sender<Result<()>>>,
+    stop: Option<Stop>,
+}
+
+/// A worker's place in the pool.
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u64,
+    history: RestartHistory,
+    occupant: Occupant,
+}
+
+#[derive(Debug, Default)]
+enum Occupant {
+    #[default]
+    Nobody,
+    Starting(AbortHandle),
+    Running(mpsc::UnboundedSender<Order>),
+    /// The next one is due at this time.
+    Awaited(Instant),
+}
+
+impl Supervisor {
+    fn new(shared: Arc<Shared>) -> Result<Self> {
+        let starter = Arc::new(Starter::new(Arc::clone(&shared))?);
+        let slots = (0..shared.config().workers)
+            .map(|_| Slot::default())
+            .collect();
+        Ok(Self {
+            shared,
+            starter,
+            slots,
+            tasks: JoinSet::new(),
+            ready: None,
+            stop: None,
+        })
+    }
+
+    fn start(&mut self, slot: usize) {
+        let generation = self.slots[slot].generation + 1;
+        self.slots[slot].generation = generation;
+        self.shared.board().starting(slot, generation);
+        let starter = Arc::clone(&self.starter);
+        let task = self.tasks.spawn(async move {
+            let result = starter.start(slot, generation).await;
+            Event::Started { slot, result }
+        });
+        self.slots[slot].occupant = Occupant::Starting(task);
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Started {
+                slot,
+                result: Ok(worker),
+            } => self.handle_ready(slot, worker),
+            Event::Started {
+                slot,
+                result: Err(error),
+            } => self.handle_failed_start(slot, error),
+            Event::Buried(burial) => self.handle_burial(burial),
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let timeout = match command {
+            Command::Shutdown { .. } => self.shared.config().shutdown_timeout,
+            Command::Abandon => Duration::ZERO,
+        };
+        self.begin_stop(timeout);
+        if let (Command::Shutdown { reply }, Some(stop)) = (command, &mut self.stop) {
+            stop.replies.push(reply);
+        }
+    }
+
+    fn handle_ready(&mut self, slot: usize, worker: Worker) {
+        let connection = Arc::clone(worker.connection());
+        tracing::info!(target: "pyproc::pool", worker = %connection.worker(), runs = worker.runs(), "worker ready");
+        self.shared
+            .board()
+            .ready(connection.worker(), worker.runs().map(str::to_owned));
+        if let Some(functions) = worker.functions() {
+            self.shared.set_functions(functions);
+        }
+        let (orders, inbox) = mpsc::unbounded_channel();
+        self.tasks
+            .spawn(attend(worker, Arc::clone(&self.shared), inbox));
+        match &self.stop {
+            // It was ready a moment too late; its attendant ends it.
+            Some(stop) if stop.has_cut() => {
+                let _ = orders.send(Order::Stop);
+            }
+            _ => self
+                .shared
+                .gate()
+                .open_slot(slot, connection.worker().generation(), connection),
+        }
+        self.slots[slot].occupant = Occupant::Running(orders);
+        if self
+            .slots
+            .iter()
+            .all(|slot| matches!(slot.occupant, Occupant::Running(_)))
+        {
+            if let Some(ready) = self.ready.take() {
+                // Nobody listens when the start was cancelled; then the pool is abandoned, too.
+                let _ = ready.send(Ok(()));
+            }
+        }
+    }
+
+    fn handle_failed_start(&mut self, slot: usize, error: Error) {
+        let failure = error.to_string();
+        match self.ready.take() {
+            Some(ready) => {
+                self.vacate(slot, WorkerState::Failed, failure);
+                self.begin_stop(Duration::ZERO);
+                // The caller hears of it when the others have ended.
+                if let Some(stop) = &mut self.stop {
+                    stop.failed_start = Some((ready, error));
+                }
+            }
+            None => self.replace(slot, Duration::ZERO, failure),
+        }
+    }
+
+    fn handle_burial(
+        &mut self,
+        Burial {
+            slot,
+            death,
+            uptime,
+        }: Burial,
+    ) {
+        self.replace(slot, uptime, death.to_string());
+    }
+
+    /// Decides about a slot whose worker has died, or could not be started.
+    fn replace(&mut self, slot: usize, uptime: Duration, failure: String) {
+        if self.stop.is_some() {
+            self.vacate(slot, WorkerState::Stopped, failure);
+            return;
+        }
+        let pool = self.shared.name();
+        let policy = &self.shared.config().restart;
+        match self.slots[slot]
+            .history
+            .died(policy, uptime, fastrand::f64())
+        {
+            Decision::RestartAfter(delay) => {
+                tracing::warn!(target: "pyproc::pool", pool, slot, failure, ?delay, "worker lost, a new one follows");
+                self.shared
+                    .board()
+                    .gone(slot, WorkerState::Restarting, Some(failure));
+                self.slots[slot].occupant = Occupant::Awaited(Instant::now() + delay);
+            }
+            Decision::GiveUp => {
+                tracing::error!(target: "pyproc::pool", pool, slot, failure, "worker lost, the slot is given up");
+                self.vacate(slot, WorkerState::Failed, failure);
+            }
+        }
+    }
+
+    /// Nobody will be in the slot again.
+    fn vacate(&mut self, slot: usize, state: WorkerState, failure: String) {
+        let failure = (state == WorkerState::Failed).then_some(failure);
+        self.shared.board().gone(slot, state, failure);
+        self.slots[slot].occupant = Occupant::Nobody;
+        self.shared.gate().fail_slot(slot);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.shared.gate().handle_timeout(now);
+        self.advance_stop(now);
+        for slot in 0..self.slots.len() {
+            if matches!(self.slots[slot].occupant, Occupant::Awaited(due) if due <= now) {
+                self.start(slot);
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let restarts = self.slots.iter().filter_map(|slot| match slot.occupant {
+            Occupant::Awaited(due) => Some(due),
+            _ => None,
+        });
+        let stop = self.stop.as_ref().and_then(Stop::poll_timeout);
+        restarts
+            .chain(self.shared.gate().poll_timeout())
+            .chain(stop)
+            .min()
+    }
+}
+
+/// Ends all calls of the pool when its supervisor is gone for whatever reason, the end of the runtime included.
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.gate().close();
+    }
+}

@@ -1,0 +1,178 @@
+//! The attendance on one ready worker, until it is buried.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::worker::{Worker, log};
+use super::{Event, health};
+use crate::connection::{ConnectionEvent, Lost, Notice};
+use crate::death::{Cause, Death};
+use crate::pool::Shared;
+use crate::telemetry::Origin;
+use crate::worker::Exit;
+
+/// A worker that closes its connection usually exits right after it. For so long its own exit status is waited for.
+const LAST_MOMENTS: Duration = Duration::from_millis(100);
+
+/// A killed process is gone at once, unless the kernel itself is stuck in it.
+const REAP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a supervisor tells an attendant.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// End the worker: what is in flight on it is cut off.
+    Stop,
+}
+
+/// The end of an attendance.
+#[derive(Debug)]
+pub(super) struct Burial {
+    pub(super) slot: usize,
+    pub(super) death: Arc<Death>,
+    /// How long the worker was ready.
+    pub(super) uptime: Duration,
+}
+
+/// Drives the worker's connection and watches its process and its health, until one of them, or the supervisor, ends
+/// it; then sees to it that it is dead, and judges its calls.
+pub(super) async fn attend(
+    worker: Worker,
+    shared: Arc<Shared>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+) -> Event {
+    let cause = watch(&worker, &shared, &mut orders).await;
+    shared.close_slot(worker.connection().worker());
+    worker.connection().close();
+    Event::Buried(bury(worker, cause).await)
+}
+
+async fn watch(
+    worker: &Worker,
+    shared: &Arc<Shared>,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> Cause {
+    let connection = worker.connection();
+    let (notices, mut inbox) = mpsc::unbounded_channel();
+    let origin = origin(worker);
+    let drive = connection.drive(|event| match event {
+        // The receiver lives as long as this loop.
+        ConnectionEvent::Notice(notice) => drop(notices.send(notice)),
+        ConnectionEvent::Log(record) => log(&origin, &record),
+    });
+    let health = health::watch(shared, connection);
+    tokio::pin!(drive, health);
+    let mut stop_by: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            lost = &mut drive => return match stop_by {
+                Some(stop_by) => last_exit(worker, stop_by).await,
+                None => cause_of(lost, worker).await,
+            },
+            () = exited(worker) => return Cause::Exited,
+            reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
+            Some(notice) = inbox.recv() => match notice {
+                Notice::Overdue => return Cause::Overdue,
+                Notice::Draining => shared.close_slot(connection.worker()),
+            },
+            Some(Order::Stop) = orders.recv(), if stop_by.is_none() => {
+                connection.cut();
+                connection.drain();
+                match &worker.body {
+                    Some(body) => body.process.terminate(),
+                    // Somebody else's worker goes on without us.
+                    None => return Cause::Shutdown,
+                }
+                stop_by = Some(Instant::now() + shared.config().stop_timeout);
+            }
+            () = until(stop_by) => return Cause::Shutdown,
+        }
+    }
+}
+
+/// Makes sure that the worker is dead, and only then judges the calls that it had.
+async fn bury(mut worker: Worker, cause: Cause) -> Burial {
+    let connection = Arc::clone(worker.connection());
+    let mut exit = None;
+    let mut stderr = String::new();
+    if let Some(body) = worker.body.take() {
+        body.process.kill();
+        exit = Some(
+            timeout(REAP_TIMEOUT, body.process.reap())
+                .await
+                .unwrap_or(Exit::Unknown),
+        );
+        for reader in body.readers {
+            let abort = reader.abort_handle();
+            // A descendant that left the process group may hold the pipe open for ever.
+            if timeout(LAST_MOMENTS, reader).await.is_err() {
+                abort.abort();
+            }
+        }
+        stderr = body.stderr.text();
+    }
+    let uptime = worker.ready_since.elapsed();
+    let death = Arc::new(Death {
+        worker: connection.worker().clone(),
+        cause,
+        exit,
+        uptime,
+        stderr,
+    });
+    connection.bury(&death);
+    Burial {
+        slot: connection.worker().slot(),
+        death,
+        uptime,
+    }
+}
+
+async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
+    let cause = match lost {
+        Lost::Protocol(violation) => return Cause::Protocol(violation.to_string()),
+        Lost::Eof => Cause::ConnectionClosed,
+        Lost::Io(error) => Cause::ConnectionFailed(error.to_string()),
+    };
+    match timeout(LAST_MOMENTS, exited(worker)).await {
+        Ok(()) => Cause::Exited,
+        Err(_) => cause,
+    }
+}
+
+/// The worker has closed its connection because it was told to end; it has until `stop_by` to exit.
+async fn last_exit(worker: &Worker, stop_by: Instant) -> Cause {
+    tokio::select! {
+        () = exited(worker) => Cause::Exited,
+        () = sleep_until(stop_by) => Cause::Shutdown,
+    }
+}
+
+async fn exited(worker: &Worker) {
+    match &worker.body {
+        Some(body) => body.process.exited().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn origin(worker: &Worker) -> Origin {
+    match &worker.body {
+        Some(body) => Origin::clone(&body.origin),
+        None => {
+            let identity = worker.connection().worker();
+            Origin {
+                pool: identity.pool().into(),
+                slot: identity.slot(),
+                pid: identity.pid().unwrap_or(0),
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether an idle worker is well.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyproc_proto::{Metadata, Request};
+
+use crate::connection::{Connection, Unsent};
+use crate::deadline;
+use crate::ledger::{Entry, Failure};
+use crate::pool::{Admittance, Shared};
+
+/// The function that every worker has, unless the user's script replaces it.
+const HEALTH: &str = "health";
+
+/// Asks the worker again and again, while it is idle, and ends with the reason when it is not well.
+pub(super) async fn watch(shared: &Arc<Shared>, connection: &Arc<Connection>) -> String {
+    let Some(interval) = shared.config().health.interval else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(interval).await;
+        // A busy worker proves itself by its replies, and a stuck one by a call that is overdue.
+        if let Some(Admittance { permit, .. }) =
+            shared.gate().enter_idle(connection.worker().slot())
+        {
+            let (entry, receipt) = Entry::open(Some(permit));
+            if let Err(reason) = ask(
+                shared,
+                connection,
+                entry,
+                receipt,
+                shared.config().health.timeout,
+            )
+            .await
+            {
+                return reason;
+            }
+        }
+    }
+}
+
+/// Asks a worker that takes no other calls yet.
+pub(super) async fn check(
+    shared: &Shared,
+    connection: &Connection,
+    timeout: Duration,
+) -> Result<(), String> {
+    let (entry, receipt) = Entry::open(None);
+    ask(shared, connection, entry, receipt, timeout).await
+}
+
+async fn ask(
+    shared: &Shared,
+    connection: &Connection,
+    entry: Entry,
+    mut receipt: crate::ledger::Receipt,
+    timeout: Duration,
+) -> Result<(), String> {
+    let at = Instant::now() + timeout;
+    let metadata = Metadata::default();
+    let request = Request {
+        function: HEALTH,
+        body: &shared.config().health.body,
+        deadline: Some(deadline::on_the_wire(at, shared.deadline_clock())),
+        metadata: &metadata,
+    };
+    match connection.submit(request, entry) {
+        Ok(_) => {}
+        // Whoever closed the connection knows better what became of the worker.
+        Err(Unsent::Closed) => return Ok(()),
+        Err(Unsent::Invalid(reason)) => {
+            return Err(format!("`{HEALTH}` cannot be called: {reason}"));
+        }
+    }
+    match poll_fn(|context| receipt.poll(context)).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Remote(error)) => Err(format!(
+            "`{HEALTH}` failed: {}: {}",
+            error.type_name, error.message
+        )),
+        Err(Failure::Expired) => Err(format!("`{HEALTH}` did not answer within {timeout:?}")),
+        Err(Failure::Died { .. } | Failure::Closed) => Ok(()),
+    }
+}

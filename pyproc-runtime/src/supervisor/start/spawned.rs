@@ -1,0 +1,329 @@
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use pyproc_proto::{Protocol, Status, Welcome};
+use tokio::time::{sleep, timeout};
+
+use super::{CONNECT_BACKOFF, Starter, connect};
+use crate::config::Recipe;
+use crate::connection::{Connection, Handshake, HandshakeError, Lost};
+use crate::error::{Error, ErrorKind, PythonError, Result};
+use crate::supervisor::worker::{Body, Worker, log};
+use crate::telemetry::Origin;
+use crate::worker::{self, Exit, Launch, Mode, Spawned, StderrTail};
+
+/// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
+const LAST_MOMENTS: Duration = Duration::from_millis(500);
+
+/// How often a path is looked at on which a worker is about to listen.
+const LISTEN_POLL: Duration = Duration::from_millis(10);
+
+/// A process that was started, and is not known to be a worker yet.
+struct Newcomer {
+    body: Body,
+    socket: UnixStream,
+    lifeline: OwnedFd,
+}
+
+/// Why a newcomer did not become a worker.
+enum Failure {
+    Exited,
+    TooSlow,
+    Handshake(HandshakeError),
+    Other(String),
+}
+
+impl Starter {
+    /// Starts a process and waits until it is ready.
+    pub(super) async fn start_process(
+        &self,
+        recipe: &Recipe,
+        slot: usize,
+        generation: u64,
+    ) -> Result<Worker> {
+        let path = if recipe.listens {
+            Some(self.socket_path(slot)?)
+        } else {
+            None
+        };
+        let Newcomer {
+            body,
+            socket,
+            lifeline,
+        } = self.spawn(recipe, slot, path.as_deref()).await?;
+        let result = {
+            let readiness = async {
+                match &path {
+                    None => {
+                        self.greet(recipe, &body, socket, lifeline, slot, generation)
+                            .await
+                    }
+                    Some(path) => {
+                        self.greet_on_path(recipe, &body, socket, path, slot, generation)
+                            .await
+                    }
+                }
+            };
+            tokio::pin!(readiness);
+            tokio::select! {
+                result = &mut readiness => result,
+                () = body.process.exited() => timeout(LAST_MOMENTS, readiness).await.unwrap_or(Err(Failure::Exited)),
+                () = sleep(self.config().start_timeout) => Err(Failure::TooSlow),
+            }
+        };
+        match result {
+            Ok((connection, welcome)) => Ok(Worker::new(connection, Some(body), welcome)),
+            Err(failure) => Err(self.bury(body, failure, slot, generation).await),
+        }
+    }
+
+    async fn spawn(&self, recipe: &Recipe, slot: usize, path: Option<&Path>) -> Result<Newcomer> {
+        let failed = |message: String| {
+            Error::new(ErrorKind::Start, message).with_worker(self.identity(slot, 0, None))
+        };
+        let interpreter = self.find_interpreter(recipe).await?;
+        let mut environment = recipe.environment.clone();
+        if let Some(path) = path {
+            environment
+                .set
+                .insert("PYPROC_SOCKET_PATH".into(), path.into());
+        }
+        let launch = Launch {
+            interpreter,
+            arguments: worker::arguments(),
+            environment,
+            working_directory: None,
+            pool: Arc::clone(&self.config().name),
+            slot,
+        };
+        let Spawned {
+            process,
+            socket,
+            lifeline,
+            stdout,
+            stderr,
+        } = worker::spawn(launch)
+            .await
+            .map_err(|error| failed(error.to_string()).with_source(error))?;
+        let origin = Arc::new(Origin {
+            pool: Arc::clone(&self.config().name),
+            slot,
+            pid: process.pid(),
+        });
+        let tail = Arc::new(StderrTail::default());
+        let readers = vec![
+            tokio::spawn(worker::pump(
+                stdout,
+                worker::OutputKind::Stdout,
+                Arc::clone(&origin),
+                None,
+            )),
+            tokio::spawn(worker::pump(
+                stderr,
+                worker::OutputKind::Stderr,
+                Arc::clone(&origin),
+                Some(Arc::clone(&tail)),
+            )),
+        ];
+        Ok(Newcomer {
+            body: Body {
+                process,
+                origin,
+                stderr: tail,
+                readers,
+            },
+            socket,
+            lifeline,
+        })
+    }
+
+    /// Hands the worker its sources and shakes hands, all on the socket that it was born with.
+    async fn greet(
+        &self,
+        recipe: &Recipe,
+        body: &Body,
+        socket: UnixStream,
+        lifeline: OwnedFd,
+        slot: usize,
+        generation: u64,
+    ) -> Result<(Arc<Connection>, Option<Welcome>), Failure> {
+        let mut handshake = self
+            .handshake(socket, slot, generation)
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let bundle = worker::bundle(&recipe.target, Mode::Connection, &recipe.python_path);
+        handshake.send_preamble(&bundle).await?;
+        let welcome = handshake
+            .shake(Some(lifeline), |record| log(&body.origin, &record))
+            .await?;
+        Ok((self.connection(handshake, body, slot, generation), welcome))
+    }
+
+    /// Hands the worker its sources, waits until it listens on its path, and shakes hands there.
+    async fn greet_on_path(
+        &self,
+        recipe: &Recipe,
+        body: &Body,
+        socket: UnixStream,
+        path: &Path,
+        slot: usize,
+        generation: u64,
+    ) -> Result<(Arc<Connection>, Option<Welcome>), Failure> {
+        let bundle = worker::bundle(&recipe.target, Mode::Listen, &recipe.python_path);
+        let birth = self
+            .handshake(socket, slot, generation)
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        birth.send_preamble(&bundle).await?;
+        let mut delay = CONNECT_BACKOFF;
+        let mut retries = self.config().connect_retries;
+        loop {
+            let socket = self.connect_when_bound(path).await?;
+            let mut handshake = self
+                .handshake(socket, slot, generation)
+                .map_err(|error| Failure::Other(error.to_string()))?;
+            match handshake
+                .shake(None, |record| log(&body.origin, &record))
+                .await
+            {
+                Ok(welcome) => {
+                    let connection = self.connection(handshake, body, slot, generation);
+                    if self.config().protocol == Protocol::Json {
+                        self.check_without_handshake(&connection)
+                            .await
+                            .map_err(Failure::Other)?;
+                    }
+                    return Ok((connection, welcome));
+                }
+                Err(HandshakeError::Lost(Lost::Eof | Lost::Io(_))) if retries > 0 => {
+                    sleep(delay).await;
+                    delay = delay.saturating_mul(2);
+                    retries -= 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A script binds its path when it has loaded; until then nobody is there to be connected to.
+    async fn connect_when_bound(&self, path: &Path) -> Result<UnixStream, Failure> {
+        loop {
+            match connect(path).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) if is_not_bound(&error) => sleep(LISTEN_POLL).await,
+                Err(error) => return Err(Failure::Other(error.to_string())),
+            }
+        }
+    }
+
+    fn connection(
+        &self,
+        handshake: Handshake,
+        body: &Body,
+        slot: usize,
+        generation: u64,
+    ) -> Arc<Connection> {
+        let identity = self.identity(slot, generation, Some(body.process.pid()));
+        Arc::new(Connection::new(identity, handshake))
+    }
+
+    fn socket_path(&self, slot: usize) -> Result<PathBuf> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(directory) = &*sockets else {
+            return Err(Error::new(ErrorKind::Closed, "the pool has ended"));
+        };
+        let path = directory.socket(slot).map_err(|error| {
+            Error::new(ErrorKind::Start, "the worker has no path to listen on").with_source(error)
+        })?;
+        // The slot's last worker may have been killed before it could remove its socket.
+        let _ = std::fs::remove_file(&path);
+        Ok(path)
+    }
+
+    async fn find_interpreter(&self, recipe: &Recipe) -> Result<PathBuf> {
+        let explicit = recipe.python.clone();
+        let near = recipe.target.directory().map(Path::to_owned);
+        let time = self.config().start_timeout;
+        let search = move || worker::find(explicit.as_deref(), near.as_deref(), time);
+        match tokio::task::spawn_blocking(search).await {
+            Ok(Ok(interpreter)) => Ok(interpreter.path),
+            Ok(Err(error)) => {
+                Err(Error::new(ErrorKind::Start, error.to_string()).with_source(error))
+            }
+            Err(error) => Err(
+                Error::new(ErrorKind::Start, "the search for an interpreter failed")
+                    .with_source(error),
+            ),
+        }
+    }
+
+    /// Ends a process that did not become a worker, and says why it did not.
+    async fn bury(&self, body: Body, failure: Failure, slot: usize, generation: u64) -> Error {
+        let identity = self.identity(slot, generation, Some(body.process.pid()));
+        body.process.kill();
+        let exit = body.process.reap().await;
+        for reader in body.readers {
+            // Its last words are in the pipe; a descendant that holds the pipe open is not waited for.
+            let abort = reader.abort_handle();
+            if timeout(LAST_MOMENTS, reader).await.is_err() {
+                abort.abort();
+            }
+        }
+        let mut error = self.failure_error(failure, exit);
+        let stderr = body.stderr.text();
+        if std::error::Error::source(&error).is_none() && !stderr.is_empty() {
+            error = error.with_source(crate::death::LastWords(stderr));
+        }
+        error.with_worker(identity)
+    }
+
+    fn failure_error(&self, failure: Failure, exit: Exit) -> Error {
+        let start = |message: String| Error::new(ErrorKind::Start, message);
+        match failure {
+            Failure::Exited | Failure::Handshake(HandshakeError::Lost(Lost::Eof | Lost::Io(_))) => {
+                start(format!("the worker ended before it was ready: {exit}"))
+            }
+            Failure::TooSlow => start(format!(
+                "the worker was not ready within {:?}",
+                self.config().start_timeout
+            )),
+            Failure::Other(reason) => start(format!("the worker could not be started: {reason}")),
+            Failure::Handshake(HandshakeError::Lost(Lost::Protocol(violation))) => Error::new(
+                ErrorKind::Protocol,
+                format!("the worker broke the protocol at its start: {violation}"),
+            ),
+            Failure::Handshake(HandshakeError::Refused(refusal))
+                if refusal.status == Status::StartFailed =>
+            {
+                let message = format!(
+                    "the script could not be loaded: {}: {}",
+                    refusal.type_name, refusal.message
+                );
+                start(message).with_source(PythonError::from(*refusal))
+            }
+            Failure::Handshake(HandshakeError::Refused(refusal)) => {
+                start(format!("the worker refused to start: {}", refusal.message))
+            }
+        }
+    }
+}
+
+impl From<Lost> for Failure {
+    fn from(lost: Lost) -> Self {
+        Self::Handshake(HandshakeError::Lost(lost))
+    }
+}
+
+impl From<HandshakeError> for Failure {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+fn is_not_bound(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,4 @@
+//! The only names that the output of `#[pyproc::remote]` may use. Not part of the public interface.
+
+pub use async_trait::async_trait;
+pub use pyproc_runtime::{Arguments, FunctionSpec, Interface, Remote};
