@@ -1,0 +1,66 @@
+//! What all tests with real workers share.
+//!
+//! [`scenario`] runs one of them after the other, each on a runtime of its own, and asserts the leak oracle afterwards:
+//! no child, no zombie, no descriptor, no socket file is left. A test cannot forget it, because it has no other way to
+//! a runtime.
+
+// Each test file uses its own part of this module.
+#![allow(dead_code)]
+
+mod leaks;
+mod process;
+mod wait;
+
+pub use process::{gone, kill, pid_of, signal};
+pub use wait::{until, within};
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pyproc::{Pool, PoolBuilder, Target};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// No scenario takes longer, unless something hangs.
+const SCENARIO_TIMEOUT: Duration = Duration::from_secs(60);
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs a test with processes, and then looks for what it left behind.
+pub fn scenario<F: Future<Output = ()>>(test: F) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = leaks::Inventory::take();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(SCENARIO_TIMEOUT, test).await.expect("the scenario hangs");
+    });
+    drop(runtime);
+    before.assert_nothing_is_left();
+}
+
+/// The path of a script of these tests.
+pub fn app(name: &str) -> Target {
+    Target::Script(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/apps").join(name))
+}
+
+/// A pool of workers that run a script of these tests.
+pub fn pool(name: &str) -> PoolBuilder {
+    Pool::builder(app(name))
+}
+
+/// A pool of workers that run this source text.
+pub fn pool_of(source: &str) -> PoolBuilder {
+    Pool::from_source("app.py", format!("from pyproc import expose\n{source}"))
+}
+
+/// Calls a function without arguments.
+pub async fn call<R: DeserializeOwned>(pool: &Pool, function: &str) -> pyproc::Result<R> {
+    pool.call(function, json!({})).await
+}
+
+/// Calls a function, and gives its result or its error as data.
+pub async fn call_with(pool: &Pool, function: &str, argument: Value) -> pyproc::Result<Value> {
+    pool.call(function, argument).await
+}
