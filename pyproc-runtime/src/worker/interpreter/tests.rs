@@ -1,7 +1,8 @@
 use super::*;
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -18,12 +19,39 @@ struct Fake {
 fn fake(script: &str) -> Fake {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("python3");
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    write(&path, script);
     Fake {
         _directory: directory,
         path,
     }
+}
+
+/// Writes a script by the hand of another process. A file open for writing cannot be executed, and
+/// one that were open here would be so for a moment in every process that other tests start.
+fn write(path: &Path, script: &str) {
+    shell(
+        path,
+        "cat > \"$0\" && chmod 755 \"$0\"",
+        &format!("#!/bin/sh\n{script}\n"),
+    );
+}
+
+/// Makes the file look as if it had last been changed long ago.
+fn age(path: &Path) {
+    shell(path, "touch -t 200001010000 \"$0\"", "");
+}
+
+fn shell(path: &Path, command: &str, input: &str) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", command])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = shell.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    assert!(shell.wait().unwrap().success());
 }
 
 fn refusal(path: &Path, timeout: Duration) -> String {
@@ -153,17 +181,13 @@ fn a_file_that_changes_is_asked_again() {
     let asked = || find(Some(&fake.path), None, TIMEOUT).unwrap().path;
     assert_eq!(asked(), Path::new("/first"));
 
-    fs::write(&fake.path, "#!/bin/sh\necho pyproc-probe 3.11.1 /second\n").unwrap();
-    let file = fs::File::options().write(true).open(&fake.path).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    drop(file);
+    write(&fake.path, "echo pyproc-probe 3.11.1 /second");
+    age(&fake.path);
     assert_eq!(asked(), Path::new("/second"));
 
     // Unchanged as far as anybody can see, so it is not asked again.
-    fs::write(&fake.path, "#!/bin/sh\nexit 1\n").unwrap();
-    let file = fs::File::options().write(true).open(&fake.path).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    drop(file);
+    write(&fake.path, "exit 1");
+    age(&fake.path);
     assert_eq!(asked(), Path::new("/second"));
 }
 

@@ -26,8 +26,8 @@ async fn an_interpreter_that_cannot_be_executed_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("python");
     let expected = format!("the interpreter {} cannot be executed", path.display());
-    for (mode, text) in [(0o644, "#!/bin/sh\n"), (0o755, "no program")] {
-        fs::write(&path, text).unwrap();
+    fs::write(&path, "no program").unwrap();
+    for mode in [0o644, 0o755] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let error = refused(program(path.to_str().unwrap(), [])).await;
         assert!(
