@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, NewType, TypeVar
+from typing import Generic, Literal, NamedTuple, NewType, TypeVar
 
 if sys.version_info >= (3, 11):
     from typing import NotRequired, Required, TypedDict
@@ -59,6 +59,20 @@ class Garden:
     best: Flower
     others: dict[str, Flower] = field(default_factory=dict)
     color: Color | None = None
+
+
+@dataclass(slots=True)
+class Slotted:
+    name: str
+    number: int = 7
+    petals: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SlottedTree:
+    name: str
+    leaf: Slotted | None = None
+    children: list[SlottedTree] = field(default_factory=list)
 
 
 @dataclass
@@ -162,5 +176,4 @@ class HasAbsent:
     frame: absent_package.Frame  # type: ignore[name-defined]  # noqa: F821
 
 
-Small = Literal["a", 1, True, None]
-Anything = Any
+Small = Literal["a", 1, True, None]  # noqa: PYI061

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Dict, List, Literal, Optional, Tuple, Union  
 
 import pytest
 import schema_types as types
+
 from pyproc._errors import InvalidArgument
 from pyproc._schema import Binding, analyze
 
@@ -100,6 +101,12 @@ ACCEPTED: list[tuple[Any, Any, Any]] = [
         types.Garden,
         {"best": FLOWER, "others": {"b": FLOWER}, "color": "red"},
         types.Garden(types.Flower(1.5), {"b": types.Flower(1.5)}, types.Color.RED),
+    ),
+    (types.Slotted, {"name": "a", "petals": [1]}, types.Slotted("a", 7, [1.0])),
+    (
+        list[types.SlottedTree],
+        [{"name": "a", "children": [{"name": "b"}], "leaf": {"name": "c"}}],
+        [types.SlottedTree("a", types.Slotted("c"), [types.SlottedTree("b")])],
     ),
     (types.Tree, {"name": "a", "children": [{"name": "b"}]}, types.Tree("a", [types.Tree("b")])),
     (types.Box, {"item": "x"}, types.Box("x")),
@@ -197,6 +204,7 @@ REFUSED: list[tuple[Any, Any, str, str]] = [
     (types.Box[int], {"item": 1, "more": [1.5]}, "$.more[0]", "expected int, got float"),
     (types.IntBox, {"item": "a"}, "$.item", "expected int, got str"),
     (types.Chain[int], {"item": 1, "next": {"item": "2"}}, "$.next.item", "expected int, got str"),
+    (types.Slotted, {"name": "a", "petals": [1, "2"]}, "$.petals[1]", "expected float, got str"),
     (types.Positive, {"number": -1}, "$", "number must be positive"),
     (types.Scaled, {"value": 2, "factor": "a"}, "$.factor", "expected float, got str"),
     (types.OwnInit, {"name": 3}, "$.name", "expected str, got int"),
@@ -231,7 +239,7 @@ def test_a_fitting_value_is_converted(
 ) -> None:
     (argument,), named = binding_of(annotation, converter).bind(body)
     assert named == {}
-    assert same(argument, value) or isinstance(value, (set, frozenset)) and argument == value
+    assert same(argument, value) or (isinstance(value, (set, frozenset)) and argument == value)
 
 
 @pytest.mark.parametrize("converter", CONVERTERS)
@@ -250,6 +258,14 @@ def test_another_value_is_refused_with_its_path(
 def test_a_nan_is_a_float(converter: str) -> None:
     (argument,), _ = binding_of(list[float], converter).bind([math.nan])
     assert math.isnan(argument[0])
+
+
+@pytest.mark.parametrize("converter", CONVERTERS)
+def test_the_fields_of_an_instance_are_in_their_order(converter: str) -> None:
+    """What is made of `vars(flower)`, a row of features for example, is always the same."""
+    body = {"petal_width": 1.0, "petal_length": 2.0}
+    (flower,), _ = binding_of(types.Flower, converter).bind(body)
+    assert list(vars(flower)) == ["petal_length", "petal_width", "tags"]
 
 
 @pytest.mark.parametrize("converter", CONVERTERS)

@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 class Scope:
     """Where the names in an annotation are looked up."""
 
-    __slots__ = ("globals", "locals", "variables")
+    __slots__ = ("names", "own_names", "variables")
 
     def __init__(
         self,
-        globals: Mapping[str, Any],
-        locals: Mapping[str, Any] | None = None,
+        names: Mapping[str, Any],
+        own_names: Mapping[str, Any] | None = None,
         variables: Mapping[Any, tuple[Any, Scope]] | None = None,
     ) -> None:
-        self.globals = globals
-        self.locals = locals or {}
+        self.names = names
+        # Those of a class body come before those of its module.
+        self.own_names = own_names or {}
         # What each type variable stands for, with the scope in which that was written.
         self.variables = variables or {}
 
@@ -39,23 +40,25 @@ class Scope:
 
     def resolve(self, annotation: Any) -> Any:
         """Return what an annotation refers to; only one written as a string needs a look."""
-        if type(annotation) is not str:
-            return annotation
+        # Quotes under `from __future__ import annotations` make a string of a string.
+        while type(annotation) is str:
+            annotation = self._evaluate(annotation)
+        return annotation
+
+    def _evaluate(self, text: str) -> Any:
         # `eval` takes a plain dictionary, and adds to it.
-        names = dict(self.globals)
+        names = dict(self.names)
         names.setdefault("__builtins__", builtins)
         try:
-            return self.resolve(eval(annotation, names, dict(self.locals)))
+            return eval(text, names, dict(self.own_names))
         except NameError as error:
-            missing = error.name or annotation
             raise Unsupported(
-                f"the annotation `{annotation}` needs `{missing}`, which is not there at run "
+                f"the annotation `{text}` needs `{error.name or text}`, which is not there at run "
                 "time (is it imported only for type checking, or is its package absent?)"
             ) from error
         except Exception as error:
             raise Unsupported(
-                f"the annotation `{annotation}` cannot be evaluated: "
-                f"{type(error).__name__}: {error}"
+                f"the annotation `{text}` cannot be evaluated: {type(error).__name__}: {error}"
             ) from error
 
 

@@ -220,23 +220,23 @@ class Dumper:
         return self._dump(built, depth)
 
 
-def _as_it_is(value: Any, depth: int) -> object:
+def _as_it_is(value: Any, _depth: int) -> object:
     return value
 
 
-def _int(value: int, depth: int) -> object:
+def _int(value: int, _depth: int) -> object:
     if MIN_INT <= value <= MAX_INT:
         return value
     raise Mismatch("this int lies beyond 64 bits; return it as `str`")
 
 
-def _finite(value: float, depth: int) -> object:
+def _finite(value: float, _depth: int) -> object:
     if isfinite(value):
         return value
     raise Mismatch(f"JSON has no {value}; return `None`, or use MessagePack")
 
 
-def _text(value: str, depth: int) -> object:
+def _text(value: str, _depth: int) -> object:
     if not value.isascii():
         try:
             value.encode()
@@ -245,11 +245,11 @@ def _text(value: str, depth: int) -> object:
     return value
 
 
-def _to_bytes(value: Any, depth: int) -> object:
+def _to_bytes(value: Any, _depth: int) -> object:
     return bytes(value)
 
 
-def _no_bytes(value: Any, depth: int) -> object:
+def _no_bytes(_value: Any, _depth: int) -> object:
     raise Mismatch("JSON has no bytes; return base64 text, or use MessagePack")
 
 

@@ -47,7 +47,7 @@ class CallError(PyprocError):
     """The name of the status on the wire."""
 
 
-class FunctionNotFound(CallError):
+class FunctionNotFound(CallError):  # noqa: N818
     """No function of this name is exposed."""
 
     status = "function_not_found"
@@ -62,7 +62,7 @@ class FunctionNotFound(CallError):
         self.name = name
 
 
-class _AtPath(CallError):
+class _AtPath(CallError):  # noqa: N818
     """An error about one place in a body or a result."""
 
     path: str
@@ -92,7 +92,7 @@ class InvalidResult(_AtPath):
     status = "invalid_result"
 
 
-class InvalidBody(CallError):
+class InvalidBody(CallError):  # noqa: N818
     """The body of a call is not what the codec of the connection can decode."""
 
     status = "invalid_body"

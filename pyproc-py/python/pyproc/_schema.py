@@ -31,9 +31,9 @@ class Parameter:
 
     __slots__ = ("name", "required", "type")
 
-    def __init__(self, name: str, type: str, required: bool) -> None:
+    def __init__(self, name: str, annotation: str, *, required: bool) -> None:
         self.name = name
-        self.type = type
+        self.type = annotation
         self.required = required
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ def analyze(
 
     binding = Binding()
     binding.parameters = tuple(
-        Parameter(each.name, shape.name, each.required)
+        Parameter(each.name, shape.name, required=each.required)
         for each, shape in zip(parameters, shapes, strict=True)
     )
     annotation = signature.annotation("return")
@@ -181,7 +181,7 @@ def _is_context(annotation: Any, scope: Scope) -> bool:
         annotation = scope.resolve(annotation)
     except Unsupported:
         # It may be imported for type checkers only.
-        return annotation in ("Context", "pyproc.Context")
+        return annotation.strip("'\"") in ("Context", "pyproc.Context")
     # Whoever annotates with the class has imported its module; nobody else needs it here.
     context = getattr(sys.modules.get(f"{__package__}._context"), "Context", None)
     if context is None:

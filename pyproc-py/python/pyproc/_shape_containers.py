@@ -24,7 +24,7 @@ def tuple_of(item: Shape) -> Shape:
     return Shape(name, _LIST, lambda value: tuple(convert_items(value)))
 
 
-def set_of(item: Shape, kind: type[set[Any]] | type[frozenset[Any]]) -> Shape:
+def set_of(item: Shape, kind: type[set[Any] | frozenset[Any]]) -> Shape:
     """Return the shape of a set, which is a list on the wire; what occurs twice is kept once."""
     name = f"{kind.__name__}[{item.name}]"
     convert_items = _items_converter(name, item)

@@ -31,7 +31,7 @@ class Record:
     def __init__(self, cls: Any, name: str) -> None:
         self._cls = cls
         self._is_tuple = issubclass(cls, tuple)
-        self._fields: list[tuple[str, Any, bool]] = []
+        self._fields: list[tuple[str, type | None, Any, bool]] = []
         self._converts: tuple[Any, ...] = ()
         self._required = 0
         if self._is_tuple:
@@ -43,12 +43,14 @@ class Record:
 
     def complete(self, fields: list[Field]) -> None:
         """Give the record its fields, in their order."""
-        self._fields.extend((name, shape.convert, required) for name, shape, required in fields)
+        self._fields.extend(
+            (name, shape.exact, shape.convert, required) for name, shape, required in fields
+        )
         self._converts = tuple(shape.convert for _, shape, _ in fields)
         self._required = sum(required for _, _, required in fields)
 
     def _to_dataclass(self, value: Any) -> Any:
-        arguments = self._to_typed_dict(value)
+        arguments = self._to_fields(value)
         try:
             return self._cls(**arguments)
         except (TypeError, ValueError) as error:
@@ -56,19 +58,30 @@ class Record:
             raise Mismatch(str(error) or type(error).__name__) from None
 
     def _to_typed_dict(self, value: Any) -> dict[str, Any]:
+        fields = self._to_fields(value)
+        # The order is the sender's, as it is in every map.
+        return {name: fields[name] for name in value if name in fields}
+
+    def _to_fields(self, value: Any) -> dict[str, Any]:
         if type(value) is not dict:
             raise Mismatch.kind(self.shape.name, value)
         result = {}
-        for name, convert, required in self._fields:
-            if name in value:
-                item = value[name]
-                try:
-                    result[name] = item if convert is None else convert(item)
-                except Mismatch as mismatch:
-                    raise mismatch.inside(key_segment(name)) from None
-            elif required:
-                raise self._missing(name, value)
-        return result
+        name = ""
+        try:
+            for name, exact, convert, required in self._fields:
+                if name in value:
+                    item = value[name]
+                    if type(item) is exact or convert is None:
+                        result[name] = item
+                    else:
+                        result[name] = convert(item)
+                elif required:
+                    break
+            else:
+                return result
+        except Mismatch as mismatch:
+            raise mismatch.inside(key_segment(name)) from None
+        raise self._missing(name, value)
 
     def _to_named_tuple(self, value: Any) -> Any:
         if type(value) is not list:
@@ -80,7 +93,7 @@ class Record:
         return self._cls(*convert_each(value, self._converts))
 
     def _missing(self, name: str, value: dict[str, Any]) -> Mismatch:
-        known = {field for field, _, _ in self._fields}
+        known = {field[0] for field in self._fields}
         nearest = nearest_name(name, (key for key in value if key not in known))
         hint = f" (there is `{nearest}`)" if nearest else ""
         return Mismatch(f"field `{name}` of {self.shape.name} is missing{hint}")
@@ -100,9 +113,10 @@ def has_plain_constructor(cls: Any) -> bool:
     """Tell whether making an instance does nothing but set the fields and post-initialize.
 
     msgspec does just that, without calling the class. Where a class does more, or less, the
-    standard-library converter is the one that is right.
+    standard-library converter is the one that is right. It is so too where instances have a
+    `__dict__`: msgspec fills that in the order of the message and leaves defaults out, so that
+    `vars(flower)` would depend on who is sending, and on whether msgspec is installed.
     """
-    parameters = cls.__dataclass_params__
     code = getattr(cls.__init__, "__code__", None)
     # Methods that the decorator wrote are compiled from a string.
     written = code is not None and code.co_filename == "<string>"
@@ -111,7 +125,7 @@ def has_plain_constructor(cls: Any) -> bool:
         for field in cls.__dataclass_fields__.values()
         if _kind(field) != "_FIELD_CLASSVAR"
     )
-    return parameters.init and written and usual and cls.__new__ is object.__new__
+    return written and usual and not cls.__dictoffset__ and cls.__new__ is object.__new__
 
 
 def _kind(field: Any) -> str:

@@ -127,7 +127,7 @@ class Shapes:
         module = getattr(reference, "__forward_module__", None)
         if isinstance(module, str):
             module = sys.modules.get(module)
-        inner = scope if module is None else Scope(vars(module), scope.locals, scope.variables)
+        inner = scope if module is None else Scope(vars(module), scope.own_names, scope.variables)
         return self.make(reference.__forward_arg__, inner)
 
     def _variable(self, variable: typing.TypeVar, scope: Scope) -> Shape:
@@ -255,7 +255,9 @@ def _library_shape(cls: type, args: tuple[Any, ...]) -> tuple[Shape, bool] | Non
 
 
 def _unsupported(cls: type) -> Unsupported:
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
+    # Python 3.13 says where `pathlib` keeps its classes, which is nobody's business.
+    module = cls.__module__.removesuffix("._local")
+    name = cls.__name__ if module == "builtins" else f"{module}.{cls.__name__}"
     hint = _HINTS.get(name, "take a dataclass, a TypedDict or plain values instead")
     return Unsupported(f"no value can be converted to `{name}`; {hint}")
 
