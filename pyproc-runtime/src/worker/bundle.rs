@@ -1,10 +1,13 @@
 //! What a worker gets to read first: the Python package, and what to run.
 
+mod package;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use package::MODULES;
 use pyproc_proto::PROTOCOL_VERSION;
 use serde_json::Value;
 
@@ -85,19 +88,6 @@ fn path_json(path: &Path) -> String {
     json
 }
 
-macro_rules! embedded {
-    ($($path:literal)*) => {
-        &[$(($path, include_str!(concat!("../../python/", $path)))),*]
-    };
-}
-
-/// The Python package, carried inside the host.
-const MODULES: &[(&str, &str)] = embedded! {
-    "pyproc/_bootstrap.py"
-    "pyproc/_errors.py"
-    "pyproc/_schema.py"
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,30 +129,5 @@ mod tests {
     fn a_path_that_is_not_unicode_is_escaped_as_python_does() {
         let path = Path::new(OsStr::from_bytes(b"/a\xff\"b"));
         assert_eq!(path_json(path), r#""/a\udcff\"b""#);
-    }
-
-    #[test]
-    fn every_module_of_the_package_is_embedded() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
-        let mut present = Vec::new();
-        collect(&root, &root, &mut present);
-        present.sort();
-        let mut embedded: Vec<_> = MODULES
-            .iter()
-            .map(|(path, _)| PathBuf::from(path))
-            .collect();
-        embedded.sort();
-        assert_eq!(embedded, present);
-    }
-
-    fn collect(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
-        for entry in directory.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(root, &path, found);
-            } else if path.extension() == Some(OsStr::new("py")) {
-                found.push(path.strip_prefix(root).unwrap().to_owned());
-            }
-        }
     }
 }

@@ -1,0 +1,67 @@
+//! The Python package, carried inside the host so that it needs nothing but an interpreter.
+
+macro_rules! embedded {
+    ($($path:literal)*) => {
+        &[$(($path, include_str!(concat!("../../../python/", $path)))),*]
+    };
+}
+
+/// The modules of the package: path and source text.
+pub(super) const MODULES: &[(&str, &str)] = embedded! {
+    "pyproc/_annotation.py"
+    "pyproc/_bind.py"
+    "pyproc/_bootstrap.py"
+    "pyproc/_codec.py"
+    "pyproc/_codec_json.py"
+    "pyproc/_codec_msgpack.py"
+    "pyproc/_connection.py"
+    "pyproc/_connection_binary.py"
+    "pyproc/_context.py"
+    "pyproc/_dispatch.py"
+    "pyproc/_dump.py"
+    "pyproc/_errors.py"
+    "pyproc/_failure.py"
+    "pyproc/_handshake.py"
+    "pyproc/_hooks.py"
+    "pyproc/_protocol.py"
+    "pyproc/_registry.py"
+    "pyproc/_request.py"
+    "pyproc/_schema.py"
+    "pyproc/_shape.py"
+    "pyproc/_shape_choices.py"
+    "pyproc/_shape_containers.py"
+    "pyproc/_shape_msgspec.py"
+    "pyproc/_shape_pydantic.py"
+    "pyproc/_shape_records.py"
+    "pyproc/_shapes.py"
+    "pyproc/_signature.py"
+    "pyproc/_version.py"
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn every_module_of_the_package_is_embedded() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+        let mut present = Vec::new();
+        collect(&root, &root, &mut present);
+        present.sort();
+        let embedded: Vec<PathBuf> = MODULES.iter().map(|(path, _)| path.into()).collect();
+        assert_eq!(embedded, present);
+    }
+
+    fn collect(root: &Path, directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in directory.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, found);
+            } else if path.extension() == Some(OsStr::new("py")) {
+                found.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+}
