@@ -33,6 +33,3 @@ pub enum Protocol {
     /// deadlines, no metadata, no cancelling and no pings.
     Json,
 }
-
-#[cfg(test)]
-mod tests;

@@ -232,7 +232,8 @@ fn find_id(payload: &[u8]) -> Option<u64> {
     struct Wire {
         id: u64,
     }
-    let wire: Wire = serde_json::from_slice(payload).ok()?;
+    let text = std::str::from_utf8(payload).ok()?;
+    let wire: Wire = serde_json::from_str(text).ok()?;
     Some(wire.id)
 }
 

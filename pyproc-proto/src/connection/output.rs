@@ -19,7 +19,7 @@ impl Output {
 
     /// The lane took the first `written` bytes of what is pending.
     pub(super) fn advance(&mut self, written: usize) {
-        self.start = self.buffer.len().min(self.start + written);
+        self.start = self.buffer.len().min(self.start.saturating_add(written));
         if self.start == self.buffer.len() {
             self.forget_taken();
             self.buffer.shrink_to(KEPT_CAPACITY);
