@@ -7,11 +7,15 @@
 // Each test file uses its own part of this module.
 #![allow(dead_code)]
 
+mod errors;
 mod leaks;
 mod process;
+mod python;
 mod wait;
 
+pub use errors::{assert_error, said};
 pub use process::{gone, kill, pid_of, signal};
+pub use python::python_with_packages;
 pub use wait::{until, within};
 
 use std::future::Future;
@@ -52,7 +56,13 @@ pub fn pool(name: &str) -> PoolBuilder {
 
 /// A pool of workers that run this source text.
 pub fn pool_of(source: &str) -> PoolBuilder {
-    Pool::from_source("app.py", format!("from pyproc import expose\n{source}"))
+    let pool = Pool::from_source("app.py", format!("from pyproc import expose\n{source}"));
+    // A source text lies nowhere, so no `.venv` is found beside it.
+    if cfg!(feature = "msgpack") {
+        pool.python(python_with_packages())
+    } else {
+        pool
+    }
 }
 
 /// Calls a function without arguments.
