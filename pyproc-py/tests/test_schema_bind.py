@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -133,6 +136,25 @@ def test_a_context_imported_for_type_checking_is_recognized() -> None:
         namespace: dict[str, Any] = {}
         exec(f"def function(value, context: {annotation}): ...", namespace)
         assert analyze(namespace["function"]).context_parameter == "context"
+
+
+def test_plain_functions_need_no_slow_import() -> None:
+    """A worker starts often; what its functions do not need must not delay it."""
+    program = (
+        "import sys; from pyproc._schema import analyze\n"
+        "def function(left: int, right: 'str' = '', *rest, **options: float) -> None: ...\n"
+        "analyze(function).dump([1], binary=False)\n"
+        "print({'typing', 'inspect', 'dataclasses', 'msgspec', 'difflib', 're'} & {*sys.modules})"
+    )
+    python_path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        env={**os.environ, "PYTHONPATH": python_path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def decorated(*values: object, **named: object) -> None: ...

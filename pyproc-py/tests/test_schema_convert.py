@@ -256,7 +256,8 @@ def test_another_value_is_refused_with_its_path(
 
 @pytest.mark.parametrize("converter", CONVERTERS)
 def test_a_nan_is_a_float(converter: str) -> None:
-    (argument,), _ = binding_of(list[float], converter).bind([math.nan])
+    (argument,), _ = binding_of(tuple[float, ...], converter).bind([math.nan])
+    assert isinstance(argument, tuple)
     assert math.isnan(argument[0])
 
 

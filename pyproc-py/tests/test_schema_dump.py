@@ -68,18 +68,23 @@ DUMPED: list[tuple[Any, Any]] = [
     (collections.Counter("aa"), {"a": 2}),
 ]
 
+NO_NAN = "JSON has no nan; return `None`, or use MessagePack"
+NO_INF = "JSON has no inf; return `None`, or use MessagePack"
+NO_BYTES = "JSON has no bytes; return base64 text, or use MessagePack"
+BE_PLAIN = "return a dict, a dataclass or plain values"
+
 REFUSED: list[tuple[Any, str, str]] = [
-    (math.nan, "$", "JSON has no nan; return `None`, or use MessagePack"),
-    ([1.0, math.inf], "$[1]", "JSON has no inf; return `None`, or use MessagePack"),
-    ([math.inf, -math.inf], "$[0]", "JSON has no inf; return `None`, or use MessagePack"),
-    ({"a": [{"b": math.nan}]}, "$.a[0].b", "JSON has no nan; return `None`, or use MessagePack"),
+    (math.nan, "$", NO_NAN),
+    ([1.0, math.inf], "$[1]", NO_INF),
+    ([math.inf, -math.inf], "$[0]", NO_INF),
+    ({"a": [{"b": math.nan}]}, "$.a[0].b", NO_NAN),
     (
         types.Flower(math.nan),
         "$.petal_length",
-        "JSON has no nan; return `None`, or use MessagePack",
+        NO_NAN,
     ),
-    (b"x", "$", "JSON has no bytes; return base64 text, or use MessagePack"),
-    ([bytearray(b"x")], "$[0]", "JSON has no bytes; return base64 text, or use MessagePack"),
+    (b"x", "$", NO_BYTES),
+    ([bytearray(b"x")], "$[0]", NO_BYTES),
 ]
 
 REFUSED_BY_ALL: list[tuple[Any, str, str]] = [
@@ -95,14 +100,14 @@ REFUSED_BY_ALL: list[tuple[Any, str, str]] = [
     (
         types.Odd(),
         "$",
-        "a schema_types.Odd cannot be sent; return a dict, a dataclass or plain values",
+        f"a schema_types.Odd cannot be sent; {BE_PLAIN}",
     ),
     (
         {"a": [types.Odd]},
         "$.a[0]",
-        "a type cannot be sent; return a dict, a dataclass or plain values",
+        f"a type cannot be sent; {BE_PLAIN}",
     ),
-    ((n for n in ()), "$", "a generator cannot be sent; return a `list`"),
+    ((letter for letter in "a"), "$", "a generator cannot be sent; return a `list`"),
     ({}.keys(), "$", "a dict_keys cannot be sent; return a `list`"),
     (1j, "$", "a complex cannot be sent; return its `.real` and `.imag`"),
     (uuid.UUID(int=0), "$", "a uuid.UUID cannot be sent; return a `str` of it"),
@@ -119,7 +124,7 @@ REFUSED_BY_ALL: list[tuple[Any, str, str]] = [
     (
         builtin_types.SimpleNamespace(a=1),
         "$",
-        "a types.SimpleNamespace cannot be sent; return a dict, a dataclass or plain values",
+        f"a types.SimpleNamespace cannot be sent; {BE_PLAIN}",
     ),
 ]
 
@@ -166,9 +171,9 @@ def test_a_binary_codec_carries_bytes_and_every_float() -> None:
 def test_only_what_changes_is_copied() -> None:
     plain = [1, 2]
     result = {"plain": plain, "tuple": (1,)}
-    dumped = dump(result)
+    dumped: Any = dump(result)
     assert dumped == {"plain": [1, 2], "tuple": [1]}
-    assert dumped["plain"] is plain  # type: ignore[index]
+    assert dumped["plain"] is plain
     assert result == {"plain": [1, 2], "tuple": (1,)}
 
 

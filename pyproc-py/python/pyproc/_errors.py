@@ -6,8 +6,10 @@ dispatcher has one rule for all of them: `error.status`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import ClassVar
 
 __all__ = [
     "CallError",

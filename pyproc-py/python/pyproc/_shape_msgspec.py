@@ -72,7 +72,8 @@ def _knows(annotation: Any) -> bool:
 def _mismatch(message: str) -> Mismatch:
     """Take msgspec's message apart: "Expected `int`, got `str` - at `$.a[0].b`"."""
     text, _, place = message.partition(" - at ")
-    text = text.replace("`", "").replace("Expected", "expected", 1)
+    text = text.replace("`", "")
+    text = text[:1].lower() + text[1:]
     if text == "expected bytes, got str":
         text = f"{text} ({NO_BYTES_IN_JSON})"
     mismatch = Mismatch(text)

@@ -29,6 +29,5 @@ def _mismatch(error: ValidationError) -> Mismatch:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     mismatch = Mismatch(first["msg"])
     for place in reversed(first["loc"]):
-        is_key = isinstance(place, str)
-        mismatch.inside(key_segment(place) if is_key else index_segment(place))  # type: ignore[arg-type]
+        mismatch.inside(key_segment(place) if isinstance(place, str) else index_segment(place))
     return mismatch
