@@ -3,10 +3,10 @@
 //! The parts, in the order in which a worker needs them.
 
 mod interpreter;
-pub(crate) use interpreter::{Candidate, Interpreter, InterpreterError, find};
+pub(crate) use interpreter::find;
 
 mod bundle;
-pub(crate) use bundle::{BOOTSTRAP, Mode, arguments, bundle};
+pub(crate) use bundle::{Mode, arguments, bundle};
 
 mod environment;
 pub(crate) use environment::{Environment, Inherited};
@@ -15,7 +15,6 @@ mod launch;
 pub(crate) use launch::{Launch, Spawned, spawn};
 
 mod spawn_error;
-pub(crate) use spawn_error::SpawnError;
 
 mod spawner;
 
@@ -37,7 +36,7 @@ mod output;
 pub(crate) use output::{OutputKind, StderrTail, pump};
 
 mod socket_dir;
-pub(crate) use socket_dir::{SocketDir, SocketDirError, peer_uid};
+pub(crate) use socket_dir::{SocketDir, peer_uid};
 
 #[cfg(test)]
 mod tests;

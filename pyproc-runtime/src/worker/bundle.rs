@@ -15,7 +15,7 @@ use crate::script::ResolvedTarget;
 
 /// The program that reads the bundle from descriptor 0 and starts the worker; one screen of
 /// Python, passed on the command line.
-pub(crate) const BOOTSTRAP: &str = include_str!("../../python/pyproc/_bootstrap.py");
+const BOOTSTRAP: &str = include_str!("../../python/pyproc/_bootstrap.py");
 
 /// The arguments of an interpreter that is to read a bundle.
 pub(crate) fn arguments() -> Vec<OsString> {

@@ -40,7 +40,7 @@ impl fmt::Display for Candidate {
             path,
             reason,
         } = self;
-        write!(formatter, "{} (from {origin}): {reason}", path.display())
+        write!(formatter, "{} (from {origin}) {reason}", path.display())
     }
 }
 

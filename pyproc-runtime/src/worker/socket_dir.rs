@@ -79,11 +79,6 @@ impl SocketDir {
         Ok(directory)
     }
 
-    /// The path of the directory.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The path of a slot's socket.
     pub(crate) fn socket(&self, slot: usize) -> Result<PathBuf, SocketDirError> {
         let path = self.path.join(slot.to_string());
@@ -139,7 +134,7 @@ mod tests {
     fn the_directory_is_private_and_goes_away() {
         let parent = tempfile::tempdir().unwrap();
         let directory = SocketDir::create_in(parent.path()).unwrap();
-        let mode = fs::metadata(directory.path()).unwrap().mode();
+        let mode = fs::metadata(&directory.path).unwrap().mode();
         assert_eq!(mode & 0o777, 0o700);
         let listener = UnixListener::bind(directory.socket(0).unwrap()).unwrap();
 

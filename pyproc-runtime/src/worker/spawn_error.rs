@@ -50,12 +50,4 @@ impl SpawnError {
             _ => Self::Other { source },
         }
     }
-
-    /// Whether the same start may succeed later, when others have given back what it lacks.
-    pub(crate) fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::TooManyFiles { .. } | Self::TooManyProcesses { .. }
-        )
-    }
 }

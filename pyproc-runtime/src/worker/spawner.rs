@@ -60,7 +60,7 @@ fn start_thread() -> io::Result<Sender<Order>> {
 fn run(orders: &Receiver<Order>) {
     let mut dying: Vec<Child> = Vec::new();
     loop {
-        match next(orders, !dying.is_empty()) {
+        match next(orders, &dying) {
             Ok(Order::Start(launch, outcome)) => {
                 // A refused outcome comes back and is dropped here, and the process with it.
                 let _ = outcome.send(launch.start());
@@ -77,11 +77,11 @@ fn run(orders: &Receiver<Order>) {
 /// holds one in a call that cannot be interrupted; then nobody is waiting for it either.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-fn next(orders: &Receiver<Order>, impatient: bool) -> Result<Order, RecvTimeoutError> {
-    if impatient {
-        orders.recv_timeout(LOOK_AGAIN)
-    } else {
+fn next(orders: &Receiver<Order>, dying: &[Child]) -> Result<Order, RecvTimeoutError> {
+    if dying.is_empty() {
         orders.recv().map_err(RecvTimeoutError::from)
+    } else {
+        orders.recv_timeout(LOOK_AGAIN)
     }
 }
 

@@ -8,6 +8,7 @@ macro_rules! embedded {
 
 /// The modules of the package: path and source text.
 pub(super) const MODULES: &[(&str, &str)] = embedded! {
+    "pyproc/__init__.py"
     "pyproc/_annotation.py"
     "pyproc/_bind.py"
     "pyproc/_bootstrap.py"
@@ -21,12 +22,21 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_dump.py"
     "pyproc/_errors.py"
     "pyproc/_failure.py"
+    "pyproc/_fork.py"
+    "pyproc/_greeting.py"
     "pyproc/_handshake.py"
     "pyproc/_hooks.py"
+    "pyproc/_lane.py"
+    "pyproc/_lifeline.py"
+    "pyproc/_logging.py"
+    "pyproc/_logging_hook.py"
+    "pyproc/_loop_sync.py"
     "pyproc/_protocol.py"
     "pyproc/_registry.py"
     "pyproc/_request.py"
+    "pyproc/_run.py"
     "pyproc/_schema.py"
+    "pyproc/_script.py"
     "pyproc/_shape.py"
     "pyproc/_shape_choices.py"
     "pyproc/_shape_containers.py"
@@ -34,8 +44,13 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_shape_pydantic.py"
     "pyproc/_shape_records.py"
     "pyproc/_shapes.py"
+    "pyproc/_signals.py"
     "pyproc/_signature.py"
+    "pyproc/_stdio.py"
+    "pyproc/_title.py"
     "pyproc/_version.py"
+    "pyproc/_worker.py"
+    "pyproc_worker/__init__.py"
 };
 
 #[cfg(test)]

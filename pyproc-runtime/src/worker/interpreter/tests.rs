@@ -66,7 +66,7 @@ fn refusal(path: &Path, timeout: Duration) -> String {
 
 fn message(path: &Path, reason: &str) -> String {
     format!(
-        "the Python interpreter {} (from builder): {reason}",
+        "the Python interpreter {} (from builder) {reason}",
         path.display()
     )
 }
@@ -207,7 +207,7 @@ fn an_error_lists_all_that_was_tried() {
     assert_eq!(
         error.to_string(),
         "no Python 3.10 or newer was found; tried \
-         /venv/bin/python (from VIRTUAL_ENV): does not exist; \
-         /usr/bin/python3 (from PATH): is too old: 3.8.1 < 3.10"
+         /venv/bin/python (from VIRTUAL_ENV) does not exist; \
+         /usr/bin/python3 (from PATH) is too old: 3.8.1 < 3.10"
     );
 }
