@@ -10,7 +10,19 @@ import sys
 from enum import Enum
 from math import isfinite
 
+from ._dump_scalars import (
+    MAX_INT,
+    MIN_INT,
+    as_it_is,
+    checked_int,
+    checked_text,
+    finite_float,
+    no_bytes,
+    to_bytes,
+    with_text_keys,
+)
 from ._errors import InvalidResult
+from ._instead import no_result
 from ._shape import Mismatch, NoneType, index_segment, key_segment
 
 TYPE_CHECKING = False
@@ -23,31 +35,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 127
 """How deep lists and maps may be nested: serde refuses the 128th level by default."""
 
-MIN_INT = -(2**63)
-MAX_INT = 2**64 - 1
-"""The ends of i64 and u64: what lies beyond them has no integer type on the other side."""
-
 _ONLY_TEXT = frozenset({str}).issuperset
-
-_HINTS = {
-    "coroutine": "the function forgot to await it",
-    "dict_items": "return a `dict` or a `list`",
-    "dict_keys": "return a `list`",
-    "dict_values": "return a `list`",
-    "generator": "return a `list`",
-    "map": "return a `list`",
-    "range": "return a `list`",
-    "zip": "return a `list`",
-    "date": "return its `.isoformat()`",
-    "datetime": "return its `.isoformat()`",
-    "time": "return its `.isoformat()`",
-    "timedelta": "return its `.total_seconds()`",
-    "Decimal": "return a `str` or a `float` of it",
-    "Fraction": "return a `str` or a `float` of it",
-    "PosixPath": "return a `str` of it",
-    "UUID": "return a `str` of it",
-    "complex": "return its `.real` and `.imag`",
-}
 
 
 class Dumper:
@@ -56,19 +44,19 @@ class Dumper:
     def __init__(self, *, binary: bool) -> None:
         self._binary = binary
         self._handlers: dict[type, Handler] = {
-            NoneType: _as_it_is,
-            bool: _as_it_is,
-            int: _int,
-            float: _as_it_is if binary else _finite,
-            str: _text,
+            NoneType: as_it_is,
+            bool: as_it_is,
+            int: checked_int,
+            float: as_it_is if binary else finite_float,
+            str: checked_text,
             list: self._list,
             dict: self._map,
             tuple: self._elements,
             set: self._elements,
             frozenset: self._elements,
-            bytes: _as_it_is if binary else _no_bytes,
-            bytearray: _to_bytes if binary else _no_bytes,
-            memoryview: _to_bytes if binary else _no_bytes,
+            bytes: as_it_is if binary else no_bytes,
+            bytearray: to_bytes if binary else no_bytes,
+            memoryview: to_bytes if binary else no_bytes,
         }
 
     def __call__(self, result: object) -> object:
@@ -122,14 +110,14 @@ class Dumper:
         if not depth:
             raise _too_deep()
         if not _ONLY_TEXT(map(type, value)):
-            value = _with_text_keys(value)
+            value = with_text_keys(value)
         handlers = self._handlers
         copy = None
         key = ""
         try:
             for key, item in value.items():
                 if not key.isascii():
-                    _text(key, 0)
+                    checked_text(key, 0)
                 handler = handlers.get(type(item)) or self._dump
                 dumped = handler(item, depth - 1)
                 if dumped is not item:
@@ -170,16 +158,16 @@ class Dumper:
             return self._record(cls)
         # Subclasses of the plain types are sent as what they extend.
         for base, handler in (
-            (int, lambda value, depth: _int(int.__int__(value), depth)),
+            (int, lambda value, depth: checked_int(int.__int__(value), depth)),
             (float, lambda value, depth: self._dump(float.__float__(value), depth)),
-            (str, lambda value, depth: _text(str.__str__(value), depth)),
-            (bytes, _to_bytes if self._binary else _no_bytes),
+            (str, lambda value, depth: checked_text(str.__str__(value), depth)),
+            (bytes, to_bytes if self._binary else no_bytes),
             (dict, self._entries),
             ((list, tuple, set, frozenset), self._elements),
         ):
             if issubclass(cls, base):
                 return handler
-        raise Mismatch(_refusal(cls))
+        raise Mismatch(no_result(cls))
 
     def _library(self, cls: type) -> Handler | None:
         # The class of a value of a library has imported it; nothing is imported here.
@@ -197,7 +185,7 @@ class Dumper:
         item = value.item()
         # Dates, complex and very long numbers are no plain values; `item` may return itself.
         if type(item) not in (bool, int, float, str, bytes):
-            raise Mismatch(_refusal(type(value)))
+            raise Mismatch(no_result(type(value)))
         return self._dump(item, depth)
 
     def _struct(self, value: Any, depth: int) -> object:
@@ -220,69 +208,8 @@ class Dumper:
         return self._dump(built, depth)
 
 
-def _as_it_is(value: Any, _depth: int) -> object:
-    return value
-
-
-def _int(value: int, _depth: int) -> object:
-    if MIN_INT <= value <= MAX_INT:
-        return value
-    raise Mismatch("this int lies beyond 64 bits; return it as `str`")
-
-
-def _finite(value: float, _depth: int) -> object:
-    if isfinite(value):
-        return value
-    raise Mismatch(f"JSON has no {value}; return `None`, or use MessagePack")
-
-
-def _text(value: str, _depth: int) -> object:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise Mismatch("this str holds a lone surrogate, which is not text") from None
-    return value
-
-
-def _to_bytes(value: Any, _depth: int) -> object:
-    return bytes(value)
-
-
-def _no_bytes(_value: Any, _depth: int) -> object:
-    raise Mismatch("JSON has no bytes; return base64 text, or use MessagePack")
-
-
-def _with_text_keys(value: dict[Any, Any]) -> dict[str, Any]:
-    """Return a copy in which keys that stand for text are text."""
-    result = {}
-    for key, item in value.items():
-        text = key.value if isinstance(key, Enum) else key
-        if not isinstance(text, str):
-            raise Mismatch(f"the key {_shown(key)} is not text; keys must be `str`")
-        result[str.__str__(text)] = item
-    if len(result) != len(value):
-        raise Mismatch("two keys are the same text")
-    return result
-
-
-def _shown(key: object) -> str:
-    kind = type(key).__name__
-    return f"{key!r} ({kind})" if type(key) in (int, float, bool, NoneType) else f"of type {kind}"
-
-
 def _too_deep() -> Mismatch:
     return Mismatch(f"nested deeper than {MAX_DEPTH} levels, or in itself")
-
-
-def _refusal(cls: type) -> str:
-    name = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
-    hint = _HINTS.get(cls.__name__)
-    if hint is None and hasattr(cls, "tolist"):
-        hint = "return its `.tolist()` if it is small"
-    if hint is None:
-        hint = "return a dict, a dataclass or plain values"
-    return f"a {name} cannot be sent; {hint}"
 
 
 dump_text = Dumper(binary=False)

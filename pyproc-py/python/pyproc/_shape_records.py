@@ -6,7 +6,6 @@ than the script. A field without a default must be there.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple
 
 from ._errors import nearest_name
@@ -97,37 +96,3 @@ class Record:
         nearest = nearest_name(name, (key for key in value if key not in known))
         hint = f" (there is `{nearest}`)" if nearest else ""
         return Mismatch(f"field `{name}` of {self.shape.name} is missing{hint}")
-
-
-def dataclass_fields(cls: Any) -> dict[str, bool]:
-    """Return which fields are given to the class when it is called, and which must be."""
-    missing = dataclasses.MISSING
-    return {
-        field.name: field.default is missing and field.default_factory is missing
-        for field in cls.__dataclass_fields__.values()
-        if field.init and _kind(field) != "_FIELD_CLASSVAR"
-    }
-
-
-def has_plain_constructor(cls: Any) -> bool:
-    """Tell whether making an instance does nothing but set the fields and post-initialize.
-
-    msgspec does just that, without calling the class. Where a class does more, or less, the
-    standard-library converter is the one that is right. It is so too where instances have a
-    `__dict__`: msgspec fills that in the order of the message and leaves defaults out, so that
-    `vars(flower)` would depend on who is sending, and on whether msgspec is installed.
-    """
-    code = getattr(cls.__init__, "__code__", None)
-    # Methods that the decorator wrote are compiled from a string.
-    written = code is not None and code.co_filename == "<string>"
-    usual = all(
-        field.init and _kind(field) == "_FIELD"
-        for field in cls.__dataclass_fields__.values()
-        if _kind(field) != "_FIELD_CLASSVAR"
-    )
-    return written and usual and not cls.__dictoffset__ and cls.__new__ is object.__new__
-
-
-def _kind(field: Any) -> str:
-    # `dataclasses.fields` leaves out the `InitVar`s, which are arguments all the same.
-    return str(field._field_type.name)

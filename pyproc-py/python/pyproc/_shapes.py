@@ -1,4 +1,14 @@
-"""Makes the shape of an annotation."""
+"""Makes the shape of an annotation.
+
+- An `int` parameter accepts neither `True` nor `1.0`; a `float` parameter accepts an `int`.
+- Lists, tuples, sets and named tuples are lists on the wire; dataclasses and typed
+  dictionaries are maps by field name, of which unknown fields are ignored.
+- Enumerations are their values. Bytes are bytes, never base64 text.
+- Of a union, the first member that accepts the value wins.
+- Of `Annotated`, only the constraints of msgspec are looked at.
+- Dates, UUIDs, decimals and paths are refused: there is more than one way to write each of
+  them, so a script takes the text and says itself how it is read.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +20,16 @@ from types import UnionType
 from typing import Any
 
 from ._annotation import Scope, describe
+from ._instead import no_parameter
+from ._record import field_annotations, field_names, is_record, msgspec_makes_alike
 from ._shape import ANYTHING, SCALARS, Shape, Unsupported
 from ._shape_choices import enumeration, literal, union_of
 from ._shape_containers import fixed_tuple, list_of, map_of, set_of, tuple_of
-from ._shape_records import Field, Record, dataclass_fields, has_plain_constructor
+from ._shape_records import Field, Record
 
 _LISTS = (list, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable)
 _SETS = (set, abc.Set, abc.MutableSet)
 _MAPS = (dict, abc.Mapping, abc.MutableMapping)
-
-_HINTS = {
-    "bytearray": "take `bytes`",
-    "datetime.date": "take `str` and call `date.fromisoformat`",
-    "datetime.datetime": "take `str` and call `datetime.fromisoformat`",
-    "datetime.time": "take `str` and call `time.fromisoformat`",
-    "datetime.timedelta": "take a number of seconds as `float`",
-    "decimal.Decimal": "take `str` and call `Decimal`",
-    "numpy.ndarray": "take `list[float]` and call `numpy.asarray`",
-    "pandas.DataFrame": "take `dict[str, list[float]]` and call `pandas.DataFrame`",
-    "pathlib.Path": "take `str` and call `Path`",
-    "uuid.UUID": "take `str` and call `UUID`",
-}
 
 
 class Shapes:
@@ -106,11 +105,11 @@ class Shapes:
             raise Unsupported(f"the annotation `{describe(cls)}` has no meaning for values")
         if issubclass(cls, Enum):
             return enumeration(cls)
-        if _is_record(cls):
+        if is_record(cls):
             return self._record(cls, args, scope)
         foreign = _library_shape(cls, args)
         if foreign is None:
-            raise _unsupported(cls)
+            raise Unsupported(no_parameter(cls))
         self.msgspec_agrees &= foreign[1]
         return foreign[0]
 
@@ -158,85 +157,18 @@ class Shapes:
             return self._records[key]
         record = Record(cls, cls.__name__)
         self._records[key] = record.shape
-        annotations = _annotations(cls, variables)
+        annotations = field_annotations(cls, variables)
         fields = []
-        for name, required in _record_fields(cls, annotations).items():
+        for name, required in field_names(cls, annotations).items():
             annotation, where = annotations.get(name, (Any, scope))
             try:
                 fields.append(Field(name, self.make(annotation, where), required))
             except Unsupported as error:
                 raise Unsupported(f"field `{name}` of {cls.__name__}: {error}") from error
         record.complete(fields)
-        if not _msgspec_makes_alike(cls):
+        if not msgspec_makes_alike(cls):
             self.msgspec_agrees = False
         return record.shape
-
-
-def _is_record(cls: type) -> bool:
-    if issubclass(cls, tuple):
-        return hasattr(cls, "_fields")
-    if issubclass(cls, dict):
-        return hasattr(cls, "__required_keys__")
-    return hasattr(cls, "__dataclass_fields__")
-
-
-def _msgspec_makes_alike(cls: Any) -> bool:
-    if issubclass(cls, tuple):
-        return cls.__new__ is next(c for c in cls.__mro__ if "_fields" in vars(c)).__new__
-    return issubclass(cls, dict) or has_plain_constructor(cls)
-
-
-def _annotations(cls: Any, variables: Any) -> dict[str, tuple[Any, Scope]]:
-    """Return the annotations of a class and its bases, each with the scope it is written in."""
-    from inspect import get_annotations
-
-    found: dict[str, tuple[Any, Scope]] = {}
-    scope = Scope.of_class(cls, variables)
-    for base in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
-        origin = typing.get_origin(base) or base
-        if isinstance(origin, type) and origin not in (object, tuple, dict, typing.Generic):
-            values = ((arg, scope) for arg in typing.get_args(base))
-            given = dict(zip(getattr(origin, "__parameters__", ()), values, strict=False))
-            found.update(_annotations(origin, given))
-    try:
-        own = get_annotations(cls)
-    except NameError as error:  # From Python 3.14 on, they are evaluated only now.
-        raise Unsupported(f"an annotation of {cls.__name__} needs `{error.name}`") from error
-    for name, annotation in own.items():
-        # A TypedDict repeats what it inherits, but its own scope does not fit that.
-        if name not in found or found[name][0] is not annotation:
-            found[name] = (annotation, scope)
-    return found
-
-
-def _record_fields(cls: Any, annotations: dict[str, tuple[Any, Scope]]) -> dict[str, bool]:
-    """Return the names of the fields in their order, and whether each must be there."""
-    if issubclass(cls, tuple):
-        return {name: name not in cls._field_defaults for name in cls._fields}
-    if issubclass(cls, dict):
-        return {
-            name: _is_required(annotation, scope, name in cls.__required_keys__)
-            for name, (annotation, scope) in annotations.items()
-        }
-    return dataclass_fields(cls)
-
-
-def _is_required(annotation: Any, scope: Scope, otherwise: bool) -> bool:
-    # The interpreter does not see `NotRequired` in annotations that are strings.
-    if isinstance(annotation, typing.ForwardRef):
-        annotation = annotation.__forward_arg__
-    try:
-        annotation = scope.resolve(annotation)
-    except Unsupported:
-        return otherwise
-    while (origin := typing.get_origin(annotation)) is not None:
-        name = getattr(origin, "_name", None)
-        if name in ("Required", "NotRequired"):
-            return bool(name == "Required")
-        if name != "ReadOnly" and origin is not typing.Annotated:
-            break
-        annotation = typing.get_args(annotation)[0]
-    return otherwise
 
 
 def _library_shape(cls: type, args: tuple[Any, ...]) -> tuple[Shape, bool] | None:
@@ -252,14 +184,6 @@ def _library_shape(cls: type, args: tuple[Any, ...]) -> tuple[Shape, bool] | Non
 
         return model(cls), False
     return None
-
-
-def _unsupported(cls: type) -> Unsupported:
-    # Python 3.13 says where `pathlib` keeps its classes, which is nobody's business.
-    module = cls.__module__.removesuffix("._local")
-    name = cls.__name__ if module == "builtins" else f"{module}.{cls.__name__}"
-    hint = _HINTS.get(name, "take a dataclass, a TypedDict or plain values instead")
-    return Unsupported(f"no value can be converted to `{name}`; {hint}")
 
 
 def _hashable(value: Any) -> bool:
