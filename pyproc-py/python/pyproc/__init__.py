@@ -1,0 +1,44 @@
+"""The Python side of pyproc: plain functions, called from Rust in supervised workers.
+
+    from pyproc import expose
+
+    @expose
+    def double(value: float) -> float:
+        return 2 * value
+"""
+
+from ._codec import register_codec
+from ._context import Context, current_context
+from ._errors import (
+    CallError,
+    FunctionNotFound,
+    InvalidArgument,
+    InvalidBody,
+    InvalidResult,
+    PyprocError,
+    RegistrationError,
+    SchemaError,
+)
+from ._hooks import on_start, on_stop
+from ._registry import expose
+from ._run import run_worker
+from ._version import VERSION as __version__
+
+__all__ = [
+    "CallError",
+    "Context",
+    "FunctionNotFound",
+    "InvalidArgument",
+    "InvalidBody",
+    "InvalidResult",
+    "PyprocError",
+    "RegistrationError",
+    "SchemaError",
+    "__version__",
+    "current_context",
+    "expose",
+    "on_start",
+    "on_stop",
+    "register_codec",
+    "run_worker",
+]

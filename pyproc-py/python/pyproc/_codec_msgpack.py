@@ -1,0 +1,83 @@
+"""MessagePack, on whichever of three packages the interpreter has."""
+
+from __future__ import annotations
+
+from ._codec import Codec
+from ._errors import InvalidBody, InvalidResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._codec import Decode, Encode
+
+
+def make() -> Codec:
+    """Return the codec. Raises `ImportError` where no package serves."""
+    for package in (_msgspec, _ormsgpack, _msgpack):
+        try:
+            encode, decode = package()
+        except ImportError:
+            continue
+        return _strict(encode, decode)
+    raise ImportError
+
+
+def _msgspec() -> tuple[Encode, Decode]:
+    import msgspec
+
+    return msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+
+
+def _ormsgpack() -> tuple[Encode, Decode]:
+    import ormsgpack
+
+    return ormsgpack.packb, ormsgpack.unpackb
+
+
+def _msgpack() -> tuple[Encode, Decode]:
+    import msgpack
+
+    return msgpack.packb, lambda body: msgpack.unpackb(body, strict_map_key=True)
+
+
+def _strict(pack: Encode, unpack: Decode) -> Codec:
+    def encode(value: object) -> bytes:
+        try:
+            return pack(value)
+        except Exception as error:
+            raise InvalidResult("$", str(error)) from None
+
+    def decode(body: bytes) -> object:
+        try:
+            value = unpack(body)
+        except RecursionError:
+            raise InvalidBody("the body is nested too deeply") from None
+        except Exception as error:
+            raise InvalidBody(f"the body is not MessagePack: {error}") from None
+        _require_text_keys(value)
+        return value
+
+    return Codec("msgpack", encode, decode, binary=True)
+
+
+def _require_text_keys(value: Any) -> None:
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if type(item) is dict:
+            if not _ONLY_TEXT(map(type, item)):
+                key = next(key for key in item if type(key) is not str)
+                raise InvalidBody(f"the key {key!r} of a map is not text")
+            item = item.values()
+        elif type(item) is not list:
+            continue
+        kinds = set(map(type, item))
+        if dict in kinds or list in kinds:
+            pending.extend(item)
+
+
+_ONLY_TEXT = frozenset({str}).issuperset

@@ -1,0 +1,96 @@
+"""What a running call knows about itself."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._request import Request
+
+
+class Context:
+    """The call that runs.
+
+    A parameter annotated `Context` receives it; elsewhere `current_context()` returns it. In a
+    test of your own make one with what the function looks at: `Context(pool="iris")`.
+    """
+
+    __slots__ = ("_deadline_ns", "call_id", "metadata", "pool", "slot")
+
+    call_id: int
+    """Identifies the call on its connection, and in the host's log."""
+
+    metadata: Mapping[str, str]
+    """What the caller sent beside the arguments."""
+
+    pool: str
+    """The name of the host's pool; empty where there is none."""
+
+    slot: int | None
+    """The worker's place in the pool, if it has one."""
+
+    def __init__(
+        self,
+        call_id: int = 0,
+        *,
+        deadline: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        pool: str = "",
+        slot: int | None = None,
+    ) -> None:
+        self.call_id = call_id
+        self.metadata = {} if metadata is None else metadata
+        self.pool = pool
+        self.slot = slot
+        self._deadline_ns = None if deadline is None else int(deadline * 1e9)
+
+    @classmethod
+    def _of(cls, request: Request) -> Context:
+        context = cls(
+            request.call,
+            metadata=dict(request.metadata),
+            pool=request.connection.pool,
+            slot=request.connection.slot,
+        )
+        context._deadline_ns = request.deadline_ns
+        return context
+
+    @property
+    def deadline(self) -> float | None:
+        """When the caller stops waiting, in seconds of CLOCK_MONOTONIC; `None` for never."""
+        return None if self._deadline_ns is None else self._deadline_ns / 1e9
+
+    def remaining(self) -> float | None:
+        """Return the seconds until the deadline, negative once it has passed; `None` for ever."""
+        return None if self._deadline_ns is None else (self._deadline_ns - now_ns()) / 1e9
+
+    def __repr__(self) -> str:
+        place = self.pool if self.slot is None else f"{self.pool}/{self.slot}"
+        return f"Context(call_id={self.call_id}, place={place!r}, remaining={self.remaining()})"
+
+
+def current_context() -> Context:
+    """Return the context of the call that runs in this thread.
+
+    Raises `LookupError` where none runs: at import, in hooks, and in threads that the function
+    started without a copy of its `contextvars` context.
+    """
+    request = running_request.get()
+    if request is None:
+        raise LookupError("no call is running here")
+    return Context._of(request)
+
+
+def now_ns() -> int:
+    """Return CLOCK_MONOTONIC, which the host reads too, in nanoseconds.
+
+    `time.monotonic_ns` is another clock on macOS, where it stands still during sleep.
+    """
+    return clock_gettime_ns(CLOCK_MONOTONIC)
+
+
+running_request: ContextVar[Request | None] = ContextVar("pyproc.running_request", default=None)

@@ -1,0 +1,79 @@
+"""How the bytes of the one connection of a spawned worker travel."""
+
+from __future__ import annotations
+
+import select
+from _socket import MSG_DONTWAIT
+from _thread import allocate_lock
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
+    from ._signals import StopSignal
+
+READ_BYTES = 64 * 1024
+"""Read at once, at most, while nobody knows how much is there."""
+
+MAX_READ_BYTES = 1024 * 1024
+"""Read at once, at most, of a message whose length is known."""
+
+
+class Lane:
+    """A blocking stream socket, read by the loop and written to by any thread."""
+
+    def __init__(self, sock: socket, stop: StopSignal) -> None:
+        self._socket = sock
+        self._stop = stop
+        self._unwritten: deque[bytes] = deque()
+        self._writing = allocate_lock()
+        self.is_closed = False
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), select.POLLIN)
+        self._poll.register(stop.fileno(), select.POLLIN)
+
+    def read(self, wanted: int = 0) -> bytes | None:
+        """Wait for bytes and return them.
+
+        Returns nothing, `b""`, at the end of the stream, and `None` when a signal came first. A
+        signal that arrives between a look at its flag and the wait would be lost to a plain
+        `recv`, so the wait includes the descriptor that signals write to.
+        """
+        ready = self._poll.poll()
+        if len(ready) == 1 and ready[0][0] == self._stop.fileno():
+            self._stop.clear()
+            return None
+        return self._socket.recv(min(max(wanted, READ_BYTES), MAX_READ_BYTES))
+
+    def read_now(self) -> bytes | None:
+        """Return the bytes that are there, or `None` where there are none."""
+        try:
+            return self._socket.recv(READ_BYTES, MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`, never within what another thread writes.
+
+        The thread that has the lock writes what the others leave. So nobody waits here for
+        anybody, not even a signal handler or a destructor that logs while its own thread writes.
+        """
+        self._unwritten.append(data)
+        while self._unwritten and self._writing.acquire(blocking=False):
+            try:
+                while self._unwritten:
+                    self._socket.sendall(self._unwritten.popleft())
+            finally:
+                self._writing.release()
+
+    def close(self) -> None:
+        """Close this process's descriptor, after what another thread is writing."""
+        with self._writing:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close this process's descriptor at once; in a forked child nobody holds the lock."""
+        self.is_closed = True
+        self._unwritten.clear()
+        self._socket.close()

@@ -1,0 +1,118 @@
+"""Runs the calls of one blocking connection, one after the other."""
+
+from __future__ import annotations
+
+from ._context import now_ns
+from ._errors import FunctionNotFound
+from ._failure import Failure
+from ._protocol import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._connection import Connection
+    from ._dispatch import Dispatcher
+    from ._fork import ForkGuard
+    from ._lane import Lane
+    from ._request import Request
+    from ._signals import StopSignal
+
+QUICK_NS = 200_000
+"""Calls that take less are answered together; a longer one keeps no finished reply waiting."""
+
+MAX_OUTPUT_BYTES = 256 * 1024
+"""More than this is written before the next call, however quick the calls are."""
+
+
+class SyncLoop:
+    """Reads, runs, and writes, in one thread."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        connection: Connection,
+        dispatcher: Dispatcher,
+        stop: StopSignal,
+        guard: ForkGuard,
+    ) -> None:
+        self._lane = lane
+        self._connection = connection
+        self._dispatcher = dispatcher
+        self._stop = stop
+        self._guard = guard
+
+    def run(self) -> None:
+        """Answer requests until the host closes the connection, or until a drain is complete.
+
+        Whatever is still to be said then stands in the connection's output. Raises
+        `ProtocolError` for a host that breaks the protocol, and `OSError` for a connection that
+        breaks otherwise.
+        """
+        connection = self._connection
+        requests = connection.requests
+        turn_began = now_ns()
+        while not connection.has_ended:
+            if self._stop.requested and not connection.is_draining:
+                # What has arrived by now still counts as queued.
+                self._read_now()
+                connection.drain()
+            if not requests:
+                self._flush()
+                if connection.is_draining:
+                    # What crossed the drain on its way is refused rather than left unanswered.
+                    self._read_now()
+                    return
+                self._read()
+                turn_began = now_ns()
+                continue
+            self._run(requests.popleft())
+            if connection.output_bytes > MAX_OUTPUT_BYTES:
+                self._flush()
+            if requests and now_ns() - turn_began > QUICK_NS:
+                self._flush()
+                self._read_now()
+                turn_began = now_ns()
+
+    def _run(self, request: Request) -> None:
+        connection = self._connection
+        began = now_ns()
+        if request.deadline_ns is not None and began >= request.deadline_ns:
+            connection.fail(request.call, Status.DEADLINE, EXPIRED)
+            return
+        try:
+            function = self._dispatcher.find(request.function)
+        except FunctionNotFound as error:
+            failure = Failure("FunctionNotFound", str(error))
+            connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
+            return
+        if connection.output and not function.is_quick:
+            self._flush()
+        try:
+            self._dispatcher.answer(request, function)
+        except SystemExit as exit:
+            self._guard.leave_if_child(exit.code)
+            self._flush()
+            raise
+        self._guard.leave_if_child()
+        function.is_quick = now_ns() - began < QUICK_NS
+
+    def _read(self) -> None:
+        data = self._lane.read(self._connection.missing)
+        if data:
+            self._connection.feed(data)
+        elif data is not None:
+            self._connection.has_ended = True
+
+    def _read_now(self) -> None:
+        while not self._connection.has_ended:
+            data = self._lane.read_now()
+            if data is None:
+                return
+            self._connection.has_ended = not data
+            self._connection.feed(data)
+
+    def _flush(self) -> None:
+        if self._connection.output:
+            self._lane.write(self._connection.take_output())
+
+
+EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")

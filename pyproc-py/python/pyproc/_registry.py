@@ -1,0 +1,170 @@
+"""The functions that a worker offers."""
+
+from __future__ import annotations
+
+from os import getpid
+from types import FunctionType
+
+from ._errors import FunctionNotFound, RegistrationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Literal, TypeVar, overload
+
+    from ._schema import Binding
+
+    Arguments = Literal["auto", "body", "keywords"]
+
+    F = TypeVar("F", bound=Callable[..., object])
+
+    @overload
+    def expose(function: F, /) -> F: ...
+
+    @overload
+    def expose(
+        *, name: str | None = None, arguments: Arguments = "auto"
+    ) -> Callable[[F], F]: ...
+
+
+def expose(
+    function: F | None = None,
+    /,
+    *,
+    name: str | None = None,
+    arguments: Arguments = "auto",
+) -> F | Callable[[F], F]:
+    """Offer a function to hosts; it is returned as it is, so it stays callable and testable.
+
+    `name` is what hosts call it, its own name by default. A function with one parameter
+    receives the body whole, one with several receives the entries of the body by name;
+    `arguments="body"` or `"keywords"` says so where this rule is not wanted.
+
+    Raises `RegistrationError` for a function that cannot be offered, or a name that is taken.
+    """
+
+    def register(function: F) -> F:
+        REGISTRY.add(Function(function, name, arguments))
+        return function
+
+    return register if function is None else register(function)
+
+
+class Function:
+    """One exposed function, and what was worked out about it."""
+
+    __slots__ = ("arguments", "binding", "call", "is_quick", "name", "place")
+
+    name: str
+    """What hosts call it."""
+
+    call: Callable[..., object]
+    """What the user wrote."""
+
+    arguments: Arguments
+
+    binding: Binding
+    """How it is called; there only after `bind`."""
+
+    place: str
+    """Where it was written, `file:line`."""
+
+    is_quick: bool
+    """Whether its last call was so short that a finished reply could wait for it."""
+
+    def __init__(
+        self, call: Callable[..., object], name: str | None, arguments: Arguments
+    ) -> None:
+        given = name or getattr(call, "__name__", None)
+        if not isinstance(given, str):
+            raise RegistrationError(f'{call!r} has no name; give it one: `@expose(name="…")`')
+        self.name = given
+        self.call = call
+        self.arguments = arguments
+        self.place, flags = _look_at(call)
+        self.is_quick = False
+        for flag, what in _NOT_YET.items():
+            if flags & flag:
+                raise RegistrationError(
+                    f"function `{given}` ({self.place}) is {what}, which this version does not "
+                    "serve; expose a plain function"
+                )
+
+    def bind(self) -> Binding:
+        """Work out how it is called, once. Raises `SchemaError`."""
+        if not hasattr(self, "binding"):
+            # Later than at `@expose`, when all that its annotations name is defined.
+            from ._schema import analyze
+
+            self.binding = analyze(self.call, arguments=self.arguments)
+        return self.binding
+
+
+class Registry:
+    """Exposed functions by name, in the order of their registration."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Function] = {}
+
+    def add(self, function: Function) -> None:
+        """Add a function. Raises `RegistrationError` where another one has its name."""
+        there = self._functions.get(function.name)
+        # The same lines may be imported again, by a test or under another module name.
+        if there is not None and there.place != function.place:
+            raise RegistrationError(
+                f"two functions are called `{function.name}`: one at {there.place}, "
+                f"another at {function.place}; give one of them a name: `@expose(name=\"…\")`"
+            )
+        self._functions[function.name] = function
+
+    def complete(self) -> tuple[Function, ...]:
+        """Bind all functions and return them, `health` among them.
+
+        Raises `SchemaError` for one whose signature cannot be served.
+        """
+        if "health" not in self._functions:
+            self._functions["health"] = Function(health, None, "auto")
+        for function in self._functions.values():
+            function.bind()
+        return tuple(self._functions.values())
+
+    def __getitem__(self, name: str) -> Function:
+        try:
+            return self._functions[name]
+        except KeyError:
+            raise FunctionNotFound(name, self._functions) from None
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._functions.values())
+
+
+REGISTRY = Registry()
+"""What `@expose` fills."""
+
+
+def health() -> dict[str, object]:
+    """Answer that the worker is well; an exposed function called `health` replaces this one."""
+    return {"status": "healthy", "pid": getpid()}
+
+
+_NOT_YET = {
+    0x20: "a generator",  # `inspect.CO_GENERATOR`
+    0x80: "an async function",  # `inspect.CO_COROUTINE`
+    0x200: "an async generator",  # `inspect.CO_ASYNC_GENERATOR`
+}
+
+
+def _look_at(function: Any) -> tuple[str, int]:
+    """Return where a callable was written, and the flags of its code."""
+    while hasattr(function, "func"):  # `functools.partial`
+        function = function.func
+    owner = function if hasattr(function, "__code__") else type(function).__call__
+    code = getattr(owner, "__code__", None)
+    if code is None:
+        return f"{getattr(function, '__module__', None) or 'builtins'} (compiled)", 0
+    # A decorator's wrapper is written elsewhere than the function that the user sees.
+    written = function
+    while isinstance(getattr(written, "__wrapped__", None), FunctionType):
+        written = written.__wrapped__
+    shown = getattr(written, "__code__", code)
+    return f"{shown.co_filename}:{shown.co_firstlineno}", code.co_flags

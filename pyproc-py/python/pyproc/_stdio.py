@@ -1,0 +1,58 @@
+"""The standard streams of a worker that has no terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HIGH = 100
+"""Above the descriptors that user code is likely to name by number."""
+
+
+def take_stdin() -> int:
+    """Move descriptor 0 to a high one that no child inherits, and put /dev/null in its place."""
+    try:
+        taken = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # So few descriptors are allowed here.
+        taken = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null:
+        os.dup2(null, 0)
+        os.close(null)
+    return taken
+
+
+def reconfigure() -> None:
+    """Write lines as they end, and anything that can be printed."""
+    for stream in (sys.stdout, sys.stderr):
+        change: Any = getattr(stream, "reconfigure", None)
+        if change is not None:  # A stream is `None` where its descriptor is closed.
+            change(line_buffering=True, errors="backslashreplace")
+
+
+def refuse_breakpoints(script: str) -> None:
+    """Make `breakpoint()` say how to get to a debugger."""
+
+    def refuse(*args: object, **kwargs: object) -> object:
+        if os.environ.get("PYTHONBREAKPOINT"):
+            return sys.__breakpointhook__(*args, **kwargs)
+        from ._context import running_request
+
+        request = running_request.get()
+        name = "NAME" if request is None else function_name(request.function)
+        raise RuntimeError(
+            "breakpoint() needs a terminal, which a pooled worker does not have; run the call in "
+            f"the foreground: python -m pyproc {script} --call {name} JSON"
+        )
+
+    def function_name(reference: int | str) -> str:
+        from ._registry import REGISTRY
+
+        return reference if isinstance(reference, str) else list(REGISTRY)[reference].name
+
+    sys.breakpointhook = refuse

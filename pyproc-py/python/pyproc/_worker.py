@@ -1,0 +1,123 @@
+"""The entry of a worker that a host has spawned."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from _socket import socket
+
+from . import _handshake, _run, _stdio
+from ._connection_binary import BinaryConnection
+from ._dispatch import Dispatcher
+from ._fork import ForkGuard
+from ._greeting import read_hello
+from ._handshake import Hello, Refusal
+from ._hooks import run_start_hooks, run_stop_hooks
+from ._lane import Lane
+from ._logging_hook import when_imported
+from ._loop_sync import SyncLoop
+from ._protocol import ProtocolError, Status
+from ._registry import REGISTRY
+from ._script import Target, explain
+from ._signals import StopSignal
+from ._title import set_title
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
+    """Be the worker that the bundle describes; `origin` is where this package comes from.
+
+    `ignored` is the file of another module called `pyproc`, which cannot serve here.
+    """
+    descriptor = _stdio.take_stdin()
+    _stdio.reconfigure()
+    _handshake.origin = origin
+    if ignored is not None:
+        print(
+            f"pyproc: {ignored} is another package or version than this host needs; "
+            "the one that the host brings along is used",
+            file=sys.stderr,
+        )
+    target = Target.parse(bundle["target"])
+    target.add_paths(bundle.get("python_path", ()))
+    sys.argv = [target.label]
+    if bundle["mode"] == "listen":
+        os.close(descriptor)
+        target.run_as_main()
+    else:
+        _run.is_hosted = True
+        Worker(socket(fileno=descriptor), target).run()
+
+
+class Worker:
+    """One connection, one user's module, and the loop between them."""
+
+    def __init__(self, sock: socket, target: Target) -> None:
+        self._socket = sock
+        self._target = target
+        self._stop = StopSignal()
+        self._lane = Lane(sock, self._stop)
+        self._guard = ForkGuard()
+        self._guard.add(self._lane.abandon)
+        self._guard.add(self._stop.close)
+
+    def run(self) -> None:
+        """Shake hands, load the module, and run calls until the host has had enough."""
+        connection = BinaryConnection()
+        try:
+            hello = read_hello(self._socket)
+            self._prepare(hello)
+            dispatcher = self._load()
+            connection.open(hello, dispatcher.functions)
+        except Refusal as refusal:
+            connection.refuse(refusal)
+            self._lane.write(connection.take_output())
+            sys.exit(1)
+        # Before the Welcome: the first signal may follow it at once.
+        self._stop.install(signal.SIGTERM)
+        # What lives by now will live on; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard)
+        try:
+            loop.run()
+            run_stop_hooks()
+            connection.say_goodbye()
+            self._lane.write(connection.take_output())
+            self._lane.close()
+        except ProtocolError as error:
+            sys.exit(f"pyproc: the host broke the protocol: {error}")
+        except (BrokenPipeError, ConnectionResetError):
+            run_stop_hooks()
+        except OSError as error:
+            sys.exit(
+                f"pyproc: the connection with the host broke: {error}; did the user's code close "
+                "descriptors that it had not opened?"
+            )
+
+    def _prepare(self, hello: Hello) -> None:
+        place = "" if hello.slot is None else f"/{hello.slot}"
+        set_title(f"pyproc {hello.pool}{place}")
+        _stdio.refuse_breakpoints(self._target.label)
+
+        def send_logs() -> None:
+            from ._logging import install
+
+            install(self._lane, hello.log_level, hello.max_frame)
+
+        when_imported(send_logs)
+
+    def _load(self) -> Dispatcher:
+        try:
+            self._target.load()
+            dispatcher = Dispatcher(REGISTRY)
+            run_start_hooks()
+        except BaseException as error:
+            failure = explain(error, self._target.label)
+            raise Refusal(Status.START_FAILED, failure) from None
+        return dispatcher

@@ -1,0 +1,165 @@
+"""A tiny host: what the Rust one does, as far as a worker can see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyproc._protocol import Kind, Splitter, encode_frame, parse_frame
+
+if TYPE_CHECKING:
+    from pyproc._protocol import Frame
+
+PACKAGE = Path(__file__).parent.parent / "python"
+BOOTSTRAP = (PACKAGE / "pyproc" / "_bootstrap.py").read_text()
+SOURCES = {
+    str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))
+}
+TIMEOUT_SECONDS = 30.0
+"""Nothing here takes long; this only turns a hang into a failure."""
+
+
+class Wire:
+    """Frames over a socket, from the host's side."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.socket.settimeout(TIMEOUT_SECONDS)
+        self._splitter = Splitter(64 * 1024 * 1024)
+        self._frames: list[Frame] = []
+
+    def send(self, kind: int, body: bytes = b"", **fields: Any) -> None:
+        self.socket.sendall(encode_frame(kind, body, **fields))
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or `None` at the end of the stream."""
+        while not self._frames:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._frames += map(parse_frame, self._splitter.feed(data))
+        return self._frames.pop(0)
+
+    def expect(self, kind: int) -> Frame:
+        """Return the next frame that is no log record; it must be of this kind."""
+        while True:
+            frame = self.read()
+            assert frame is not None, "the worker closed the connection"
+            if frame[0] != Kind.LOG or kind == Kind.LOG:
+                assert frame[0] == kind, frame
+                return frame
+
+    def hello(self, **entries: Any) -> None:
+        defaults = {"protocol": 1, "codec": "json", "deadline_clock": "monotonic"}
+        body = json.dumps(defaults | {"pool": "test", "slot": 0} | entries).encode()
+        self.send(Kind.HELLO, body)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Host(Wire):
+    """A spawned worker and the connection with it."""
+
+    def __init__(
+        self,
+        target: dict[str, str],
+        *,
+        python: str = sys.executable,
+        python_path: list[str] | None = None,
+        mode: str = "connection",
+        sources: dict[str, str] = SOURCES,
+        cwd: str | Path | None = None,
+        env: dict[str, str] | None = None,
+        lifeline: bool = True,
+        **hello: Any,
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        super().__init__(ours)
+        self.process = subprocess.Popen(
+            [python, "-c", BOOTSTRAP],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+        theirs.close()
+        bundle = {
+            "protocol": 1,
+            "modules": sources,
+            "target": target,
+            "mode": mode,
+            "python_path": python_path or [],
+        }
+        text = json.dumps(bundle).encode()
+        self.socket.sendall(len(text).to_bytes(4, "big") + text)
+        self.lifeline: int | None = None
+        self.functions: dict[str, int] = {}
+        if mode == "connection":
+            self._greet(hello, lifeline)
+
+    def _greet(self, entries: dict[str, Any], lifeline: bool) -> None:
+        defaults = {"protocol": 1, "codec": "json", "deadline_clock": "monotonic"}
+        body = json.dumps(defaults | {"pool": "test", "slot": 0} | entries).encode()
+        frame = encode_frame(Kind.HELLO, body)
+        descriptors = []
+        if lifeline:
+            reader, self.lifeline = os.pipe()
+            descriptors.append(reader)
+        socket.send_fds(self.socket, [frame[:1]], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self.socket.sendall(frame[1:])
+
+    def welcome(self) -> dict[str, Any]:
+        """Read the `Welcome` and learn the table of functions."""
+        welcome: dict[str, Any] = json.loads(self.expect(Kind.WELCOME)[6])
+        self.functions = {each["name"]: i for i, each in enumerate(welcome["functions"])}
+        return welcome
+
+    def refused(self) -> tuple[int, dict[str, str]]:
+        """Read why the worker did not start."""
+        frame = self.expect(Kind.ERROR)
+        assert frame[3] == 0
+        return frame[2], json.loads(frame[6])
+
+    def request(self, call: int, name: str, body: Any = None, **fields: Any) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send(Kind.REQUEST, data, index=self.functions[name], call=call, **fields)
+
+    def call(self, name: str, body: Any = None, call: int = 1) -> Any:
+        """Make one call and return its result."""
+        self.request(call, name, body)
+        frame = self.expect(Kind.REPLY)
+        assert frame[3] == call
+        return json.loads(frame[6])
+
+    def failed(self) -> tuple[int, int, dict[str, str]]:
+        """Read an error: call id, status, description."""
+        frame = self.expect(Kind.ERROR)
+        return frame[3], frame[2], json.loads(frame[6])
+
+    def wait(self) -> tuple[int, str, str]:
+        """Wait for the process to end; return exit code, stdout, stderr."""
+        out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
+        return self.process.returncode, out.decode(), err.decode()
+
+    def close(self) -> None:
+        """End the worker, whatever it does."""
+        super().close()
+        if self.lifeline is not None:
+            os.close(self.lifeline)
+            self.lifeline = None
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
