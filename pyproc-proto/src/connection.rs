@@ -1,15 +1,7 @@
 //! The frames between the host and one worker, with the calls in flight on them.
 //!
-//! [`HostConnection`] and [`WorkerConnection`] are state machines without input or output. Both
-//! have four families of methods, and a driver goes through them in this order on every turn:
-//!
-//! 1. **Input.** Read into `input_mut`, then `handle_input`; at the end of the stream,
-//!    `handle_eof`; when `poll_timeout` has passed, `handle_timeout`. Input comes before timeouts,
-//!    so that what had arrived in time is never taken for late.
-//! 2. **Events.** `poll_event` until it returns `None`.
-//! 3. **Commands**, such as `request` or `reply`, as often as there is something to say.
-//! 4. **Output.** Write what `output` returns, say with `advance_output` how much of it went, and
-//!    sleep until the lane is ready or `poll_timeout` passes.
+//! Both ends are state machines of four families of methods: input, events, commands, output.
+//! [`HostConnection`] says in which order a driver goes through them.
 
 mod host;
 mod in_flight;

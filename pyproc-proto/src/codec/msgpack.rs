@@ -1,10 +1,12 @@
 //! Bodies as MessagePack.
 
+mod claims;
+
 use std::io;
 
 use rmp_serde::decode::Error as DecodeError;
 use rmp_serde::{Deserializer, Serializer};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::path::locate;
@@ -46,6 +48,7 @@ impl Codec for MsgPack {
     }
 
     fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, CodecError> {
+        claims::check(body)?;
         let mut deserializer = deserializer(body);
         if let Ok(value) = T::deserialize(&mut deserializer) {
             return check_end(&mut deserializer).map(|()| value);
@@ -77,11 +80,12 @@ fn deserializer(body: &[u8]) -> Deserializer<SliceReader<'_>, Readable<DefaultCo
 type DefaultConfig = rmp_serde::config::DefaultConfig;
 
 /// Refuses bytes after the value. The deserializer does not tell where it stands, but it can be
-/// asked for one more value, of which there must not even be a first byte.
+/// asked for one more value, of which there must not even be a first byte. It is asked for a unit,
+/// because that never reads beyond the first byte.
 fn check_end<'de>(
     deserializer: &mut Deserializer<SliceReader<'de>, Readable<DefaultConfig>>,
 ) -> Result<(), CodecError> {
-    match IgnoredAny::deserialize(deserializer) {
+    match <()>::deserialize(deserializer) {
         Err(DecodeError::InvalidMarkerRead(error))
             if error.kind() == io::ErrorKind::UnexpectedEof =>
         {

@@ -21,8 +21,24 @@ use crate::frame::Outgoing;
 use crate::id::CallIds;
 use crate::{CallId, Decoder, FunctionIndex, Hello, Kind, ProtocolError, Welcome};
 
-/// The host's end of a connection: a state machine that a driver moves in the order that the
-/// [module of the source](self) gives: input, timeouts, events, commands, output.
+/// The host's end of a connection: a state machine without input or output.
+///
+/// A driver goes through its methods in this order on every turn:
+///
+/// 1. **Input.** Read into [`input_mut`](Self::input_mut), then [`handle_input`]; at the end of the
+///    stream [`handle_eof`]; when [`poll_timeout`] has passed, [`handle_timeout`]. Input comes
+///    before timeouts, so that what arrived in time is never taken for late.
+/// 2. **Events.** [`poll_event`] until it returns `None`.
+/// 3. **Commands**, such as [`request`](Self::request), as often as there is something to say.
+/// 4. **Output.** Write what [`output`](Self::output) returns, say with
+///    [`advance_output`](Self::advance_output) how much of it the lane took, and sleep until the
+///    lane is ready or [`poll_timeout`] passes.
+///
+/// [`handle_input`]: Self::handle_input
+/// [`handle_eof`]: Self::handle_eof
+/// [`handle_timeout`]: Self::handle_timeout
+/// [`poll_timeout`]: Self::poll_timeout
+/// [`poll_event`]: Self::poll_event
 ///
 /// `T` is what the host attaches to each call in flight, its ledger entry. The connection gives
 /// every token back exactly once: in the event that ends its call, in [`Rejected`], or from
@@ -260,7 +276,7 @@ impl<T> HostConnection<T> {
 /// Commands.
 impl<T> HostConnection<T> {
     /// Requests a call. The frame is appended to the output whole, and its id follows the one
-    /// before it. Nothing but that frame's bytes is written or allocated.
+    /// before it. A warm connection allocates nothing for it.
     ///
     /// # Errors
     ///

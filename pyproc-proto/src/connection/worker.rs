@@ -20,8 +20,8 @@ use crate::frame::Outgoing;
 use crate::id::CallIds;
 use crate::{CallId, Decoder, Kind, ProtocolError};
 
-/// A worker's end of a connection: a state machine that a driver moves in the order that the
-/// [module of the source](self) gives: input, timeouts, events, commands, output.
+/// A worker's end of a connection: a state machine without input or output, which a driver moves
+/// in the order that [`HostConnection`](crate::HostConnection) describes.
 ///
 /// It recognizes the protocol from the first byte that it reads. Each request that it hands out
 /// must be answered once, with [`reply`](Self::reply) or [`error`](Self::error); a second answer
