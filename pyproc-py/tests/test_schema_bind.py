@@ -97,6 +97,16 @@ def test_a_body_that_does_not_fit_is_refused(
     assert (caught.value.path, caught.value.message) == (path, message)
 
 
+def test_long_names_are_cut_and_many_are_not_all_compared() -> None:
+    for function in (nothing, two):
+        with pytest.raises(InvalidArgument) as caught:
+            analyze(function).bind({"left": 1, "k" * 10_000: 1})
+        assert len(str(caught.value)) < 200
+    many = {f"name{number}": 1 for number in range(100_000)}
+    with pytest.raises(InvalidArgument, match="argument `left` is missing"):
+        analyze(two).bind(many)
+
+
 def test_the_style_can_be_chosen() -> None:
     assert analyze(body, arguments="keywords").bind({"value": 1}) == ((), {"value": 1})
     assert analyze(two, arguments="body").bind(1) == ((1,), {})

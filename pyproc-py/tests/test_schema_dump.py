@@ -95,6 +95,7 @@ REFUSED_BY_ALL: list[tuple[Any, str, str]] = [
     ({"\ud800": 1}, "$['\\ud800']", "this str holds a lone surrogate, which is not text"),
     ({1: "a"}, "$", "the key 1 (int) is not text; keys must be `str`"),
     ({"a": {None: 1}}, "$.a", "the key None (NoneType) is not text; keys must be `str`"),
+    ({10**5000: 1}, "$", "the key of type int is not text; keys must be `str`"),
     ({(1, 2): 1}, "$", "the key of type tuple is not text; keys must be `str`"),
     ({types.Color.RED: 1, "red": 2}, "$", "two keys are the same text"),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._errors import InvalidArgument, nearest_name
-from ._shape import Mismatch, Shape, key_segment, kind_name
+from ._shape import MAX_SEGMENT_CHARS, Mismatch, Shape, key_segment, kind_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def nothing_binder() -> Bind:
         if body is None or body == {}:
             return (), {}
         if type(body) is dict:
-            raise InvalidArgument("$", f"argument `{next(iter(body))}` is unknown: there are none")
+            name = next(iter(body))[:MAX_SEGMENT_CHARS]
+            raise InvalidArgument("$", f"argument `{name}` is unknown: there are none")
         raise InvalidArgument("$", f"expected no argument, got {kind_name(body)}")
 
     return bind
@@ -113,4 +114,4 @@ def _refuse_missing(name: str, unknown: list[str]) -> NoReturn:
 def _refuse_unknown(name: str, known: set[str]) -> NoReturn:
     nearest = nearest_name(name, known)
     hint = f" (did you mean `{nearest}`?)" if nearest else ""
-    raise InvalidArgument("$", f"argument `{name[:64]}` is unknown{hint}")
+    raise InvalidArgument("$", f"argument `{name[:MAX_SEGMENT_CHARS]}` is unknown{hint}")

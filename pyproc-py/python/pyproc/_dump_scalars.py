@@ -70,4 +70,5 @@ def with_text_keys(value: dict[Any, Any]) -> dict[str, Any]:
 
 def _shown(key: object) -> str:
     kind = type(key).__name__
-    return f"{key!r} ({kind})" if type(key) in (int, float, bool, NoneType) else f"of type {kind}"
+    short = type(key) in (float, bool, NoneType) or (type(key) is int and MIN_INT <= key <= MAX_INT)
+    return f"{key!r} ({kind})" if short else f"of type {kind}"

@@ -102,11 +102,12 @@ class InvalidBody(CallError):  # noqa: N818
 
 def nearest_name(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that `name` was probably meant to be, if one is near enough."""
-    # Comparing costs time in proportion to both lengths, and the name comes from the wire.
+    # Comparing costs time, and either side may come from the wire.
     if len(name) > 100:
         return None
-    # `difflib` is needed only after a mistake, so a worker without one never imports it.
+    # They are needed only after a mistake, so a worker without one never imports `difflib`.
     from difflib import get_close_matches
+    from itertools import islice
 
-    matches = get_close_matches(name, list(candidates), n=1)
+    matches = get_close_matches(name, list(islice(candidates, 1000)), n=1)
     return matches[0] if matches else None
