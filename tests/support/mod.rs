@@ -5,7 +5,7 @@
 //! a runtime.
 
 // Each test file uses its own part of this module.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod errors;
 mod leaks;
@@ -20,28 +20,36 @@ pub use wait::{until, within};
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use pyproc::{Pool, PoolBuilder, Target};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 /// No scenario takes longer, unless something hangs.
 const SCENARIO_TIMEOUT: Duration = Duration::from_secs(60);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static RUNTIMES_BEGIN: Once = Once::new();
 
 /// Runs a test with processes, and then looks for what it left behind.
 pub fn scenario<F: Future<Output = ()>>(test: F) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // The first runtime of a process opens a pair of sockets for signals, which stays.
+    RUNTIMES_BEGIN.call_once(|| drop(runtime()));
     let before = leaks::Inventory::take();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         tokio::time::timeout(SCENARIO_TIMEOUT, test).await.expect("the scenario hangs");
     });
     drop(runtime);
     before.assert_nothing_is_left();
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// The path of a script of these tests.

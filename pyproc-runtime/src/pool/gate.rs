@@ -95,8 +95,10 @@ impl Gate {
         self.change(Admission::close);
     }
 
+    /// It is the supervisor who calls this, in each of its turns: told of what it sees itself, it would turn for ever.
     pub(crate) fn handle_timeout(&self, now: Instant) {
-        self.change(|admission| admission.handle_timeout(now));
+        let wakers = self.lock().handle_timeout(now);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

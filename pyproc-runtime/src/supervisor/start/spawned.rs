@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use pyproc_proto::{Protocol, Status, Welcome};
+use pyproc_proto::{Protocol, ProtocolError, Status, Welcome};
 use tokio::time::{sleep, timeout};
 
 use super::{CONNECT_BACKOFF, Starter, connect};
@@ -284,7 +284,10 @@ impl Starter {
             Failure::Exited | Failure::Handshake(HandshakeError::Lost(Lost::Eof | Lost::Io(_))) => {
                 start(format!("the worker ended before it was ready: {exit}"))
             }
-            Failure::TooSlow => start(format!(
+            Failure::TooSlow
+            | Failure::Handshake(HandshakeError::Lost(Lost::Protocol(
+                ProtocolError::HandshakeTimeout { .. },
+            ))) => start(format!(
                 "the worker was not ready within {:?}",
                 self.config().start_timeout
             )),
