@@ -1,0 +1,114 @@
+"""Functions that do to their worker what must not hurt anybody else."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pyproc import expose
+
+
+@expose
+def pid() -> int:
+    return os.getpid()
+
+
+@expose
+def echo(value: object) -> object:
+    return value
+
+
+@expose
+def hang(started: str) -> None:
+    """Runs for ever; writes its process id to a file when it has begun."""
+    announce(started)
+    while True:
+        time.sleep(0.01)
+
+
+@expose
+def hang_once(started: str) -> str:
+    """Runs for ever the first time, and answers at once when the file is already there."""
+    if Path(started).exists():
+        return "survived"
+    hang(started)
+    return "never"
+
+
+@expose
+def busy_loop(started: str) -> None:
+    announce(started)
+    while True:
+        pass
+
+
+@expose
+def exit_with(code: int) -> None:
+    sys.exit(code)
+
+
+@expose
+def exit_at_once(code: int) -> None:
+    print("these are my last words", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+@expose
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+@expose
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@expose
+def close_descriptors() -> None:
+    os.closerange(3, 1000)
+    time.sleep(60)
+
+
+@expose
+def write_everywhere() -> None:
+    """Writes garbage to every descriptor that is open."""
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b"\x00garbage" * 8)
+        except OSError:
+            pass
+    time.sleep(60)
+
+
+@expose
+def leave_a_sleeper(started: str) -> None:
+    """Dies, while a child of its own that holds all its descriptors lives on."""
+    child = subprocess.Popen(["sleep", "1000"], close_fds=False)
+    Path(started).write_text(str(child.pid))
+    os._exit(3)
+
+
+@expose
+def fork_and_return() -> int:
+    """Returns twice: in the worker, and in a copy of it."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    return os.getpid()
+
+
+@expose
+def print_a_lot() -> int:
+    for _ in range(2000):
+        print("x" * 100)
+    sys.stdout.write("no newline at the end" * 10_000)
+    return 2000
+
+
+def announce(started: str) -> None:
+    partial = Path(started + ".partial")
+    partial.write_text(str(os.getpid()))
+    partial.rename(started)

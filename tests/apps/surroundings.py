@@ -1,0 +1,52 @@
+"""Functions that tell what a worker finds around it."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pyproc import Context, expose
+
+logging.getLogger("surroundings").info("loaded by %d", os.getpid())
+
+
+@expose
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+@expose
+def path() -> list[str]:
+    return sys.path
+
+
+@expose
+def process_group() -> int:
+    return os.getpgid(0)
+
+
+@expose
+def title() -> list[str]:
+    """What ps shows: the command line, and the short name."""
+    command_line = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
+    return [command_line, Path("/proc/self/comm").read_text().strip()]
+
+
+@expose
+def stdin() -> str:
+    return sys.stdin.read()
+
+
+@expose
+def speak() -> None:
+    print("said on stdout")
+    print("said on stderr", file=sys.stderr)
+    logging.getLogger("surroundings.voice").warning("logged as %s", "a warning")
+    logging.getLogger("surroundings.voice").debug("not asked for")
+    warnings.warn("a warning of Python's", stacklevel=1)
+
+
+@expose
+def remaining(context: Context) -> float | None:
+    return context.remaining()

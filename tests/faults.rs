@@ -1,0 +1,248 @@
+//! What can happen to a worker process, done to real ones. The numbers are those of the catalogue of faults.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use pyproc::{ErrorKind, Fate, Pool, WorkerState};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use support::{call, call_with, gone, kill, pid_of, pool, scenario, signal, until, within};
+
+/// A path in a directory of its own, at which a function says that it has begun.
+fn announcement() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("started").to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+async fn begun(path: &str) -> u32 {
+    until("the function has begun", || Path::new(path).exists()).await;
+    std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}
+
+async fn all_ready(pool: &Pool, generations: u64) {
+    until("all workers are ready again", || {
+        let workers = pool.status().workers;
+        workers.iter().map(|worker| worker.generation).sum::<u64>() >= generations
+            && workers.iter().all(|worker| worker.state == WorkerState::Ready)
+    })
+    .await;
+}
+
+#[test]
+fn fault_01_an_idle_worker_is_killed() {
+    scenario(async {
+        let pool = pool("faults.py").workers(2).start().await.unwrap();
+        kill(pid_of(&pool, 0));
+        // No call notices, not even those that come before the replacement.
+        for number in 0..20 {
+            assert_eq!(call_with(&pool, "echo", json!(number)).await.unwrap(), json!(number));
+        }
+        all_ready(&pool, 3).await;
+        assert!(pool.status().workers[0].last_failure.as_ref().unwrap().contains("SIGKILL"));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_02_a_worker_is_killed_during_a_call() {
+    scenario(async {
+        let (_directory, started) = announcement();
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let hanging = call_with(&pool, "hang", json!(started));
+        let killing = async { kill(begun(&started).await) };
+        let (result, ()) = futures::join!(hanging, killing);
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::WorkerDied, Fate::MayHaveRun));
+        assert!(error.to_string().contains("SIGKILL"), "{error}");
+        assert_eq!(error.worker().unwrap().slot(), 0);
+        assert!(!error.is_retryable());
+        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_02_an_idempotent_call_survives_the_kill() {
+    scenario(async {
+        let (_directory, started) = announcement();
+        let pool = pool("faults.py").workers(2).start().await.unwrap();
+        let surviving = async { pool.call::<_, String>("hang_once", json!(started)).idempotent().await };
+        let killing = async { kill(begun(&started).await) };
+        let (result, ()) = futures::join!(surviving, killing);
+        assert_eq!(result.unwrap(), "survived");
+        assert_eq!(pool.status().counts.resent, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_05_a_c_extension_crashes() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let error = call::<Value>(&pool, "segfault").await.unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::WorkerDied, Fate::MayHaveRun));
+        assert!(error.to_string().contains("SIGSEGV"), "{error}");
+        let traceback = std::error::Error::source(&error).expect("the interpreter's last words").to_string();
+        assert!(traceback.contains("in segfault"), "{traceback}");
+        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_06_a_function_exits() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let error = call_with(&pool, "exit_with", json!(7)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WorkerDied);
+        assert!(error.to_string().contains("exit code 7"), "{error}");
+
+        let error = call_with(&pool, "exit_at_once", json!(8)).await.unwrap_err();
+        assert!(error.to_string().contains("exit code 8"), "{error}");
+        let last_words = std::error::Error::source(&error).unwrap().to_string();
+        assert!(last_words.contains("these are my last words"), "{last_words}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_07_a_stopped_worker_is_replaced_after_the_deadline() {
+    scenario(async {
+        let overdue = Duration::from_millis(200);
+        let pool = pool("faults.py").workers(1).overdue_after(overdue).start().await.unwrap();
+        let stopped = pid_of(&pool, 0);
+        signal(stopped, Signal::STOP);
+        let error = pool.call::<_, Value>("echo", 1).deadline(overdue).await.unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::Deadline, Fate::MayHaveRun));
+        until("the stopped worker is gone", || gone(stopped)).await;
+        assert_eq!(call_with(&pool, "echo", json!(2)).await.unwrap(), json!(2));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_08_an_endless_loop_costs_one_worker_and_nobody_else() {
+    scenario(async {
+        let (_directory, started) = announcement();
+        let overdue = Duration::from_millis(200);
+        let pool = pool("faults.py").workers(2).overdue_after(overdue).start().await.unwrap();
+        let looping = async { pool.call::<_, Value>("busy_loop", &started).deadline(overdue).await };
+        let others = async {
+            let looper = begun(&started).await;
+            for number in 0..50 {
+                assert_eq!(call_with(&pool, "echo", json!(number)).await.unwrap(), json!(number));
+            }
+            looper
+        };
+        let (result, looper) = futures::join!(looping, others);
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
+        until("the looping worker is gone", || gone(looper)).await;
+        all_ready(&pool, 3).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_17_a_dying_worker_leaves_a_sleeper_that_holds_its_descriptors() {
+    scenario(async {
+        let (_directory, started) = announcement();
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let dying = call_with(&pool, "leave_a_sleeper", json!(started));
+        let error = within(Duration::from_secs(2), "the death is seen", dying).await.unwrap_err();
+        assert!(error.to_string().contains("exit code 3"), "{error}");
+        let sleeper = begun(&started).await;
+        until("the sleeper is killed with its group", || gone(sleeper)).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_22_the_runtime_ends_without_a_shutdown() {
+    let pid = std::sync::Mutex::new(0);
+    scenario(async {
+        let pool = pool("faults.py").workers(2).start().await.unwrap();
+        *pid.lock().unwrap() = pid_of(&pool, 1);
+        std::mem::forget(pool);
+    });
+    // The oracle of the scenario has found no child; this says so again of one that is known by its id.
+    assert!(gone(*pid.lock().unwrap()));
+}
+
+#[test]
+fn fault_38_prints_arrive_as_logs_and_never_corrupt_a_frame() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        assert_eq!(call::<u32>(&pool, "print_a_lot").await.unwrap(), 2000);
+        assert_eq!(call_with(&pool, "echo", json!("still in step")).await.unwrap(), json!("still in step"));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_41_user_code_closes_the_connection() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let error = call::<Value>(&pool, "close_descriptors").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WorkerDied);
+        assert!(error.to_string().contains("closed its connection"), "{error}");
+        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_42_user_code_writes_to_the_connection() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let error = call::<Value>(&pool, "write_everywhere").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_63_a_worker_holds_no_descriptor_of_another() {
+    scenario(async {
+        let pool = pool("faults.py").workers(3).start().await.unwrap();
+        let counts: Vec<usize> = (0..3)
+            .map(|slot| std::fs::read_dir(format!("/proc/{}/fd", pid_of(&pool, slot))).unwrap().count())
+            .collect();
+        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+        // 0, 1, 2, the connection, the lifeline, and what the signals need.
+        assert!(counts[0] <= 8, "{counts:?}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_forked_copy_of_a_worker_cannot_answer() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let worker = pid_of(&pool, 0);
+        for _ in 0..3 {
+            assert_eq!(call::<u32>(&pool, "fork_and_return").await.unwrap(), worker);
+        }
+        assert_eq!(pid_of(&pool, 0), worker);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn deaths_in_a_row_are_answered_with_growing_delays_and_then_with_unavailable() {
+    scenario(async {
+        let restart = pyproc::Restart::new().max_retries(2).backoff(Duration::from_millis(20));
+        let pool = pool("faults.py").workers(1).restart(restart).start().await.unwrap();
+        for _ in 0..3 {
+            let error = call::<Value>(&pool, "kill_self").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WorkerDied);
+        }
+        let error = call::<Value>(&pool, "pid").await.unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::Unavailable, Fate::NotStarted));
+        assert_eq!(pool.status().workers[0].state, WorkerState::Failed);
+        pool.shutdown().await.unwrap();
+    });
+}

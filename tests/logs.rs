@@ -1,0 +1,78 @@
+//! What workers say arrives as `tracing` events. A dispatcher is set for the whole process, so these tests have one to
+//! themselves; `quiet_host.rs` has none.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use support::{call, pid_of, pool, scenario, until};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<Mutex<Vec<Record>>>);
+
+#[derive(Clone, Debug)]
+struct Record {
+    level: Level,
+    fields: BTreeMap<String, String>,
+}
+
+impl Heard {
+    fn find(&self, message: &str) -> Option<Record> {
+        let records = self.0.lock().unwrap();
+        records.iter().find(|record| record.fields["message"].contains(message)).cloned()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Heard {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "pyproc::worker" {
+            let mut record = Record { level: *event.metadata().level(), fields: BTreeMap::new() };
+            event.record(&mut record);
+            self.0.lock().unwrap().push(record);
+        }
+    }
+}
+
+impl Visit for Record {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.fields.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+#[test]
+fn what_workers_say_arrives_with_its_level_and_its_origin() {
+    let heard = Heard::default();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(heard.clone())).unwrap();
+    scenario(async {
+        let pool = pool("surroundings.py").name("iris").workers(1).start().await.unwrap();
+        call::<()>(&pool, "speak").await.unwrap();
+        let expected = [
+            ("loaded by", Level::INFO, "surroundings"),
+            ("logged as a warning", Level::WARN, "surroundings.voice"),
+            ("said on stdout", Level::INFO, "stdout"),
+            ("said on stderr", Level::WARN, "stderr"),
+            ("a warning of Python's", Level::WARN, "stderr"),
+        ];
+        for (message, level, logger) in expected {
+            until(message, || heard.find(message).is_some()).await;
+            let record = heard.find(message).unwrap();
+            assert_eq!(record.level, level, "{record:?}");
+            assert_eq!(record.fields["logger"], logger, "{record:?}");
+            assert_eq!(record.fields["pool"], "iris");
+            assert_eq!(record.fields["slot"], "0");
+            assert_eq!(record.fields["pid"], pid_of(&pool, 0).to_string());
+        }
+        assert!(heard.find("not asked for").is_none());
+        pool.shutdown().await.unwrap();
+    });
+}
