@@ -2,11 +2,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyproc_proto::Protocol;
+use pyproc_proto::{Protocol, ProtocolError};
 
 use super::{CONNECT_BACKOFF, Starter, connect};
-use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Result};
+use crate::connection::{Connection, HandshakeError, Lost};
+use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Worker, log};
 use crate::telemetry::Origin;
 
@@ -36,14 +36,8 @@ impl Starter {
     }
 
     async fn attach_once(&self, path: &Path, slot: usize, generation: u64) -> Result<Worker> {
-        let failed = |reason: String| {
-            let message = format!(
-                "the worker at {} cannot be reached: {reason}",
-                path.display()
-            );
-            Error::new(ErrorKind::Connection, message)
-                .with_worker(self.identity(slot, generation, None))
-        };
+        let nobody = self.identity(slot, generation, None);
+        let failed = |reason: String| unreachable_worker(path, &reason).with_worker(nobody.clone());
         let socket = connect(path)
             .await
             .map_err(|error| failed(error.to_string()))?;
@@ -56,7 +50,10 @@ impl Starter {
         let welcome = handshake
             .shake(None, |record| log(&origin, &record))
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| {
+                handshake_error(error, path, self.config().start_timeout)
+                    .with_worker(nobody.clone())
+            })?;
         let pid = welcome.as_ref().map(|welcome| welcome.pid);
         let connection = Arc::new(Connection::new(
             self.identity(slot, generation, pid),
@@ -69,6 +66,39 @@ impl Starter {
         }
         Ok(Worker::new(connection, None, welcome))
     }
+}
+
+/// Only a connection that could not be made, or did not hold, is worth another try: a worker that refused once, or broke
+/// the protocol, will do so again.
+fn handshake_error(error: HandshakeError, path: &Path, time: Duration) -> Error {
+    let path_shown = path.display();
+    match error {
+        HandshakeError::Lost(lost @ (Lost::Eof | Lost::Io(_))) => {
+            unreachable_worker(path, &lost.to_string())
+        }
+        HandshakeError::Lost(Lost::Protocol(ProtocolError::HandshakeTimeout { .. })) => {
+            too_slow(path, time)
+        }
+        HandshakeError::Lost(Lost::Protocol(violation)) => Error::new(
+            ErrorKind::Protocol,
+            format!("the worker at {path_shown} broke the protocol at its start: {violation}"),
+        ),
+        HandshakeError::Refused(refusal) => {
+            let message = format!(
+                "the worker at {path_shown} refused to start: {}",
+                refusal.message
+            );
+            Error::new(ErrorKind::Start, message).with_source(PythonError::from(*refusal))
+        }
+    }
+}
+
+fn unreachable_worker(path: &Path, reason: &str) -> Error {
+    let message = format!(
+        "the worker at {} cannot be reached: {reason}",
+        path.display()
+    );
+    Error::new(ErrorKind::Connection, message)
 }
 
 fn too_slow(path: &Path, time: Duration) -> Error {

@@ -1,0 +1,12 @@
+//! The host against fake workers, without Python: each scenario is named after the threat that it stands up to.
+//!
+//! Every scenario is played on a runtime with one thread and on one with several, and fails when it leaves a descriptor
+//! open. The fake workers speak the protocol through `pyproc-proto`'s own worker side, and fail the test if the host
+//! breaks the grammar.
+#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
+
+mod support;
+
+mod handshake;
+mod json_protocol;
+mod wire;
