@@ -2,31 +2,50 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use pyproc::{ErrorKind, Fate, Pool, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{call, call_with, gone, kill, pid_of, pool, scenario, signal, until, within};
+use support::{
+    call, call_with, gone, kill, open_in, pid_of, pool, scenario, signal, until, within,
+};
 
 /// A path in a directory of its own, at which a function says that it has begun.
 fn announcement() -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("started").to_str().unwrap().to_owned();
+    let path = directory
+        .path()
+        .join("started")
+        .to_str()
+        .unwrap()
+        .to_owned();
     (directory, path)
 }
 
 async fn begun(path: &str) -> u32 {
     until("the function has begun", || Path::new(path).exists()).await;
-    std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+    std::fs::read_to_string(path)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|path| path.starts_with("socket:"))
 }
 
 async fn all_ready(pool: &Pool, generations: u64) {
     until("all workers are ready again", || {
         let workers = pool.status().workers;
         workers.iter().map(|worker| worker.generation).sum::<u64>() >= generations
-            && workers.iter().all(|worker| worker.state == WorkerState::Ready)
+            && workers
+                .iter()
+                .all(|worker| worker.state == WorkerState::Ready)
     })
     .await;
 }
@@ -36,12 +55,25 @@ fn fault_01_an_idle_worker_is_killed() {
     scenario(async {
         let pool = pool("faults.py").workers(2).start().await.unwrap();
         kill(pid_of(&pool, 0));
-        // No call notices, not even those that come before the replacement.
+        let noticed = until("the death is noticed", || {
+            pool.status().workers[0].state != WorkerState::Ready
+        });
+        within(Duration::from_millis(100), "the death is noticed", noticed).await;
+        // No call feels it, not even those that come before the replacement.
         for number in 0..20 {
-            assert_eq!(call_with(&pool, "echo", json!(number)).await.unwrap(), json!(number));
+            assert_eq!(
+                call_with(&pool, "echo", json!(number)).await.unwrap(),
+                json!(number)
+            );
         }
         all_ready(&pool, 3).await;
-        assert!(pool.status().workers[0].last_failure.as_ref().unwrap().contains("SIGKILL"));
+        assert!(
+            pool.status().workers[0]
+                .last_failure
+                .as_ref()
+                .unwrap()
+                .contains("SIGKILL")
+        );
         pool.shutdown().await.unwrap();
     });
 }
@@ -55,7 +87,10 @@ fn fault_02_a_worker_is_killed_during_a_call() {
         let killing = async { kill(begun(&started).await) };
         let (result, ()) = futures::join!(hanging, killing);
         let error = result.unwrap_err();
-        assert_eq!((error.kind(), error.fate()), (ErrorKind::WorkerDied, Fate::MayHaveRun));
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::WorkerDied, Fate::MayHaveRun)
+        );
         assert!(error.to_string().contains("SIGKILL"), "{error}");
         assert_eq!(error.worker().unwrap().slot(), 0);
         assert!(!error.is_retryable());
@@ -69,7 +104,11 @@ fn fault_02_an_idempotent_call_survives_the_kill() {
     scenario(async {
         let (_directory, started) = announcement();
         let pool = pool("faults.py").workers(2).start().await.unwrap();
-        let surviving = async { pool.call::<_, String>("hang_once", json!(started)).idempotent().await };
+        let surviving = async {
+            pool.call::<_, String>("hang_once", json!(started))
+                .idempotent()
+                .await
+        };
         let killing = async { kill(begun(&started).await) };
         let (result, ()) = futures::join!(surviving, killing);
         assert_eq!(result.unwrap(), "survived");
@@ -83,9 +122,14 @@ fn fault_05_a_c_extension_crashes() {
     scenario(async {
         let pool = pool("faults.py").workers(1).start().await.unwrap();
         let error = call::<Value>(&pool, "segfault").await.unwrap_err();
-        assert_eq!((error.kind(), error.fate()), (ErrorKind::WorkerDied, Fate::MayHaveRun));
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::WorkerDied, Fate::MayHaveRun)
+        );
         assert!(error.to_string().contains("SIGSEGV"), "{error}");
-        let traceback = std::error::Error::source(&error).expect("the interpreter's last words").to_string();
+        let traceback = std::error::Error::source(&error)
+            .expect("the interpreter's last words")
+            .to_string();
         assert!(traceback.contains("in segfault"), "{traceback}");
         assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
@@ -100,10 +144,15 @@ fn fault_06_a_function_exits() {
         assert_eq!(error.kind(), ErrorKind::WorkerDied);
         assert!(error.to_string().contains("exit code 7"), "{error}");
 
-        let error = call_with(&pool, "exit_at_once", json!(8)).await.unwrap_err();
+        let error = call_with(&pool, "exit_at_once", json!(8))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("exit code 8"), "{error}");
         let last_words = std::error::Error::source(&error).unwrap().to_string();
-        assert!(last_words.contains("these are my last words"), "{last_words}");
+        assert!(
+            last_words.contains("these are my last words"),
+            "{last_words}"
+        );
         pool.shutdown().await.unwrap();
     });
 }
@@ -112,11 +161,23 @@ fn fault_06_a_function_exits() {
 fn fault_07_a_stopped_worker_is_replaced_after_the_deadline() {
     scenario(async {
         let overdue = Duration::from_millis(200);
-        let pool = pool("faults.py").workers(1).overdue_after(overdue).start().await.unwrap();
+        let pool = pool("faults.py")
+            .workers(1)
+            .overdue_after(overdue)
+            .start()
+            .await
+            .unwrap();
         let stopped = pid_of(&pool, 0);
         signal(stopped, Signal::STOP);
-        let error = pool.call::<_, Value>("echo", 1).deadline(overdue).await.unwrap_err();
-        assert_eq!((error.kind(), error.fate()), (ErrorKind::Deadline, Fate::MayHaveRun));
+        let error = pool
+            .call::<_, Value>("echo", 1)
+            .deadline(overdue)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Deadline, Fate::MayHaveRun)
+        );
         until("the stopped worker is gone", || gone(stopped)).await;
         assert_eq!(call_with(&pool, "echo", json!(2)).await.unwrap(), json!(2));
         pool.shutdown().await.unwrap();
@@ -128,12 +189,24 @@ fn fault_08_an_endless_loop_costs_one_worker_and_nobody_else() {
     scenario(async {
         let (_directory, started) = announcement();
         let overdue = Duration::from_millis(200);
-        let pool = pool("faults.py").workers(2).overdue_after(overdue).start().await.unwrap();
-        let looping = async { pool.call::<_, Value>("busy_loop", &started).deadline(overdue).await };
+        let pool = pool("faults.py")
+            .workers(2)
+            .overdue_after(overdue)
+            .start()
+            .await
+            .unwrap();
+        let looping = async {
+            pool.call::<_, Value>("busy_loop", &started)
+                .deadline(overdue)
+                .await
+        };
         let others = async {
             let looper = begun(&started).await;
             for number in 0..50 {
-                assert_eq!(call_with(&pool, "echo", json!(number)).await.unwrap(), json!(number));
+                assert_eq!(
+                    call_with(&pool, "echo", json!(number)).await.unwrap(),
+                    json!(number)
+                );
             }
             looper
         };
@@ -151,7 +224,9 @@ fn fault_17_a_dying_worker_leaves_a_sleeper_that_holds_its_descriptors() {
         let (_directory, started) = announcement();
         let pool = pool("faults.py").workers(1).start().await.unwrap();
         let dying = call_with(&pool, "leave_a_sleeper", json!(started));
-        let error = within(Duration::from_secs(2), "the death is seen", dying).await.unwrap_err();
+        let error = within(Duration::from_secs(2), "the death is seen", dying)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("exit code 3"), "{error}");
         let sleeper = begun(&started).await;
         until("the sleeper is killed with its group", || gone(sleeper)).await;
@@ -176,7 +251,12 @@ fn fault_38_prints_arrive_as_logs_and_never_corrupt_a_frame() {
     scenario(async {
         let pool = pool("faults.py").workers(1).start().await.unwrap();
         assert_eq!(call::<u32>(&pool, "print_a_lot").await.unwrap(), 2000);
-        assert_eq!(call_with(&pool, "echo", json!("still in step")).await.unwrap(), json!("still in step"));
+        assert_eq!(
+            call_with(&pool, "echo", json!("still in step"))
+                .await
+                .unwrap(),
+            json!("still in step")
+        );
         pool.shutdown().await.unwrap();
     });
 }
@@ -187,7 +267,10 @@ fn fault_41_user_code_closes_the_connection() {
         let pool = pool("faults.py").workers(1).start().await.unwrap();
         let error = call::<Value>(&pool, "close_descriptors").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WorkerDied);
-        assert!(error.to_string().contains("closed its connection"), "{error}");
+        assert!(
+            error.to_string().contains("closed its connection"),
+            "{error}"
+        );
         assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
@@ -208,12 +291,31 @@ fn fault_42_user_code_writes_to_the_connection() {
 fn fault_63_a_worker_holds_no_descriptor_of_another() {
     scenario(async {
         let pool = pool("faults.py").workers(3).start().await.unwrap();
-        let counts: Vec<usize> = (0..3)
-            .map(|slot| std::fs::read_dir(format!("/proc/{}/fd", pid_of(&pool, slot))).unwrap().count())
+        let open: Vec<_> = (0..3).map(|slot| open_in(pid_of(&pool, slot))).collect();
+        let sockets: BTreeSet<_> = open
+            .iter()
+            .flatten()
+            .filter(|path| is_socket(path))
             .collect();
-        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
-        // 0, 1, 2, the connection, the lifeline, and what the signals need.
-        assert!(counts[0] <= 8, "{counts:?}");
+        let connections = open
+            .iter()
+            .map(|open| open.iter().filter(|path| is_socket(path)).count());
+        // All that are open are different ones, and every worker has as many.
+        assert_eq!(
+            connections.clone().sum::<usize>(),
+            sockets.len(),
+            "{open:?}"
+        );
+        assert!(
+            connections
+                .clone()
+                .all(|count| Some(count) == connections.clone().next()),
+            "{open:?}"
+        );
+        assert!(
+            open.iter().all(|worker| worker.len() == open[0].len()),
+            "{open:?}"
+        );
         pool.shutdown().await.unwrap();
     });
 }
@@ -234,14 +336,24 @@ fn a_forked_copy_of_a_worker_cannot_answer() {
 #[test]
 fn deaths_in_a_row_are_answered_with_growing_delays_and_then_with_unavailable() {
     scenario(async {
-        let restart = pyproc::Restart::new().max_retries(2).backoff(Duration::from_millis(20));
-        let pool = pool("faults.py").workers(1).restart(restart).start().await.unwrap();
+        let restart = pyproc::Restart::new()
+            .max_retries(2)
+            .backoff(Duration::from_millis(20));
+        let pool = pool("faults.py")
+            .workers(1)
+            .restart(restart)
+            .start()
+            .await
+            .unwrap();
         for _ in 0..3 {
             let error = call::<Value>(&pool, "kill_self").await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::WorkerDied);
         }
         let error = call::<Value>(&pool, "pid").await.unwrap_err();
-        assert_eq!((error.kind(), error.fate()), (ErrorKind::Unavailable, Fate::NotStarted));
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Unavailable, Fate::NotStarted)
+        );
         assert_eq!(pool.status().workers[0].state, WorkerState::Failed);
         pool.shutdown().await.unwrap();
     });

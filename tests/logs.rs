@@ -25,14 +25,20 @@ struct Record {
 impl Heard {
     fn find(&self, message: &str) -> Option<Record> {
         let records = self.0.lock().unwrap();
-        records.iter().find(|record| record.fields["message"].contains(message)).cloned()
+        records
+            .iter()
+            .find(|record| record.fields["message"].contains(message))
+            .cloned()
     }
 }
 
 impl<S: Subscriber> Layer<S> for Heard {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "pyproc::worker" {
-            let mut record = Record { level: *event.metadata().level(), fields: BTreeMap::new() };
+            let mut record = Record {
+                level: *event.metadata().level(),
+                fields: BTreeMap::new(),
+            };
             event.record(&mut record);
             self.0.lock().unwrap().push(record);
         }
@@ -41,20 +47,28 @@ impl<S: Subscriber> Layer<S> for Heard {
 
 impl Visit for Record {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name().to_owned(), format!("{value:?}"));
+        self.fields
+            .insert(field.name().to_owned(), format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name().to_owned(), value.to_owned());
+        self.fields
+            .insert(field.name().to_owned(), value.to_owned());
     }
 }
 
 #[test]
 fn what_workers_say_arrives_with_its_level_and_its_origin() {
     let heard = Heard::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(heard.clone())).unwrap();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(heard.clone()))
+        .unwrap();
     scenario(async {
-        let pool = pool("surroundings.py").name("iris").workers(1).start().await.unwrap();
+        let pool = pool("surroundings.py")
+            .name("iris")
+            .workers(1)
+            .start()
+            .await
+            .unwrap();
         call::<()>(&pool, "speak").await.unwrap();
         let expected = [
             ("loaded by", Level::INFO, "surroundings"),

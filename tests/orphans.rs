@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{app, gone, pool, scenario, signal, until, within};
+use support::{app, ended, pool, scenario, signal, until, within};
 
 /// Not a test of its own: the program that is killed. It prints the processes of its workers, one of which runs a
 /// function that holds the interpreter, and waits for its end.
@@ -21,8 +21,12 @@ fn host() {
         let busy = pool.call::<_, ()>("busy_loop", started.to_str().unwrap());
         let announce = async {
             until("the function has begun", || started.exists()).await;
-            let pids: Vec<_> =
-                pool.status().workers.iter().map(|worker| worker.pid.unwrap().to_string()).collect();
+            let pids: Vec<_> = pool
+                .status()
+                .workers
+                .iter()
+                .map(|worker| worker.pid.unwrap().to_string())
+                .collect();
             println!("workers {}", pids.join(" "));
         };
         let _ = futures::join!(busy, announce);
@@ -43,12 +47,16 @@ fn fault_20_the_host_is_killed_with_minus_nine() {
             let lines = BufReader::new(host.stdout.take().unwrap()).lines();
             let announced = lines.map_while(Result::ok).find_map(|line| {
                 let pids = line.split_once("workers ")?.1.to_owned();
-                Some(pids.split(' ').map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>())
+                Some(
+                    pids.split(' ')
+                        .map(|pid| pid.parse().unwrap())
+                        .collect::<Vec<u32>>(),
+                )
             });
             let pids = announced.expect("the host announces its workers");
             signal(host.id(), rustix::process::Signal::KILL);
             host.wait().unwrap();
-            let all_gone = until("no worker is left", || pids.iter().all(|pid| gone(*pid)));
+            let all_gone = until("no worker is left", || pids.iter().all(|pid| ended(*pid)));
             within(Duration::from_secs(1), "all workers are gone", all_gone).await;
         }
     });

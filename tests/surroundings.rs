@@ -11,13 +11,21 @@ use support::{call, pid_of, pool, scenario};
 #[test]
 fn the_environment_is_inherited_by_default() {
     scenario(async {
-        let pool = pool("surroundings.py").workers(1).env("MODEL", "iris").start().await.unwrap();
+        let pool = pool("surroundings.py")
+            .workers(1)
+            .env("MODEL", "iris")
+            .start()
+            .await
+            .unwrap();
         let found: BTreeMap<String, String> = call(&pool, "environment").await.unwrap();
         for (name, value) in std::env::vars() {
             assert_eq!(found.get(&name), Some(&value), "{name}");
         }
         assert_eq!(found["MODEL"], "iris");
-        assert_eq!((found["PYPROC_POOL"].as_str(), found["PYPROC_SLOT"].as_str()), ("surroundings", "0"));
+        assert_eq!(
+            (found["PYPROC_POOL"].as_str(), found["PYPROC_SLOT"].as_str()),
+            ("surroundings", "0")
+        );
         pool.shutdown().await.unwrap();
     });
 }
@@ -25,10 +33,18 @@ fn the_environment_is_inherited_by_default() {
 #[test]
 fn fault_66_an_allow_list_keeps_secrets_from_the_worker() {
     scenario(async {
-        let pool = pool("surroundings.py").workers(1).env_allow(["PATH"]).start().await.unwrap();
+        let pool = pool("surroundings.py")
+            .workers(1)
+            .env_allow(["PATH"])
+            .start()
+            .await
+            .unwrap();
         let found: BTreeMap<String, String> = call(&pool, "environment").await.unwrap();
         let expected = ["LC_CTYPE", "PATH", "PYPROC_POOL", "PYPROC_SLOT"];
-        assert!(found.keys().all(|name| expected.contains(&name.as_str())), "{found:?}");
+        assert!(
+            found.keys().all(|name| expected.contains(&name.as_str())),
+            "{found:?}"
+        );
         assert!(found.contains_key("PATH"));
         pool.shutdown().await.unwrap();
     });
@@ -37,7 +53,12 @@ fn fault_66_an_allow_list_keeps_secrets_from_the_worker() {
 #[test]
 fn the_script_finds_its_neighbours_and_the_paths_that_were_asked_for() {
     scenario(async {
-        let pool = pool("surroundings.py").workers(1).python_path(["/srv/models"]).start().await.unwrap();
+        let pool = pool("surroundings.py")
+            .workers(1)
+            .python_path(["/srv/models"])
+            .start()
+            .await
+            .unwrap();
         let path: Vec<String> = call(&pool, "path").await.unwrap();
         assert!(path[0].ends_with("tests/apps"), "{path:?}");
         assert!(path.contains(&"/srv/models".to_owned()), "{path:?}");
@@ -50,10 +71,18 @@ fn the_script_finds_its_neighbours_and_the_paths_that_were_asked_for() {
 #[test]
 fn a_worker_is_named_after_its_pool_and_slot_and_leads_a_group_of_its_own() {
     scenario(async {
-        let pool = pool("surroundings.py").workers(1).name("iris").start().await.unwrap();
+        let pool = pool("surroundings.py")
+            .workers(1)
+            .name("iris")
+            .start()
+            .await
+            .unwrap();
         let title: Vec<String> = call(&pool, "title").await.unwrap();
         assert_eq!(title, ["pyproc iris/0", "pyproc iris/0"]);
-        assert_eq!(call::<u32>(&pool, "process_group").await.unwrap(), pid_of(&pool, 0));
+        assert_eq!(
+            call::<u32>(&pool, "process_group").await.unwrap(),
+            pid_of(&pool, 0)
+        );
         assert_eq!(call::<String>(&pool, "stdin").await.unwrap(), "");
         pool.shutdown().await.unwrap();
     });
@@ -63,7 +92,9 @@ fn a_worker_is_named_after_its_pool_and_slot_and_leads_a_group_of_its_own() {
 fn a_deadline_is_visible_in_python_as_remaining_time() {
     scenario(async {
         let pool = pool("surroundings.py").workers(1).start().await.unwrap();
-        let call = pool.call::<_, Option<f64>>("remaining", ()).deadline(Duration::from_secs(30));
+        let call = pool
+            .call::<_, Option<f64>>("remaining", ())
+            .deadline(Duration::from_secs(30));
         let remaining = call.await.unwrap().unwrap();
         assert!((20.0..=30.0).contains(&remaining), "{remaining}");
         pool.shutdown().await.unwrap();
@@ -73,8 +104,13 @@ fn a_deadline_is_visible_in_python_as_remaining_time() {
 #[test]
 fn a_script_can_be_carried_inside_the_program() {
     scenario(async {
-        let source = "from pyproc import expose\n\n@expose\ndef double(x: int) -> int:\n    return 2 * x\n";
-        let pool = Pool::from_source("double.py", source).workers(1).start().await.unwrap();
+        let source =
+            "from pyproc import expose\n\n@expose\ndef double(x: int) -> int:\n    return 2 * x\n";
+        let pool = Pool::from_source("double.py", source)
+            .workers(1)
+            .start()
+            .await
+            .unwrap();
         assert_eq!(pool.name(), "double");
         assert_eq!(pool.call::<_, i64>("double", 21).await.unwrap(), 42);
         pool.shutdown().await.unwrap();

@@ -22,7 +22,16 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    pub fn take() -> Self {
+    /// What is there before a test: the workers of one that has failed are given the time to die.
+    pub fn before() -> Self {
+        let start = Instant::now();
+        while !children().is_empty() && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Self::take()
+    }
+
+    fn take() -> Self {
         Self {
             children: children(),
             descriptors: descriptors(),
@@ -41,7 +50,10 @@ impl Inventory {
             if after == *self {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "something was left behind:\nbefore {self:#?}\nafter {after:#?}");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "something was left behind:\nbefore {self:#?}\nafter {after:#?}"
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -52,7 +64,10 @@ fn children() -> BTreeSet<u32> {
     for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
         // A thread may end while it is looked at.
         let list = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        children.extend(
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
     }
     children
 }
@@ -75,6 +90,13 @@ fn entries(directory: &std::path::Path, prefix: &str) -> BTreeSet<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return BTreeSet::new();
     };
-    let begins = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-    entries.flatten().map(|entry| entry.path()).filter(begins).collect()
+    let begins = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(begins)
+        .collect()
 }

@@ -14,7 +14,7 @@ mod python;
 mod wait;
 
 pub use errors::{assert_error, said};
-pub use process::{gone, kill, pid_of, signal};
+pub use process::{ended, gone, kill, open_in, pid_of, signal};
 pub use python::python_with_packages;
 pub use wait::{until, within};
 
@@ -39,22 +39,32 @@ pub fn scenario<F: Future<Output = ()>>(test: F) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // The first runtime of a process opens a pair of sockets for signals, which stays.
     RUNTIMES_BEGIN.call_once(|| drop(runtime()));
-    let before = leaks::Inventory::take();
+    let before = leaks::Inventory::before();
     let runtime = runtime();
     runtime.block_on(async {
-        tokio::time::timeout(SCENARIO_TIMEOUT, test).await.expect("the scenario hangs");
+        tokio::time::timeout(SCENARIO_TIMEOUT, test)
+            .await
+            .expect("the scenario hangs");
     });
     drop(runtime);
     before.assert_nothing_is_left();
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// The path of a script of these tests.
 pub fn app(name: &str) -> Target {
-    Target::Script(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/apps").join(name))
+    Target::Script(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/apps")
+            .join(name),
+    )
 }
 
 /// A pool of workers that run a script of these tests.

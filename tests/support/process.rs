@@ -5,7 +5,9 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// The process of the worker in a slot.
 pub fn pid_of<C: pyproc::Codec>(pool: &Pool<C>, slot: usize) -> u32 {
-    pool.status().workers[slot].pid.expect("the slot has a process")
+    pool.status().workers[slot]
+        .pid
+        .expect("the slot has a process")
 }
 
 /// Kills a process with -9.
@@ -21,6 +23,26 @@ pub fn signal(pid: u32, signal: Signal) {
 /// Whether there is no process of this id, not even a zombie.
 pub fn gone(pid: u32) -> bool {
     test_kill_process(raw(pid)).is_err()
+}
+
+/// Whether the process has ended. A zombie counts: the orphans of a dead host are for the machine's init to reap, and
+/// that of a container may not care.
+pub fn ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    // The state follows the name, which is in parentheses and may hold any character.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('Z'))
+}
+
+/// What a process has open.
+pub fn open_in(pid: u32) -> Vec<std::path::PathBuf> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    descriptors
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .collect()
 }
 
 fn raw(pid: u32) -> Pid {

@@ -20,5 +20,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits for the future, and fails when it takes longer than `time`: for bounds that the product promises.
 pub async fn within<F: Future>(time: Duration, what: &str, future: F) -> F::Output {
-    tokio::time::timeout(time, future).await.unwrap_or_else(|_| panic!("not within {time:?}: {what}"))
+    tokio::time::timeout(time, future)
+        .await
+        .unwrap_or_else(|_| panic!("not within {time:?}: {what}"))
 }
