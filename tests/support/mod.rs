@@ -8,12 +8,14 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod errors;
+mod example;
 mod leaks;
 mod process;
 mod python;
 mod wait;
 
 pub use errors::{assert_error, said};
+pub use example::example;
 pub use process::{ended, gone, kill, open_in, pid_of, signal};
 pub use python::python_with_packages;
 pub use wait::{until, within};

@@ -128,20 +128,14 @@ fn not_found(name: &str, functions: &[FunctionInfo]) -> Error {
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
         .filter(|function| similarity(function) > SIMILARITY);
     let message = match nearest {
-        Some(nearest) => format!(
-            "no function `{name}` is exposed; did you mean `{}`?",
-            nearest.name
-        ),
+        Some(nearest) => format!("no such function; did you mean `{}`?", nearest.name),
         None => {
             let names: Vec<_> = functions
                 .iter()
                 .map(|function| format!("`{}`", function.name))
                 .collect();
-            format!(
-                "no function `{name}` is exposed; there are {}",
-                names.join(", ")
-            )
+            format!("no such function; there are {}", names.join(", "))
         }
     };
-    Error::new(ErrorKind::FunctionNotFound, message)
+    Error::new(ErrorKind::FunctionNotFound, message).with_function(name)
 }
