@@ -84,9 +84,9 @@ class Host(Wire):
     ) -> None:
         ours, theirs = socket.socketpair()
         super().__init__(ours)
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [python, "-c", BOOTSTRAP],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,

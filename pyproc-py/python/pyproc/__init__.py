@@ -1,10 +1,10 @@
 """The Python side of pyproc: plain functions, called from Rust in supervised workers.
 
-    from pyproc import expose
+from pyproc import expose
 
-    @expose
-    def double(value: float) -> float:
-        return 2 * value
+@expose
+def double(value: float) -> float:
+    return 2 * value
 """
 
 from ._codec import register_codec
@@ -22,7 +22,9 @@ from ._errors import (
 from ._hooks import on_start, on_stop
 from ._registry import expose
 from ._run import run_worker
-from ._version import VERSION as __version__
+from ._version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "CallError",

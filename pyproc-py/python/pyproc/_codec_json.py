@@ -66,11 +66,7 @@ def decode_stdlib(body: bytes) -> object:
         value = _parse(str(body, "utf-8"))
     except (ValueError, RecursionError):
         return decode_strictly(body)
-    if (
-        _may_hold_wide_number(body)
-        or _may_hold_surrogate(body)
-        or _may_repeat_key(body, value)
-    ):
+    if _may_hold_wide_number(body) or _may_hold_surrogate(body) or _may_repeat_key(body, value):
         return decode_strictly(body)
     return value
 

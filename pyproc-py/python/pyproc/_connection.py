@@ -12,8 +12,6 @@ from ._protocol import DEFAULT_MAX_FRAME, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ._codec import Codec
     from ._failure import Failure
     from ._request import Request

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ._failure import Failure
     from ._registry import Function
 
-_NOT_NEGOTIATED = Flag.ONE_WAY | Flag.WANTS_STREAM | Flag.SHARED_MEMORY | Flag.ERROR_VALUE
+_PLAIN_FLAGS = Flag.DEADLINE | Flag.METADATA
+"""What a request may say in this version; the other flags are for capabilities to come."""
 
 
 class BinaryConnection(Connection):
@@ -71,11 +72,13 @@ class BinaryConnection(Connection):
         for payload in self._splitter.feed(data):
             kind, flags, index, call, deadline, metadata, body = parse_frame(payload)
             if kind != Kind.REQUEST or not self._is_open:
+                if flags or index or (call and kind != Kind.CANCEL):
+                    raise ProtocolError(f"{KIND_NAMES[kind]} has fields that it does not have")
                 self._handle(kind, call, body)
                 continue
             if not call:
                 raise ProtocolError("a request has the call id 0")
-            if flags & _NOT_NEGOTIATED:
+            if flags & ~_PLAIN_FLAGS:
                 raise ProtocolError(f"a request has flags 0x{flags:02x}, which nobody negotiated")
             if deadline is not None and not self._has_absolute_deadlines:
                 deadline = now_ns() + deadline * 1000
@@ -110,20 +113,25 @@ class BinaryConnection(Connection):
                 self.open(Hello.parse(body), self._functions)
             except Refusal as refusal:
                 self.refuse(refusal)
-        elif kind == Kind.CANCEL:
-            self._cancel(call)
         elif kind == Kind.PING:
             self._write(encode_frame(Kind.PONG, body))
-        elif kind == Kind.DRAIN:
-            self.is_draining = True
-        elif kind == Kind.GOODBYE:
-            self.has_ended = True
+        elif kind in (Kind.CANCEL, Kind.DRAIN, Kind.GOODBYE):
+            if body:
+                raise ProtocolError(f"{KIND_NAMES[kind]} has a body")
+            if kind == Kind.CANCEL:
+                self._cancel(call)
+            elif kind == Kind.DRAIN:
+                self.is_draining = True
+            else:
+                self.has_ended = True
         elif kind in (Kind.CREDIT, Kind.STREAM_ITEM, Kind.STREAM_END):
             raise ProtocolError(f"{KIND_NAMES[kind]} was not negotiated")
         elif kind != Kind.PONG:
             raise ProtocolError(f"a host does not send {KIND_NAMES[kind]}")
 
     def _cancel(self, call: int) -> None:
+        if not call:
+            raise ProtocolError("CANCEL has the call id 0")
         # A call that runs or has been answered is past cancelling.
         for request in self.requests:
             if request.call == call:

@@ -6,6 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -33,17 +34,26 @@ class Failure:
 
     def encode(self, max_bytes: int) -> bytes:
         """Return the JSON of an `Error` frame's body, cut so that it fits into `max_bytes`."""
-        import json
+        entries = {"type": self.type, "message": self.message}
+        if self.traceback is not None:
+            entries["traceback"] = self.traceback
+        return encode_cut(entries, max_bytes)
 
-        limit = MAX_TEXT_BYTES
-        while True:
-            entries = {"type": cut(self.type, limit), "message": cut(self.message, limit)}
-            if self.traceback is not None and limit > 64:
-                entries["traceback"] = cut(self.traceback, limit)
-            body = json.dumps(entries).encode()
-            if len(body) <= max_bytes or limit <= 1:
-                return body
-            limit //= 2
+
+def encode_cut(entries: Mapping[str, object], max_bytes: int) -> bytes:
+    """Return JSON of at most `max_bytes`, if need be by cutting the texts in it."""
+    import json
+
+    limit = MAX_TEXT_BYTES
+    while True:
+        shown = {
+            name: cut(value, limit) if isinstance(value, str) else value
+            for name, value in entries.items()
+        }
+        data = json.dumps(shown).encode()
+        if len(data) <= max_bytes or not limit:
+            return data
+        limit //= 2
 
 
 def type_of(error: BaseException) -> str:

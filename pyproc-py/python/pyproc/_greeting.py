@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET
 
@@ -20,11 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
-try:
-    from _socket import MSG_CMSG_CLOEXEC
-except ImportError:  # macOS; the descriptors are made uninheritable a moment later.
-    MSG_CMSG_CLOEXEC = 0
-
+# macOS has no such flag; there the descriptors are made uninheritable a moment later.
+_CLOSE_ON_EXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 _MAX_DESCRIPTORS = 8
 _INT_BYTES = 4
 
@@ -60,7 +58,7 @@ def read_hello(sock: socket) -> Hello:
 
 def _receive(sock: socket, wanted: int) -> tuple[bytes, list[int]]:
     space = CMSG_SPACE(_MAX_DESCRIPTORS * _INT_BYTES)
-    data, ancillary, _, _ = sock.recvmsg(wanted, space, MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = sock.recvmsg(wanted, space, _CLOSE_ON_EXEC)
     descriptors: list[int] = []
     for level, kind, content in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ._context import now_ns
-from ._errors import FunctionNotFound
-from ._failure import Failure
-from ._protocol import Status
+from ._runner import QUICK_NS, Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +11,7 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._lane import Lane
-    from ._request import Request
     from ._signals import StopSignal
-
-QUICK_NS = 200_000
-"""Calls that take less are answered together; a longer one keeps no finished reply waiting."""
 
 MAX_OUTPUT_BYTES = 256 * 1024
 """More than this is written before the next call, however quick the calls are."""
@@ -36,9 +30,8 @@ class SyncLoop:
     ) -> None:
         self._lane = lane
         self._connection = connection
-        self._dispatcher = dispatcher
         self._stop = stop
-        self._guard = guard
+        self._runner = Runner(dispatcher, guard, self._flush)
 
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.
@@ -49,6 +42,7 @@ class SyncLoop:
         """
         connection = self._connection
         requests = connection.requests
+        run = self._runner.run
         turn_began = now_ns()
         while not connection.has_ended:
             if self._stop.requested and not connection.is_draining:
@@ -64,36 +58,14 @@ class SyncLoop:
                 self._read()
                 turn_began = now_ns()
                 continue
-            self._run(requests.popleft())
+            run(requests.popleft())
             if connection.output_bytes > MAX_OUTPUT_BYTES:
                 self._flush()
             if requests and now_ns() - turn_began > QUICK_NS:
+                # Queued calls may have been cancelled, and finished ones are waited for.
                 self._flush()
                 self._read_now()
                 turn_began = now_ns()
-
-    def _run(self, request: Request) -> None:
-        connection = self._connection
-        began = now_ns()
-        if request.deadline_ns is not None and began >= request.deadline_ns:
-            connection.fail(request.call, Status.DEADLINE, EXPIRED)
-            return
-        try:
-            function = self._dispatcher.find(request.function)
-        except FunctionNotFound as error:
-            failure = Failure("FunctionNotFound", str(error))
-            connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
-            return
-        if connection.output and not function.is_quick:
-            self._flush()
-        try:
-            self._dispatcher.answer(request, function)
-        except SystemExit as exit:
-            self._guard.leave_if_child(exit.code)
-            self._flush()
-            raise
-        self._guard.leave_if_child()
-        function.is_quick = now_ns() - began < QUICK_NS
 
     def _read(self) -> None:
         data = self._lane.read(self._connection.missing)
@@ -107,12 +79,11 @@ class SyncLoop:
             data = self._lane.read_now()
             if data is None:
                 return
-            self._connection.has_ended = not data
-            self._connection.feed(data)
+            if data:
+                self._connection.feed(data)
+            else:
+                self._connection.has_ended = True
 
     def _flush(self) -> None:
         if self._connection.output:
             self._lane.write(self._connection.take_output())
-
-
-EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")

@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     Arguments = Literal["auto", "body", "keywords"]
 
     F = TypeVar("F", bound=Callable[..., object])
-
-    @overload
-    def expose(function: F, /) -> F: ...
-
-    @overload
-    def expose(
-        *, name: str | None = None, arguments: Arguments = "auto"
-    ) -> Callable[[F], F]: ...
+else:
+    # `typing` takes longer to import than all of this package.
+    def overload(function: object) -> object:
+        return function
 
 
-def expose(
+@overload
+def expose(function: F, /) -> F: ...
+
+
+@overload
+def expose(  # noqa: F811  (the checker knows only the `overload` of `typing`)
+    *, name: str | None = None, arguments: Arguments = "auto"
+) -> Callable[[F], F]: ...
+
+
+def expose(  # noqa: F811
     function: F | None = None,
     /,
     *,
@@ -72,9 +78,7 @@ class Function:
     is_quick: bool
     """Whether its last call was so short that a finished reply could wait for it."""
 
-    def __init__(
-        self, call: Callable[..., object], name: str | None, arguments: Arguments
-    ) -> None:
+    def __init__(self, call: Callable[..., object], name: str | None, arguments: Arguments) -> None:
         given = name or getattr(call, "__name__", None)
         if not isinstance(given, str):
             raise RegistrationError(f'{call!r} has no name; give it one: `@expose(name="…")`')
@@ -101,10 +105,11 @@ class Function:
 
 
 class Registry:
-    """Exposed functions by name, in the order of their registration."""
+    """Exposed functions by name, in the order of their registration; `health` is always there."""
 
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
+        self._health = Function(health, None, "auto")
 
     def add(self, function: Function) -> None:
         """Add a function. Raises `RegistrationError` where another one has its name."""
@@ -113,38 +118,32 @@ class Registry:
         if there is not None and there.place != function.place:
             raise RegistrationError(
                 f"two functions are called `{function.name}`: one at {there.place}, "
-                f"another at {function.place}; give one of them a name: `@expose(name=\"…\")`"
+                f'another at {function.place}; give one of them a name: `@expose(name="…")`'
             )
         self._functions[function.name] = function
 
     def complete(self) -> tuple[Function, ...]:
-        """Bind all functions and return them, `health` among them.
+        """Bind all functions and return them.
 
         Raises `SchemaError` for one whose signature cannot be served.
         """
-        if "health" not in self._functions:
-            self._functions["health"] = Function(health, None, "auto")
-        for function in self._functions.values():
+        functions = tuple(self)
+        for function in functions:
             function.bind()
-        return tuple(self._functions.values())
+        return functions
 
     def __getitem__(self, name: str) -> Function:
-        try:
-            return self._functions[name]
-        except KeyError:
-            raise FunctionNotFound(name, self._functions) from None
+        function = self._functions.get(name)
+        if function is not None:
+            return function
+        if name == self._health.name:
+            return self._health
+        raise FunctionNotFound(name, [each.name for each in self])
 
     def __iter__(self) -> Iterator[Function]:
-        return iter(self._functions.values())
-
-
-REGISTRY = Registry()
-"""What `@expose` fills."""
-
-
-def health() -> dict[str, object]:
-    """Answer that the worker is well; an exposed function called `health` replaces this one."""
-    return {"status": "healthy", "pid": getpid()}
+        yield from self._functions.values()
+        if self._health.name not in self._functions:
+            yield self._health
 
 
 _NOT_YET = {
@@ -168,3 +167,12 @@ def _look_at(function: Any) -> tuple[str, int]:
         written = written.__wrapped__
     shown = getattr(written, "__code__", code)
     return f"{shown.co_filename}:{shown.co_firstlineno}", code.co_flags
+
+
+def health() -> dict[str, object]:
+    """Answer that the worker is well; an exposed function called `health` replaces this one."""
+    return {"status": "healthy", "pid": getpid()}
+
+
+REGISTRY = Registry()
+"""What `@expose` fills."""

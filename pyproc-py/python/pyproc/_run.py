@@ -10,16 +10,20 @@ from ._errors import PyprocError
 is_hosted = False
 """Whether somebody else, a host or the command line, runs the worker in this process."""
 
+has_listened = False
+"""Whether a script in this process has been a worker by itself."""
+
 
 def run_worker(socket_path: str | os.PathLike[str] | None = None) -> None:
     """Serve the exposed functions on a Unix socket, until SIGTERM or Ctrl-C.
 
     The path is `socket_path`, or else `PYPROC_SOCKET_PATH` from the environment, or else the
-    argument of `--socket`, or the only argument of the command line. Does nothing in a module that a
-    host or `python -m pyproc` has imported: they run the worker themselves.
+    argument of `--socket`, or the only argument of the command line. Does nothing in a module
+    that a host or `python -m pyproc` has imported: they run the worker themselves.
 
     Raises `PyprocError` where there is no path, or nothing can listen there.
     """
+    global has_listened
     if is_hosted:
         return
     path = os.fspath(socket_path) if socket_path else _find_path()
@@ -29,9 +33,10 @@ def run_worker(socket_path: str | os.PathLike[str] | None = None) -> None:
             "run_worker() needs the path of a socket to listen on: set PYPROC_SOCKET_PATH, "
             f"or run: python {script} --socket PATH; a host needs neither, it imports the script"
         )
-    from ._server import serve_path
+    from ._listen import listen
 
-    serve_path(path)
+    listen(path)
+    has_listened = True
 
 
 def _find_path() -> str | None:

@@ -13,6 +13,7 @@ from ._failure import Failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 class Target:
@@ -59,7 +60,7 @@ class Target:
 
             return import_module(self.label)
         name = module_name(self.label)
-        loader = (
+        loader: Any = (
             SourceFileLoader(name, self.path)
             if self.path is not None
             else SourceTextLoader(self.label, self.source or "")
@@ -80,7 +81,6 @@ class Target:
             raise
         return module
 
-
     def run_as_main(self) -> None:
         """Run it as `python` would, with the name `__main__`."""
         import runpy
@@ -91,7 +91,7 @@ class Target:
         elif self.source is None:
             runpy.run_module(self.label, run_name="__main__", alter_sys=True)
         else:
-            loader = SourceTextLoader(self.label, self.source)
+            loader: Any = SourceTextLoader(self.label, self.source)
             main = ModuleType("__main__")
             main.__file__ = self.label
             main.__loader__ = loader
@@ -134,4 +134,10 @@ def explain(error: BaseException, label: str) -> Failure:
         failure.message = f"{label} ended itself while it was imported: sys.exit({error.code!r})"
     elif isinstance(error, RegistrationError):
         failure.type = type(error).__name__
+    elif isinstance(error, ImportError) and error.name == __package__ and ignored is not None:
+        failure.message += f"; the worker does not see the other `{__package__}` at {ignored}"
     return failure
+
+
+ignored: str | None = None
+"""The file of another module called like this package, which was passed over."""

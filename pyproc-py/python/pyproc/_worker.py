@@ -8,7 +8,7 @@ import signal
 import sys
 from _socket import socket
 
-from . import _handshake, _run, _stdio
+from . import _handshake, _run, _script, _stdio
 from ._connection_binary import BinaryConnection
 from ._dispatch import Dispatcher
 from ._fork import ForkGuard
@@ -37,6 +37,7 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
     descriptor = _stdio.take_stdin()
     _stdio.reconfigure()
     _handshake.origin = origin
+    _script.ignored = ignored
     if ignored is not None:
         print(
             f"pyproc: {ignored} is another package or version than this host needs; "
@@ -49,6 +50,8 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
     if bundle["mode"] == "listen":
         os.close(descriptor)
         target.run_as_main()
+        if not _run.has_listened:
+            sys.exit(f"pyproc: {target.label} has ended without listening; does it run_worker()?")
     else:
         _run.is_hosted = True
         Worker(socket(fileno=descriptor), target).run()

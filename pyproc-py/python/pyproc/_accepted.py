@@ -1,0 +1,156 @@
+"""One of the connections that a listening worker has accepted, and its socket."""
+
+from __future__ import annotations
+
+import select
+
+from ._connection_binary import BinaryConnection
+from ._connection_json import JsonConnection
+from ._lane import MAX_READ_BYTES, READ_BYTES
+from ._protocol import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from socket import socket
+
+    from ._connection import Connection
+    from ._registry import Function
+    from ._request import Request
+
+MAX_QUEUED = 1024
+"""A host that has so many requests waiting is not read from; they wait in its own memory."""
+
+MAX_UNSENT_BYTES = 16 * 1024 * 1024
+"""A host that leaves so many bytes unread gets no more calls run until it reads."""
+
+
+class Accepted:
+    """A socket that never blocks, and the connection that it turned out to carry.
+
+    The first byte of the first payload tells the protocol: JSON text, or anything else.
+    """
+
+    def __init__(self, sock: socket, functions: Sequence[Function]) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self._functions = functions
+        self._beginning = b""
+        self._connection: Connection | None = None
+        self._unsent = bytearray()
+        self.is_closed = False
+        self._is_half_closed = False
+        self._is_running = False
+
+    @property
+    def has_request(self) -> bool:
+        """Whether a request waits whose reply will be read."""
+        connection = self._connection
+        return (
+            connection is not None
+            and bool(connection.requests)
+            and len(self._unsent) < MAX_UNSENT_BYTES
+        )
+
+    @property
+    def wants_to_read(self) -> bool:
+        """Whether more bytes are welcome."""
+        if self._is_half_closed:
+            return False
+        return self._connection is None or (
+            len(self._connection.requests) < MAX_QUEUED and len(self._unsent) < MAX_UNSENT_BYTES
+        )
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether bytes wait for the host to read."""
+        return bool(self._unsent)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything is done that this connection was there for."""
+        if self.is_closed:
+            return True
+        connection = self._connection
+        if self._is_running or self._unsent or (connection is not None and connection.output):
+            return False
+        if connection is None:
+            return self._is_half_closed
+        if connection.has_ended:
+            return True
+        return not connection.requests and (self._is_half_closed or connection.is_draining)
+
+    def run_next(self, run: Callable[[Request], None]) -> None:
+        """Have the next request run, if there is one."""
+        if self._connection is not None and self.has_request:
+            self._is_running = True
+            try:
+                run(self._connection.requests.popleft())
+            finally:
+                self._is_running = False
+
+    def read(self) -> None:
+        """Read what is there, once.
+
+        Raises `ProtocolError` for what no host would send, `OSError` where the host is gone.
+        """
+        connection = self._connection
+        missing = 0 if connection is None else connection.missing
+        try:
+            data = self.socket.recv(min(max(missing, READ_BYTES), MAX_READ_BYTES))
+        except BlockingIOError:
+            return
+        if not data:
+            self._end()
+        elif connection is not None:
+            connection.feed(data)
+        else:
+            self._recognize(data)
+
+    def write(self) -> None:
+        """Write what the host takes without waiting. Raises `OSError` where it is gone."""
+        connection = self._connection
+        if connection is not None and connection.output:
+            self._unsent += connection.take_output()
+        if self._unsent:
+            try:
+                del self._unsent[: self.socket.send(self._unsent)]
+            except BlockingIOError:
+                pass
+
+    def drain(self) -> None:
+        """Take no more requests."""
+        if self._connection is not None:
+            self._connection.drain()
+
+    def say_goodbye(self) -> None:
+        """Tell the host that the worker ends in good order."""
+        if self._connection is not None and not self._connection.has_ended:
+            self._connection.say_goodbye()
+
+    def close(self) -> None:
+        """Close the socket; what waits is dropped."""
+        self.is_closed = True
+        self._unsent.clear()
+        if self._connection is not None:
+            self._connection.requests.clear()
+        self.socket.close()
+
+    def _recognize(self, data: bytes) -> None:
+        self._beginning += data
+        if len(self._beginning) < 5:
+            return
+        if self._beginning.startswith(bytes(4)):
+            raise ProtocolError("the first message is empty")
+        is_json = self._beginning[4] in b"{ \t\r\n"
+        self._connection = JsonConnection() if is_json else BinaryConnection(self._functions)
+        beginning, self._beginning = self._beginning, b""
+        self._connection.feed(beginning)
+
+    def _end(self) -> None:
+        """Take note that the host sends no more: it is gone, or it only waits for answers."""
+        self._is_half_closed = True
+        poll = select.poll()
+        poll.register(self.socket, 0)
+        if any(events & select.POLLHUP for _, events in poll.poll(0)):
+            raise BrokenPipeError("the host closed the connection")

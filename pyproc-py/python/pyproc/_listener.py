@@ -1,0 +1,82 @@
+"""A socket file on which a worker listens."""
+
+from __future__ import annotations
+
+import os
+import stat
+from socket import AF_UNIX, SOCK_STREAM, socket
+
+from ._errors import PyprocError
+
+MAX_PATH_BYTES = 103
+"""The shortest limit among the systems that are served (macOS); Linux allows four more."""
+
+
+class Listener:
+    """Listens on a path that nobody else listens on, for this user alone."""
+
+    def __init__(self, path: str) -> None:
+        """Bind and listen. Raises `PyprocError`, naming the path and what is in the way."""
+        self.path = path
+        if len(os.fsencode(path)) > MAX_PATH_BYTES:
+            raise PyprocError(
+                f"cannot listen on {path}: the path of a socket may have {MAX_PATH_BYTES} bytes"
+            )
+        _remove_stale(path)
+        self.socket = socket(AF_UNIX, SOCK_STREAM)
+        try:
+            self.socket.bind(path)
+            # Nobody can connect before `listen`, so nobody slips in before this.
+            os.chmod(path, 0o600)
+            self.socket.listen(128)
+            self.socket.setblocking(False)
+            self._identity = _identity(path)
+        except OSError as error:
+            self.socket.close()
+            raise PyprocError(f"cannot listen on {path}: {error.strerror}") from None
+
+    def accept(self) -> socket | None:
+        """Return a new connection, if one waits.
+
+        Raises `OSError` where the process may open no more of them.
+        """
+        try:
+            return self.socket.accept()[0]
+        except (BlockingIOError, ConnectionAbortedError):
+            return None
+
+    def close(self) -> None:
+        """Stop listening and remove the file, unless somebody has put another one there."""
+        self.socket.close()
+        try:
+            if _identity(self.path) == self._identity:
+                os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
+
+
+def _remove_stale(path: str) -> None:
+    """Remove what a worker that was killed has left; touch nothing else."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise PyprocError(f"cannot listen on {path}: {error.strerror}") from None
+    if not stat.S_ISSOCK(mode):
+        raise PyprocError(f"cannot listen on {path}: there is something that is not a socket")
+    with socket(AF_UNIX, SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            pass  # Its line of waiting connections is full, for example: somebody is there.
+    raise PyprocError(f"cannot listen on {path}: another process listens there")

@@ -1,0 +1,36 @@
+"""One call without a host: all that happens in a worker, but no process and no socket."""
+
+from __future__ import annotations
+
+from ._codec import codec
+from ._connection import Connection
+from ._context import Context, running_request
+from ._errors import InvalidArgument, InvalidResult
+from ._request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._registry import Function
+
+
+def call(function: Function, body: object, *, codec_name: str = "json") -> object:
+    """Call a function as a host would, and return what a host would receive.
+
+    Raises what the function raises, and `CallError` where the body or the result does not fit.
+    """
+    bodies = codec(codec_name)
+    binding = function.bind()
+    try:
+        encoded = bodies.encode(binding.dump(body, binary=bodies.binary))
+    except InvalidResult as error:
+        raise InvalidArgument(error.path, error.message) from None
+    arguments, keywords = binding.bind(bodies.decode(encoded))
+    request = Request(Connection(), 1, function.name, encoded)
+    if binding.context_parameter is not None:
+        keywords[binding.context_parameter] = Context._of(request)
+    token = running_request.set(request)
+    try:
+        result = function.call(*arguments, **keywords)
+    finally:
+        running_request.reset(token)
+    return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
