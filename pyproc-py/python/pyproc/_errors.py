@@ -49,7 +49,7 @@ class CallError(PyprocError):
     """The name of the status on the wire."""
 
 
-class FunctionNotFound(CallError):  # noqa: N818
+class FunctionNotFound(CallError):
     """No function of this name is exposed."""
 
     status = "function_not_found"
@@ -64,7 +64,7 @@ class FunctionNotFound(CallError):  # noqa: N818
         self.name = name
 
 
-class _AtPath(CallError):  # noqa: N818
+class _AtPath(CallError):
     """An error about one place in a body or a result."""
 
     path: str
@@ -94,7 +94,7 @@ class InvalidResult(_AtPath):
     status = "invalid_result"
 
 
-class InvalidBody(CallError):  # noqa: N818
+class InvalidBody(CallError):
     """The body of a call is not what the codec of the connection can decode."""
 
     status = "invalid_body"

@@ -56,11 +56,11 @@ class Shape:
         self.exact = exact
 
 
-class Unsupported(Exception):  # noqa: N818
+class Unsupported(Exception):
     """No shape can be made of an annotation; the message says of which, and why."""
 
 
-class Mismatch(Exception):  # noqa: N818
+class Mismatch(Exception):
     """A value does not have the shape that is asked for; the path grows while this unwinds."""
 
     def __init__(self, message: str) -> None:
