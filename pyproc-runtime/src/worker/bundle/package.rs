@@ -9,10 +9,12 @@ macro_rules! embedded {
 /// The modules of the package: path and source text.
 pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/__init__.py"
+    "pyproc/__main__.py"
     "pyproc/_accepted.py"
     "pyproc/_annotation.py"
     "pyproc/_bind.py"
     "pyproc/_bootstrap.py"
+    "pyproc/_cli.py"
     "pyproc/_codec.py"
     "pyproc/_codec_json.py"
     "pyproc/_codec_msgpack.py"
@@ -32,7 +34,9 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_instead.py"
     "pyproc/_lane.py"
     "pyproc/_lifeline.py"
+    "pyproc/_listen.py"
     "pyproc/_listener.py"
+    "pyproc/_local.py"
     "pyproc/_logging.py"
     "pyproc/_logging_hook.py"
     "pyproc/_loop_listening.py"
@@ -58,6 +62,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_title.py"
     "pyproc/_version.py"
     "pyproc/_worker.py"
+    "pyproc/testing.py"
     "pyproc_worker/__init__.py"
 };
 
