@@ -13,16 +13,22 @@
 
 // Words of the wire.
 mod deadline;
+mod flags;
 mod header;
 mod id;
+mod kind;
 mod metadata;
+mod remote_error;
 mod status;
 
 pub use deadline::CallDeadline;
-pub use header::{Flags, HEADER_LEN, Header, Kind};
+pub use flags::Flags;
+pub use header::{HEADER_LEN, Header};
 pub use id::{CallId, FunctionIndex};
+pub use kind::Kind;
 pub use metadata::{Metadata, MetadataTooLong};
-pub use status::{RemoteError, Status};
+pub use remote_error::RemoteError;
+pub use status::Status;
 
 // What they are put together to.
 mod frame;

@@ -1,7 +1,9 @@
 //! The host's end of a connection.
 
 mod binary;
+mod commands;
 mod event;
+mod input;
 mod json;
 mod request;
 
@@ -11,12 +13,10 @@ pub use request::{Rejected, Request, RequestError};
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use bytes::BytesMut;
-
-use super::in_flight::{Late, Table};
+use super::in_flight::Table;
 use super::output::Output;
 use super::progress::{Progress, earlier};
-use super::{InFlight, Limits, Protocol};
+use super::{Limits, Protocol};
 use crate::frame::Outgoing;
 use crate::id::CallIds;
 use crate::{CallId, Decoder, FunctionIndex, Hello, Kind, ProtocolError, Welcome};
@@ -109,7 +109,7 @@ impl<T> HostConnection<T> {
     fn new(protocol: Protocol, limits: Limits, state: State) -> Self {
         Self {
             protocol,
-            decoder: Decoder::new(limits.max_frame()),
+            decoder: Decoder::new(limits.frame_limit()),
             progress: Progress::new(limits.progress_timeout),
             output: Output::default(),
             events: VecDeque::new(),
@@ -123,101 +123,6 @@ impl<T> HostConnection<T> {
             functions: HashMap::new(),
             pings: Pings::default(),
         }
-    }
-}
-
-/// Input.
-impl<T> HostConnection<T> {
-    /// Where the driver reads to. Only append to it.
-    pub fn input_mut(&mut self) -> &mut BytesMut {
-        self.decoder.buffer_mut()
-    }
-
-    /// Takes in what was appended to [`input_mut`](Self::input_mut).
-    ///
-    /// # Errors
-    ///
-    /// The worker broke the grammar; the connection is condemned.
-    pub fn handle_input(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.unless_condemned(|connection| {
-            let mut completed = false;
-            while connection.handle_next()? {
-                completed = true;
-            }
-            let progress = &mut connection.progress;
-            progress.observe(completed, &connection.decoder, now);
-            Ok(())
-        })
-    }
-
-    /// The worker closed its end. Nothing can be requested any more.
-    ///
-    /// # Errors
-    ///
-    /// [`ProtocolError::UnexpectedEof`] in the middle of a frame; the connection is condemned.
-    pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
-        self.unless_condemned(|connection| {
-            connection.state = State::Closed;
-            if connection.decoder.is_partial() {
-                let received = connection.decoder.buffered_len();
-                return Err(ProtocolError::UnexpectedEof { received });
-            }
-            Ok(())
-        })
-    }
-
-    /// Lets every timer fire that is due. Input that has arrived must have been handled first.
-    ///
-    /// # Errors
-    ///
-    /// The handshake or a frame was not done in time; the connection is condemned.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.unless_condemned(|connection| {
-            match connection.state {
-                State::Greeting { due: Some(due) } if due <= now => {
-                    let timeout = connection.limits.handshake_timeout;
-                    return Err(ProtocolError::HandshakeTimeout { timeout });
-                }
-                _ => connection.progress.check(&connection.decoder, now)?,
-            }
-            let events = &mut connection.events;
-            connection.in_flight.fire(now, |late| {
-                events.push_back(match late {
-                    Late::Expired(call) => HostEvent::Expired { call },
-                    Late::Overdue(call) => HostEvent::Overdue { call },
-                });
-            });
-            Ok(())
-        })
-    }
-
-    /// Handles one frame or message. Returns whether there was one.
-    fn handle_next(&mut self) -> Result<bool, ProtocolError> {
-        match self.protocol {
-            Protocol::Binary => match self.decoder.next_frame()? {
-                Some(frame) => self.handle_frame(frame).map(|()| true),
-                None => Ok(false),
-            },
-            Protocol::Json => match self.decoder.next_payload()? {
-                Some(payload) => self.handle_message(&payload).map(|()| true),
-                None => Ok(false),
-            },
-        }
-    }
-
-    fn unless_condemned(
-        &mut self,
-        handle: impl FnOnce(&mut Self) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
-        if let Some(error) = &self.condemned {
-            return Err(error.clone());
-        }
-        let result = handle(self);
-        if let Err(error) = &result {
-            self.condemned = Some(error.clone());
-            self.state = State::Closed;
-        }
-        result
     }
 }
 
@@ -273,103 +178,6 @@ impl<T> HostConnection<T> {
     }
 }
 
-/// Commands.
-impl<T> HostConnection<T> {
-    /// Requests a call. The frame is appended to the output whole, and its id follows the one
-    /// before it. A warm connection allocates nothing for it.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected`] gives the token back and says why; nothing was written then, and the
-    /// connection goes on as before.
-    pub fn request(
-        &mut self,
-        request: Request<'_>,
-        token: T,
-        now: Instant,
-    ) -> Result<CallId, Rejected<T>> {
-        let deadline = request.deadline.map(|deadline| deadline.at);
-        match self.queue_request(&request, now) {
-            Ok(call) => {
-                self.in_flight
-                    .insert(call, token, self.output.end(), deadline);
-                Ok(call)
-            }
-            Err(reason) => Err(Rejected { token, reason }),
-        }
-    }
-
-    fn queue_request(
-        &mut self,
-        request: &Request<'_>,
-        now: Instant,
-    ) -> Result<CallId, RequestError> {
-        match self.state {
-            State::Greeting { .. } => return Err(RequestError::NotReady),
-            State::Draining => return Err(RequestError::Draining),
-            State::Left | State::Closed => return Err(RequestError::Closed),
-            State::Ready => {}
-        }
-        if request.deadline.is_some_and(|deadline| deadline.at <= now) {
-            return Err(RequestError::DeadlinePassed);
-        }
-        match self.protocol {
-            Protocol::Binary => self.queue_frame(request),
-            Protocol::Json => self.queue_message(request),
-        }
-    }
-
-    /// Notes that nobody waits for a call any more, and tells the worker so where the protocol can.
-    /// The call stays in flight until the worker answers it; one that is not in flight is ignored.
-    pub fn cancel(&mut self, call: CallId) {
-        if self.in_flight.abandon(call) {
-            self.send(&Outgoing::of_call(Kind::Cancel, call.get(), &[]));
-        }
-    }
-
-    /// Asks the worker to answer with [`HostEvent::Pong`]. Nothing under the JSON protocol, where
-    /// a call of `health` serves instead.
-    pub fn ping(&mut self) {
-        if matches!(self.state, State::Ready | State::Draining) {
-            self.pings.sent += 1;
-            let body = self.pings.sent.to_be_bytes();
-            self.send(&Outgoing::of_connection(Kind::Ping, &body));
-        }
-    }
-
-    /// Tells the worker to finish what it has; no more calls can be made. The JSON protocol has
-    /// no word for it, so there only the second half happens.
-    pub fn drain(&mut self) {
-        if self.state == State::Ready {
-            self.state = State::Draining;
-            self.send(&Outgoing::of_connection(Kind::Drain, &[]));
-        }
-    }
-
-    /// Tells the worker that the connection ends here; nothing can be sent after it. The JSON
-    /// protocol has no word for it: there, closing the lane says the same.
-    pub fn goodbye(&mut self) {
-        if self.state != State::Closed {
-            self.send(&Outgoing::of_connection(Kind::Goodbye, &[]));
-            self.state = State::Left;
-        }
-    }
-
-    /// Takes out all calls in flight, in the order of their requests, for the host to judge once
-    /// it knows that no answer will come.
-    pub fn take_in_flight(&mut self) -> Vec<InFlight<T>> {
-        self.in_flight.take(self.output.written())
-    }
-
-    /// Appends a frame, where the protocol has frames and the connection is still open.
-    fn send(&mut self, frame: &Outgoing<'_>) {
-        let open = !matches!(self.state, State::Left | State::Closed);
-        if open && self.protocol == Protocol::Binary {
-            frame.write(self.output.buffer_mut());
-        }
-    }
-}
-
 /// Output.
 impl<T> HostConnection<T> {
     /// The bytes that wait for the lane, in order.
@@ -380,5 +188,13 @@ impl<T> HostConnection<T> {
     /// The lane took the first `written` bytes of [`output`](Self::output).
     pub fn advance_output(&mut self, written: usize) {
         self.output.advance(written);
+    }
+
+    /// Appends a frame, where the protocol has frames and the connection is still open.
+    fn send(&mut self, frame: &Outgoing<'_>) {
+        let open = !matches!(self.state, State::Left | State::Closed);
+        if open && self.protocol == Protocol::Binary {
+            frame.write(self.output.buffer_mut());
+        }
     }
 }

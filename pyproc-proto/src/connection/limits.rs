@@ -36,7 +36,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The limit on lengths, within what the length field can express.
-    pub(super) fn max_frame(&self) -> usize {
+    pub(super) fn frame_limit(&self) -> usize {
         self.max_frame.min(u32::MAX as usize)
     }
 }

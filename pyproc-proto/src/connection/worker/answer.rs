@@ -3,7 +3,7 @@
 use super::{State, WorkerConnection};
 use crate::frame::Outgoing;
 use crate::json_protocol::{JsonReply, Unwritable, write_framed};
-use crate::status::halve;
+use crate::remote_error::halve;
 use crate::{CallId, Kind, LogRecord, Protocol, RemoteError};
 
 /// Why an answer was not sent.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{FunctionRef, WorkerConnection, WorkerEvent};
-use crate::json_protocol::{InvalidRequest, JsonRequest, invalid_request};
+use crate::json_protocol::JsonRequest;
 use crate::{CallId, Metadata};
 
 impl WorkerConnection {
@@ -21,8 +21,9 @@ impl WorkerConnection {
                 metadata: Metadata::new(),
                 body: request.body,
             },
-            Err(InvalidRequest { id, message }) => {
-                let error = invalid_request(message);
+            Err(invalid) => {
+                let id = invalid.id;
+                let error = invalid.into_error();
                 if id.is_none() {
                     // A limit without room for an error leaves the host without an answer.
                     let _ = self.write_error(0, &error);

@@ -1,0 +1,96 @@
+//! What a host can say on its end.
+
+use std::time::Instant;
+
+use super::super::{InFlight, Protocol};
+use super::{HostConnection, Rejected, Request, RequestError, State};
+use crate::frame::Outgoing;
+use crate::{CallId, Kind};
+
+impl<T> HostConnection<T> {
+    /// Requests a call. The frame is appended to the output whole, and its id follows the one
+    /// before it. A warm connection allocates nothing for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] gives the token back and says why; nothing was written then, and the
+    /// connection goes on as before.
+    pub fn request(
+        &mut self,
+        request: Request<'_>,
+        token: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        let deadline = request.deadline.map(|deadline| deadline.at);
+        match self.queue_request(&request, now) {
+            Ok(call) => {
+                self.in_flight
+                    .insert(call, token, self.output.end(), deadline);
+                Ok(call)
+            }
+            Err(reason) => Err(Rejected { token, reason }),
+        }
+    }
+
+    fn queue_request(
+        &mut self,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<CallId, RequestError> {
+        match self.state {
+            State::Greeting { .. } => return Err(RequestError::NotReady),
+            State::Draining => return Err(RequestError::Draining),
+            State::Left | State::Closed => return Err(RequestError::Closed),
+            State::Ready => {}
+        }
+        if request.deadline.is_some_and(|deadline| deadline.at <= now) {
+            return Err(RequestError::DeadlinePassed);
+        }
+        match self.protocol {
+            Protocol::Binary => self.queue_frame(request),
+            Protocol::Json => self.queue_message(request),
+        }
+    }
+
+    /// Notes that nobody waits for a call any more, and tells the worker so where the protocol can.
+    /// The call stays in flight until the worker answers it; one that is not in flight is ignored.
+    pub fn cancel(&mut self, call: CallId) {
+        if self.in_flight.abandon(call) {
+            self.send(&Outgoing::of_call(Kind::Cancel, call.get(), &[]));
+        }
+    }
+
+    /// Asks the worker to answer with [`Pong`](crate::HostEvent::Pong). Nothing happens under the
+    /// JSON protocol, where a call of `health` serves instead.
+    pub fn ping(&mut self) {
+        if matches!(self.state, State::Ready | State::Draining) {
+            self.pings.sent += 1;
+            let body = self.pings.sent.to_be_bytes();
+            self.send(&Outgoing::of_connection(Kind::Ping, &body));
+        }
+    }
+
+    /// Tells the worker to finish what it has; no more calls can be made. The JSON protocol has
+    /// no word for it, so there only the second half happens.
+    pub fn drain(&mut self) {
+        if self.state == State::Ready {
+            self.state = State::Draining;
+            self.send(&Outgoing::of_connection(Kind::Drain, &[]));
+        }
+    }
+
+    /// Tells the worker that the connection ends here; nothing can be sent after it. The JSON
+    /// protocol has no word for it: there, closing the lane says the same.
+    pub fn goodbye(&mut self) {
+        if self.state != State::Closed {
+            self.send(&Outgoing::of_connection(Kind::Goodbye, &[]));
+            self.state = State::Left;
+        }
+    }
+
+    /// Takes out all calls in flight, in the order of their requests, for the host to judge once
+    /// it knows that no answer will come.
+    pub fn take_in_flight(&mut self) -> Vec<InFlight<T>> {
+        self.in_flight.take(self.output.written())
+    }
+}
