@@ -224,7 +224,7 @@ fn a_result_of_another_type_is_named_with_its_path() {
         let argument = json!({"flower": {"petal_length": 1, "petal_width": 1}, "k": 2});
         let error = pool.call::<_, Vec<u8>>("nearest", &argument).await;
         let error = error.unwrap_err();
-        let culprits = ["`nearest`", "not of the type asked for", "$[0]", "euclid"];
+        let culprits = ["`nearest`", "not of the type asked for", "$[0]"];
         assert_error(&error, ErrorKind::Codec, Fate::Failed, &culprits);
     });
 }

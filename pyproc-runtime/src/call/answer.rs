@@ -13,7 +13,9 @@ use crate::pool::{Refusal, Shared};
 pub(super) enum Answer {
     Body(Bytes),
     Error(Error),
-    /// It certainly did not run, or may run again: another worker gets it.
+    /// It certainly did not run: another worker gets it, and nobody notices.
+    Move,
+    /// It may have run, and may run again: another worker gets it.
     SendAgain,
 }
 
@@ -27,12 +29,12 @@ impl Answer {
         let worker = connection.worker();
         match outcome {
             Ok(body) => Self::Body(body),
-            Err(Failure::Died { sent: false, .. }) => Self::SendAgain,
+            Err(Failure::Died { sent: false, .. }) => Self::Move,
             Err(Failure::Died { sent: true, .. }) if may_run_again => Self::SendAgain,
             Err(Failure::Died { sent: true, death }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Remote(error)) if error.status == Status::Draining => Self::SendAgain,
+            Err(Failure::Remote(error)) if error.status == Status::Draining => Self::Move,
             Err(Failure::Remote(error)) => Self::Error(
                 remote(*error)
                     .with_function(function)
@@ -96,9 +98,12 @@ pub(super) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error
 pub(super) fn unsendable(reason: RequestError, function: &str, shared: &Shared) -> Error {
     match reason {
         RequestError::FunctionNotFound { .. } => shared.function_not_found(function),
-        RequestError::TooLarge { .. } => {
-            Error::new(ErrorKind::TooLarge, reason.to_string()).with_function(function)
-        }
+        RequestError::TooLarge { .. } => too_large(&reason.to_string()).with_function(function),
+        RequestError::DeadlinePassed => Error::new(
+            ErrorKind::Deadline,
+            "the deadline passed before the call was sent",
+        )
+        .with_function(function),
         reason => Error::new(ErrorKind::Codec, reason.to_string()).with_function(function),
     }
 }
@@ -123,6 +128,14 @@ fn remote(error: RemoteError) -> Error {
                 .with_fate(fate)
                 .with_source(python)
         }
+        ErrorKind::TooLarge => too_large(&error.message).with_fate(fate),
         _ => Error::new(kind, error.message).with_fate(fate),
     }
+}
+
+fn too_large(message: &str) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("{message} (see `max_frame`)"),
+    )
 }
