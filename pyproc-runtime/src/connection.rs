@@ -11,6 +11,7 @@ pub(crate) use handshake::{Handshake, HandshakeError};
 pub(crate) use turn::Lost;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
 
 use pyproc_proto::{CallId, HostConnection, LogRecord, Rejected, Request, RequestError};
@@ -89,12 +90,20 @@ impl Connection {
             return Err(Unsent::Closed);
         }
         let was_flushed = state.protocol.output().is_empty();
-        let call = state.protocol.request(request, entry, now).map_err(
-            |Rejected { reason, .. }| match reason {
-                RequestError::NotReady | RequestError::Closed => Unsent::Closed,
-                reason => Unsent::Invalid(reason),
-            },
-        )?;
+        let call = match state.protocol.request(request, entry, now) {
+            Ok(call) => call,
+            Err(Rejected { reason, token }) => {
+                // The entry's permit may wake others, which is nothing to do under the lock.
+                drop(state);
+                drop(token);
+                return Err(match reason {
+                    RequestError::NotReady | RequestError::Closed | RequestError::Draining => {
+                        Unsent::Closed
+                    }
+                    reason => Unsent::Invalid(reason),
+                });
+            }
+        };
         let is_flushed = was_flushed && self.flush(&mut state).is_ok_and(|flushed| flushed);
         let is_earlier =
             deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
@@ -129,7 +138,13 @@ impl Connection {
 
     /// Tells all callers that their calls are not waited for any more. The worker may still answer; nobody listens.
     pub(crate) fn cut(&self) {
-        self.lock().protocol.tokens().for_each(Entry::cut);
+        let callers: Vec<_> = self
+            .lock()
+            .protocol
+            .tokens()
+            .filter_map(Entry::cut)
+            .collect();
+        callers.into_iter().for_each(Waker::wake);
     }
 
     /// Ends all calls without having heard of the worker: its attendant is gone, and with it the runtime.
@@ -139,6 +154,7 @@ impl Connection {
             state.is_closed = true;
             state.protocol.take_in_flight()
         };
+        self.lane.shut_down();
         // An entry that is dropped ends as closed.
         drop(in_flight);
     }
@@ -156,6 +172,8 @@ impl Connection {
             state.is_closed = true;
             state.protocol.take_in_flight()
         };
+        // Callers that are slow to fetch their outcome keep this connection; the worker must not.
+        self.lane.shut_down();
         for call in in_flight {
             call.token.end(Err(Failure::Died {
                 sent: call.sent,

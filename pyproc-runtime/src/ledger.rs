@@ -111,23 +111,27 @@ impl Entry {
     /// place free.
     pub(crate) fn end(mut self, outcome: Outcome) {
         drop(self.permit.take());
-        self.cell.end(outcome);
+        wake(self.cell.end(outcome));
     }
 
-    /// Tells the caller that the pool does not wait for its call any more. The entry itself stays.
-    pub(crate) fn cut(&self) {
-        self.cell.end(Err(Failure::Closed));
+    /// Ends the call for its caller, whom the pool does not let wait any more. The entry itself stays. Whoever is
+    /// returned is to be woken outside of every lock.
+    #[must_use]
+    pub(crate) fn cut(&self) -> Option<Waker> {
+        self.cell.end(Err(Failure::Closed))
     }
 
-    /// Tells the caller that its deadline passed. The permit stays with the entry: the worker is not free yet.
-    pub(crate) fn expire(&self) {
-        self.cell.end(Err(Failure::Expired));
+    /// Ends the call for its caller, because its deadline passed. The permit stays with the entry: the worker is not
+    /// free yet. Whoever is returned is to be woken outside of every lock.
+    #[must_use]
+    pub(crate) fn expire(&self) -> Option<Waker> {
+        self.cell.end(Err(Failure::Expired))
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.cell.end(Err(Failure::Closed));
+        wake(self.cell.end(Err(Failure::Closed)));
     }
 }
 
@@ -170,19 +174,26 @@ pub(crate) enum Abandoned {
 }
 
 impl Cell {
-    fn end(&self, outcome: Outcome) {
+    /// Ends the call, if it has not ended, and returns whom to wake.
+    fn end(&self, outcome: Outcome) -> Option<Waker> {
         let mut state = self.lock();
-        if let State::Open(waker) = &mut *state {
-            let waker = waker.take();
-            *state = State::Ended(outcome);
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
+        match &mut *state {
+            State::Open(waker) => {
+                let waker = waker.take();
+                *state = State::Ended(outcome);
+                waker
             }
+            State::Ended(_) | State::Settled => None,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

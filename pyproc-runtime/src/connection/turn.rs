@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::task::Waker;
 use std::time::Instant;
 
 use pyproc_proto::{HostEvent, ProtocolError};
@@ -55,20 +56,19 @@ impl Connection {
     pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
         let mut events = Vec::new();
         let mut expired = Vec::new();
+        let mut has_left = false;
         let result = {
             let mut state = self.lock();
             let result = self.exchange(&mut state);
             while let Some(event) = state.protocol.poll_event() {
                 match event {
-                    // The entry of an expired call stays in the table, so it is told under the lock. Waking its
-                    // caller's task runs no code of the user's.
-                    HostEvent::Expired { call } => expired.push(call),
+                    // The entry of an expired call stays in the table, so it ends under the lock; its caller is
+                    // woken outside.
+                    HostEvent::Expired { call } => {
+                        expired.extend(state.protocol.token(call).and_then(Entry::expire));
+                    }
+                    HostEvent::Goodbye => has_left = true,
                     event => events.push(event),
-                }
-            }
-            for call in expired {
-                if let Some(entry) = state.protocol.token(call) {
-                    entry.expire();
                 }
             }
             if let Ok(turn) = &result {
@@ -76,10 +76,15 @@ impl Connection {
             }
             result
         };
+        expired.into_iter().for_each(Waker::wake);
         for event in events {
             self.hand_out(event, tell);
         }
-        result
+        match result {
+            // Nothing more may come, so the worker need not be waited for to close its end.
+            Ok(_) if has_left => Err(Lost::Eof),
+            result => result,
+        }
     }
 
     fn exchange(&self, state: &mut State) -> Result<Turn, Lost> {

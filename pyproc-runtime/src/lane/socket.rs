@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -107,6 +107,12 @@ impl SocketLane {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Closes the connection for both sides, whoever still holds the lane.
+    pub(crate) fn shut_down(&self) {
+        // There is nothing to close when the worker was faster.
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 
     /// Waits until a read may bring something, or, if `interest` says so, until a write may be taken.
