@@ -18,7 +18,7 @@ use crate::connection::{Connection, Unsent};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Abandoned, Entry, Receipt};
-use crate::pool::{Admittance, Entrance, Place, Pool};
+use crate::pool::{Admittance, Arrival, Entrance, Place, Pool};
 use answer::{Answer, refusal, unsendable};
 
 /// A call of a Python function: a future that does nothing until it is polled.
@@ -36,6 +36,7 @@ pub struct Call<'a, C: Codec, A, R> {
     function: &'a str,
     argument: A,
     options: CallOptions,
+    /// How many workers have died of the call, and may have run it.
     attempts: u32,
     deadline: Option<Instant>,
     body: Vec<u8>,
@@ -54,7 +55,7 @@ enum State {
     /// Nothing has happened; the argument is not encoded yet.
     New,
     /// The body is encoded, and a place is asked for next.
-    Encoded,
+    Encoded(Arrival),
     Waiting(Place),
     InFlight(InFlight),
     Ended,
@@ -108,6 +109,8 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             .options
             .deadline
             .and_then(|time| Instant::now().checked_add(time));
+        // A `Serialize` that panicked in an earlier poll may have left something behind.
+        self.body.clear();
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
         self.pool
             .codec()
@@ -132,18 +135,15 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             metadata: &metadata,
         };
         match connection.submit(request, entry) {
-            Ok(call) => {
-                self.attempts += 1;
-                Ok(State::InFlight(InFlight {
-                    connection,
-                    call,
-                    receipt: Some(receipt),
-                }))
-            }
+            Ok(call) => Ok(State::InFlight(InFlight {
+                connection,
+                call,
+                receipt: Some(receipt),
+            })),
             Err(Unsent::Closed) => {
                 // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
                 self.pool.shared().close_slot(connection.worker());
-                Ok(State::Encoded)
+                Ok(State::Encoded(Arrival::Returning))
             }
             Err(Unsent::Invalid(reason)) => {
                 Err(unsendable(reason, self.function, self.pool.shared()))
@@ -156,19 +156,29 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             let next = match &mut self.state {
                 State::New => {
                     self.encode()?;
-                    State::Encoded
+                    State::Encoded(Arrival::New)
                 }
-                State::Encoded => match self.pool.shared().gate().enter(self.deadline) {
-                    Ok(Entrance::Open(admittance)) => self.submit(admittance)?,
-                    Ok(Entrance::Line(place)) => State::Waiting(place),
-                    Err(reason) => {
-                        return Poll::Ready(Err(refusal(reason, self.function, self.pool.shared())));
+                State::Encoded(arrival) => {
+                    match self.pool.shared().gate().enter(self.deadline, *arrival) {
+                        Ok(Entrance::Open(admittance)) => self.submit(admittance)?,
+                        Ok(Entrance::Line(place)) => State::Waiting(place),
+                        Err(reason) => {
+                            return Poll::Ready(Err(refusal(
+                                reason,
+                                self.function,
+                                self.pool.shared(),
+                            )));
+                        }
                     }
-                },
+                }
                 State::Waiting(place) => match ready!(place.poll(context)) {
                     Ok(admittance) => self.submit(admittance)?,
                     Err(reason) => {
-                        return Poll::Ready(Err(refusal(reason, self.function, self.pool.shared())));
+                        return Poll::Ready(Err(refusal(
+                            reason,
+                            self.function,
+                            self.pool.shared(),
+                        )));
                     }
                 },
                 State::InFlight(in_flight) => {
@@ -178,7 +188,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
                     let outcome = ready!(receipt.poll(context));
                     in_flight.receipt = None;
                     let may_run_again = self.options.idempotent
-                        && self.attempts < self.pool.shared().max_attempts();
+                        && self.attempts + 1 < self.pool.shared().max_attempts();
                     match Answer::judge(
                         outcome,
                         may_run_again,
@@ -187,10 +197,15 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
                     ) {
                         Answer::Body(body) => return Poll::Ready(self.decode(&body)),
                         Answer::Error(error) => return Poll::Ready(Err(error)),
+                        Answer::Move => {
+                            self.pool.shared().close_slot(in_flight.connection.worker());
+                            State::Encoded(Arrival::Returning)
+                        }
                         Answer::SendAgain => {
+                            self.attempts += 1;
                             self.pool.shared().counters().count_resent();
                             self.pool.shared().close_slot(in_flight.connection.worker());
-                            State::Encoded
+                            State::Encoded(Arrival::Returning)
                         }
                     }
                 }
@@ -216,8 +231,12 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(tokio::task::coop::poll_proceed(context));
-        let result = ready!(self.poll_state(context));
+        let mut result = ready!(self.poll_state(context));
         coop.made_progress();
+        if self.attempts > 0 {
+            // Whatever ended it at last, an earlier worker may have run it.
+            result = result.map_err(Error::at_least_may_have_run);
+        }
         self.state = State::Ended;
         self.pool
             .shared()
@@ -243,7 +262,7 @@ impl Drop for InFlight {
 impl<C: Codec, A, R> fmt::Debug for Call<'_, C, A, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::New | State::Encoded => "new",
+            State::New | State::Encoded(_) => "new",
             State::Waiting(_) => "waiting",
             State::InFlight(_) => "in flight",
             State::Ended => "ended",

@@ -48,6 +48,14 @@ impl Error {
         self
     }
 
+    /// The error of a call that may have run before it came to this.
+    pub(crate) fn at_least_may_have_run(self) -> Self {
+        match self.0.fate {
+            Fate::NotStarted => self.with_fate(Fate::MayHaveRun),
+            Fate::MayHaveRun | Fate::Failed => self,
+        }
+    }
+
     pub(crate) fn with_function(mut self, function: &str) -> Self {
         self.0.function = Some(function.to_owned());
         self

@@ -11,7 +11,7 @@ pub use builder::PoolBuilder;
 pub use router::{Candidate, LeastLoaded, RoundRobin, Router};
 pub use status::{Counts, PoolStatus, WorkerState, WorkerStatus};
 
-pub(crate) use admission::Refusal;
+pub(crate) use admission::{Arrival, Refusal};
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use shared::Shared;
 
@@ -129,9 +129,12 @@ impl<C: Codec> Pool<C> {
             )
         };
         match self.handle.commands.send(Command::Shutdown { reply }) {
-            Ok(()) => report.await.map_err(|_| gone()),
-            Err(_) => self.shared().shutdown_report().ok_or_else(gone),
+            Ok(()) => report.await.ok(),
+            Err(_) => None,
         }
+        // A supervisor that had just finished did not read the command any more, but has left its report.
+        .or_else(|| self.shared().shutdown_report())
+        .ok_or_else(gone)
     }
 
     pub(crate) fn codec(&self) -> &C {

@@ -134,8 +134,5 @@ fn remote(error: RemoteError) -> Error {
 }
 
 fn too_large(message: &str) -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!("{message} (see `max_frame`)"),
-    )
+    Error::new(ErrorKind::TooLarge, format!("{message} (see `max_frame`)"))
 }

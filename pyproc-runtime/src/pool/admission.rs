@@ -3,7 +3,7 @@
 //! [`Admission`] is a pure policy: it keeps the counts and the waiting line, and takes `now` as an argument. It hands
 //! wakers back to its caller, so that none is woken under a lock. The invariants: never more than `max_in_flight`
 //! calls are in flight, never more than `max_in_flight_per_worker` on one slot, never more than `max_waiting` in the
-//! line, and the line is first come, first served.
+//! line (those that come back from a lost worker do not count), and the line is first come, first served.
 
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
@@ -22,6 +22,15 @@ pub(crate) struct Limits {
 /// A place in the waiting line. Smaller tickets came earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
+
+/// Whether a call asks for admission for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    New,
+    /// It was accepted before, and comes back from a worker that was lost. It is refused neither because the line is
+    /// full nor because the pool is draining: what was accepted is finished if it can be.
+    Returning,
+}
 
 /// What becomes of a call that asks for admission.
 #[derive(Debug)]
@@ -63,6 +72,8 @@ pub(crate) struct Admission<L> {
     answered: BTreeMap<Ticket, Result<Grant<L>, Refusal>>,
     next_ticket: u64,
     phase: Phase,
+    /// How many that waited were told that the pool is closed.
+    turned_away: usize,
     /// Links that were let go of. They are dropped by the caller, outside its lock: the last drop of a link may give
     /// permits back.
     retired: Vec<L>,
@@ -114,25 +125,31 @@ impl<L: Clone> Admission<L> {
             answered: BTreeMap::new(),
             next_ticket: 0,
             phase: Phase::Open,
+            turned_away: 0,
             retired: Vec::new(),
             candidates: Vec::new(),
         }
     }
 
     /// Admits a call at once, or gives it a ticket.
-    pub(crate) fn admit(&mut self, deadline: Option<Instant>) -> Result<Admitted<L>, Refusal> {
-        if self.phase != Phase::Open {
-            return Err(Refusal::Closed);
+    pub(crate) fn admit(
+        &mut self,
+        deadline: Option<Instant>,
+        arrival: Arrival,
+    ) -> Result<Admitted<L>, Refusal> {
+        match (self.phase, arrival) {
+            (Phase::Open, _) | (Phase::Draining, Arrival::Returning) => {}
+            (Phase::Draining, Arrival::New) | (Phase::Closed, _) => return Err(Refusal::Closed),
         }
         if self.all_failed() {
-            return Err(Refusal::Unavailable);
+            return Err(self.dead_end());
         }
         if self.line.is_empty() {
             if let Some(grant) = self.take_place() {
                 return Ok(Admitted::Granted(grant));
             }
         }
-        if self.line.len() >= self.limits.waiting {
+        if arrival == Arrival::New && self.line.len() >= self.limits.waiting {
             return Err(Refusal::Overloaded);
         }
         let ticket = Ticket(self.next_ticket);
@@ -220,7 +237,7 @@ impl<L: Clone> Admission<L> {
     pub(crate) fn fail_slot(&mut self, slot: usize) -> Vec<Waker> {
         self.set_state(slot, SlotState::Failed);
         if self.all_failed() {
-            self.refuse_line(Refusal::Unavailable)
+            self.refuse_line(self.dead_end())
         } else {
             Vec::new()
         }
@@ -283,6 +300,11 @@ impl<L: Clone> Admission<L> {
         self.line.len()
     }
 
+    /// How many that waited were told that the pool is closed.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.turned_away
+    }
+
     fn set_state(&mut self, slot: usize, state: SlotState<L>) {
         if let SlotState::Open { link, .. } = std::mem::replace(&mut self.slots[slot].state, state)
         {
@@ -342,7 +364,18 @@ impl<L: Clone> Admission<L> {
         wakers
     }
 
+    /// Why nobody can be served when no slot will have a worker again: all are given up, or the pool is closing.
+    fn dead_end(&self) -> Refusal {
+        match self.phase {
+            Phase::Open => Refusal::Unavailable,
+            Phase::Draining | Phase::Closed => Refusal::Closed,
+        }
+    }
+
     fn refuse_line(&mut self, refusal: Refusal) -> Vec<Waker> {
+        if refusal == Refusal::Closed {
+            self.turned_away += self.line.len();
+        }
         self.refuse_where(|_| true, refusal)
     }
 
@@ -395,14 +428,14 @@ mod tests {
     }
 
     fn granted(admission: &mut Admission<usize>) -> Grant<usize> {
-        match admission.admit(None) {
+        match admission.admit(None, Arrival::New) {
             Ok(Admitted::Granted(grant)) => grant,
             other => panic!("expected a grant, got {other:?}"),
         }
     }
 
     fn waiting(admission: &mut Admission<usize>, deadline: Option<Instant>) -> Ticket {
-        match admission.admit(deadline) {
+        match admission.admit(deadline, Arrival::New) {
             Ok(Admitted::Waiting(ticket)) => ticket,
             other => panic!("expected a ticket, got {other:?}"),
         }
@@ -431,7 +464,40 @@ mod tests {
         let mut admission = admission(1, 1, 1, 1);
         granted(&mut admission);
         waiting(&mut admission, None);
-        assert!(matches!(admission.admit(None), Err(Refusal::Overloaded)));
+        assert!(matches!(
+            admission.admit(None, Arrival::New),
+            Err(Refusal::Overloaded)
+        ));
+    }
+
+    #[test]
+    fn a_call_that_comes_back_is_not_refused_for_a_full_line_or_a_draining_pool() {
+        let mut admission = admission(1, 1, 0, 1);
+        let first = granted(&mut admission);
+        admission.drain();
+        let Ok(Admitted::Waiting(ticket)) = admission.admit(None, Arrival::Returning) else {
+            panic!("it must wait");
+        };
+        assert!(matches!(
+            admission.admit(None, Arrival::New),
+            Err(Refusal::Closed)
+        ));
+        admission.release(first.slot);
+        assert!(matches!(poll(&mut admission, ticket), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn who_waits_for_the_last_worker_of_a_draining_pool_is_told_that_it_is_closed() {
+        let mut admission = admission(1, 1, 8, 1);
+        granted(&mut admission);
+        let ticket = waiting(&mut admission, None);
+        admission.drain();
+        admission.fail_slot(0);
+        assert!(matches!(
+            poll(&mut admission, ticket),
+            Poll::Ready(Err(Refusal::Closed))
+        ));
+        assert_eq!(admission.turned_away(), 1);
     }
 
     #[test]
@@ -482,7 +548,10 @@ mod tests {
             poll(&mut admission, ticket),
             Poll::Ready(Err(Refusal::Unavailable))
         ));
-        assert!(matches!(admission.admit(None), Err(Refusal::Unavailable)));
+        assert!(matches!(
+            admission.admit(None, Arrival::New),
+            Err(Refusal::Unavailable)
+        ));
     }
 
     proptest! {
@@ -494,7 +563,7 @@ mod tests {
             let (mut held, mut tickets): (Vec<usize>, Vec<Ticket>) = (Vec::new(), Vec::new());
             for (step, pick) in steps {
                 match step {
-                    0 | 1 => match admission.admit(None) {
+                    0 | 1 => match admission.admit(None, Arrival::New) {
                         Ok(Admitted::Granted(grant)) => held.push(grant.slot),
                         Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
                         Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),

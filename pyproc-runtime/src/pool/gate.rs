@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::admission::{Admission, Admitted, Grant, Refusal, Ticket};
+use super::admission::{Admission, Admitted, Arrival, Grant, Refusal, Ticket};
 use crate::connection::Connection;
 use crate::ledger::{Issuer, Permit};
 
@@ -48,8 +48,12 @@ impl Gate {
         })
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Entrance, Refusal> {
-        let admitted = self.lock().admit(deadline)?;
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        arrival: Arrival,
+    ) -> Result<Entrance, Refusal> {
+        let admitted = self.lock().admit(deadline, arrival)?;
         Ok(match admitted {
             Admitted::Granted(grant) => Entrance::Open(self.admittance(grant)),
             Admitted::Waiting(ticket) => {
@@ -113,6 +117,11 @@ impl Gate {
     pub(crate) fn load(&self) -> (usize, usize) {
         let admission = self.lock();
         (admission.in_flight(), admission.waiting())
+    }
+
+    /// How many calls were turned away from the line since the pool began to close.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.lock().turned_away()
     }
 
     pub(crate) fn slot_in_flight(&self, slot: usize) -> usize {
