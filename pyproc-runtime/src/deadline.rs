@@ -1,7 +1,7 @@
 //! Deadlines as they travel to the worker.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyproc_proto::{CallDeadline, DeadlineClock};
 use rustix::time::{ClockId, clock_gettime};
@@ -11,6 +11,15 @@ struct Epoch {
     instant: Instant,
     monotonic_ns: u64,
 }
+
+/// The moment after this time. A time beyond what the clock can express, such as `Duration::MAX`, is as good as never.
+pub(crate) fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now + NEVER)
+}
+
+/// Thirty years, as in `tokio`.
+const NEVER: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// Expresses a deadline in the clock that the worker was told.
 pub(crate) fn on_the_wire(at: Instant, clock: DeadlineClock) -> CallDeadline {
@@ -52,8 +61,6 @@ fn monotonic_ns(at: Instant) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

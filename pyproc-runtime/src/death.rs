@@ -38,6 +38,14 @@ pub(crate) enum Cause {
 }
 
 impl Death {
+    /// What was done about the worker: one that somebody else started is never killed.
+    fn measure(&self) -> &'static str {
+        match self.exit {
+            Some(_) => "killed",
+            None => "given up",
+        }
+    }
+
     /// The error of a call that was in flight on the worker.
     pub(crate) fn error(&self, fate: Fate) -> Error {
         let kind = match self.cause {
@@ -77,13 +85,17 @@ impl fmt::Display for Death {
                 write!(formatter, "the worker broke the protocol: {violation}")?
             }
             (Cause::Overdue, _) => {
-                formatter.write_str(
-                    "the worker was killed, because a call on it did not end after its deadline",
+                write!(
+                    formatter,
+                    "the worker was {}, because a call on it did not end after its deadline",
+                    self.measure()
                 )?;
             }
-            (Cause::Unhealthy(reason), _) => {
-                write!(formatter, "the worker was killed as unhealthy: {reason}")?
-            }
+            (Cause::Unhealthy(reason), _) => write!(
+                formatter,
+                "the worker was {} as unhealthy: {reason}",
+                self.measure()
+            )?,
             (Cause::Shutdown, _) => {
                 formatter.write_str("the pool was shut down before the call had ended")?
             }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::{Shared, WorkerState};
 use attendance::{Burial, Order, attend};
@@ -73,7 +74,8 @@ pub(crate) async fn run(
                 // Only the start of a worker is ever aborted, when the pool is being stopped.
                 Err(error) => if error.is_panic() { std::panic::resume_unwind(error.into_panic()) },
             },
-            command = inbox.recv() => supervisor.handle_command(command.unwrap_or(Command::Abandon)),
+            // The last handle sends a command when it goes, and none can follow it.
+            Some(command) = inbox.recv() => supervisor.handle_command(command),
             () = gate.changed.notified() => {}
             () = crate::connection::sleep_until(timeout) => {}
         }
@@ -241,7 +243,7 @@ impl Supervisor {
                 self.shared
                     .board()
                     .gone(slot, WorkerState::Restarting, Some(failure));
-                self.slots[slot].occupant = Occupant::Awaited(Instant::now() + delay);
+                self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
             }
             Decision::GiveUp => {
                 tracing::error!(target: "pyproc::pool", pool, slot, failure, "worker lost, the slot is given up");

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyproc_proto::ProtocolError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::worker::{Worker, log};
 use super::{Event, health};
 use crate::connection::{ConnectionEvent, Lost, Notice};
+use crate::deadline;
 use crate::death::{Cause, Death};
 use crate::pool::Shared;
 use crate::telemetry::Origin;
@@ -85,7 +87,7 @@ async fn watch(
                     // Somebody else's worker goes on without us.
                     None => return Cause::Shutdown,
                 }
-                stop_by = Some(Instant::now() + shared.config().stop_timeout);
+                stop_by = Some(deadline::after(shared.config().stop_timeout).into());
             }
             () = until(stop_by) => return Cause::Shutdown,
         }
@@ -131,10 +133,17 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
 
 async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
     let cause = match lost {
-        Lost::Protocol(violation) => return Cause::Protocol(violation.to_string()),
         Lost::Eof => Cause::ConnectionClosed,
         Lost::Io(error) => Cause::ConnectionFailed(error.to_string()),
+        // A worker that is killed while it writes breaks off in the middle of a frame: that is no fault of its own.
+        Lost::Protocol(violation @ ProtocolError::UnexpectedEof { .. }) => {
+            Cause::Protocol(violation.to_string())
+        }
+        Lost::Protocol(violation) => return Cause::Protocol(violation.to_string()),
     };
+    if worker.body.is_none() {
+        return cause;
+    }
     match timeout(LAST_MOMENTS, exited(worker)).await {
         Ok(()) => Cause::Exited,
         Err(_) => cause,

@@ -2,9 +2,9 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pyproc_proto::{Metadata, Request};
+use pyproc_proto::{Metadata, Request, Status};
 
 use crate::connection::{Connection, Unsent};
 use crate::deadline;
@@ -58,7 +58,7 @@ async fn ask(
     mut receipt: crate::ledger::Receipt,
     timeout: Duration,
 ) -> Result<(), String> {
-    let at = Instant::now() + timeout;
+    let at = deadline::after(timeout);
     let metadata = Metadata::default();
     let request = Request {
         function: HEALTH,
@@ -76,6 +76,8 @@ async fn ask(
     }
     match poll_fn(|context| receipt.poll(context)).await {
         Ok(_) => Ok(()),
+        // It is ending in good order, which is well enough.
+        Err(Failure::Remote(error)) if error.status == Status::Draining => Ok(()),
         Err(Failure::Remote(error)) => Err(format!(
             "`{HEALTH}` failed: {}: {}",
             error.type_name, error.message

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::attendance::Order;
 use super::{Occupant, Supervisor};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::WorkerState;
 
@@ -55,7 +56,7 @@ impl Stop {
 impl Supervisor {
     /// Step 1. A stop that is under way goes on as it is, or is hurried.
     pub(super) fn begin_stop(&mut self, timeout: Duration) {
-        let until = Instant::now() + timeout;
+        let until = deadline::after(timeout);
         if let Some(stop) = &mut self.stop {
             if let Phase::Draining { until: old } = &mut stop.phase {
                 *old = until.min(*old);
@@ -95,9 +96,10 @@ impl Supervisor {
         let Some(stop) = self.stop.as_mut().filter(|_| is_due) else {
             return;
         };
-        let (in_flight, waiting) = gate.load();
+        let (in_flight, _) = gate.load();
+        gate.close();
         stop.phase = Phase::Ending;
-        stop.cut = in_flight + waiting;
+        stop.cut = in_flight + gate.turned_away();
         tracing::info!(
             target: "pyproc::pool",
             pool = self.shared.name(),
@@ -105,7 +107,6 @@ impl Supervisor {
             cut = stop.cut,
             "shutdown: the workers are told to end"
         );
-        gate.close();
         for slot in 0..self.slots.len() {
             match &self.slots[slot].occupant {
                 Occupant::Running(orders) => {
