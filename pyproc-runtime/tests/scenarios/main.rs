@@ -7,6 +7,8 @@
 
 mod support;
 
+mod admission;
 mod handshake;
 mod json_protocol;
+mod supervision;
 mod wire;

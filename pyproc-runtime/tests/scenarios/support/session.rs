@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pyproc_proto::{
@@ -124,9 +125,13 @@ impl Session {
             self.scene.record().health_checks += 1;
             return (self.scene.health.lock().unwrap())(&request);
         }
-        let acts = (self.scene.behavior)(&request);
-        self.scene.record().requests.push(request);
-        acts
+        let mut record = self.scene.record();
+        record.requests.push(request.clone());
+        if self.scene.is_released.load(Ordering::SeqCst) {
+            return vec![request.echo()];
+        }
+        drop(record);
+        (self.scene.behavior)(&request)
     }
 
     async fn perform(&mut self, act: Act) -> Result<(), Over> {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -34,6 +35,8 @@ pub(super) struct Scene {
     pub(super) health: Mutex<Behavior>,
     pub(super) gauge: Arc<Gauge>,
     pub(super) record: Mutex<Record>,
+    /// Whether what the test holds back is answered now.
+    pub(super) is_released: AtomicBool,
     /// Reaches the newest connection.
     pub(super) newest: Mutex<Option<mpsc::UnboundedSender<Act>>>,
     /// Whether every byte is written by itself.
@@ -168,6 +171,13 @@ impl FakeWorker {
         acts.send(act).expect("the connection has ended");
     }
 
+    /// Answers what it has held back, and everything that follows.
+    pub(crate) fn answers_from_now_on(&self) {
+        let record = self.record();
+        self.scene.is_released.store(true, Ordering::SeqCst);
+        record.requests.iter().for_each(Request::answer);
+    }
+
     /// From now on it does this when it is asked for its health, in place of the answer that all is well.
     pub(crate) fn answers_health_so<A>(
         &self,
@@ -216,6 +226,7 @@ impl Scene {
             health: Mutex::new(boxed(echoes)),
             gauge: Arc::default(),
             record: Mutex::default(),
+            is_released: AtomicBool::new(false),
             newest: Mutex::default(),
             is_slow: false,
         }
