@@ -34,7 +34,7 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "sklearn",
         features: &[],
-        ends_with: "classified 150 of 150",
+        ends_with: "predicted 4",
     },
 ];
 

@@ -11,24 +11,29 @@ use crate::setup::{HostPython, bare_environment};
 use crate::step::{Context, Outcome};
 use crate::workspace::Workspace;
 
-/// Everything that is written in Python and meant to be good Python; the scripts in `tests/apps`
-/// are there to be wrong in many ways.
-const RUFF_PATHS: [&str; 3] = ["pyproc-py", "examples", "benches"];
-
-const RUFF_CONFIGURATION: [&str; 2] = ["--config", "pyproc-py/pyproject.toml"];
+/// Python beside the package, checked with the package's configuration. The scripts in `tests/apps`
+/// are left out: they are there to be wrong in many ways.
+const SCRIPTS: [&str; 4] = [
+    "--config",
+    "pyproc-py/pyproject.toml",
+    "examples",
+    "benches",
+];
 
 pub(crate) fn ruff(context: &mut Context) -> Result<Outcome> {
+    let workspace = &context.workspace;
     for subcommand in [&["check"][..], &["format", "--check"]] {
-        let mut ruff = context.workspace.program(context.workspace.python());
-        ruff.args(["-m", "ruff"]).args(subcommand);
-        run(ruff.args(RUFF_CONFIGURATION).args(RUFF_PATHS))?;
+        let mut package = in_package(workspace, &workspace.python());
+        run(package.args(["-m", "ruff"]).args(subcommand))?;
+        let mut scripts = workspace.program(workspace.python());
+        run(scripts.args(["-m", "ruff"]).args(subcommand).args(SCRIPTS))?;
     }
     Ok(Outcome::Passed)
 }
 
 pub(crate) fn mypy(context: &mut Context) -> Result<Outcome> {
     let mut mypy = in_package(&context.workspace, &context.workspace.python());
-    run(mypy.args(["-m", "mypy", "--strict", "python", "tests"]))?;
+    run(mypy.args(["-m", "mypy", "--strict"]))?;
     Ok(Outcome::Passed)
 }
 
