@@ -371,7 +371,7 @@ fn a_function_that_exits_ends_its_worker_and_is_told_apart_by_the_code() {
 #[test]
 fn a_result_that_cannot_be_encoded_is_named_with_path_and_type() {
     let kind = ErrorKind::InvalidResult;
-    let culprits = ["$.verdicts[1].model", "object cannot be sent"];
+    let culprits = ["$.verdicts[1].model", "an object cannot be sent"];
     fails("unsendable", json!({}), kind, Fate::Failed, &culprits);
 }
 

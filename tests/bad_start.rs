@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyproc::{
-    Codec, CodecError, Error, ErrorKind, Fate, Json, Pool, PoolBuilder, Protocol, Restart, Target,
+    Codec, CodecError, Error, ErrorKind, Fate, Json, Pool, PoolBuilder, Protocol, PythonError, Restart, Target,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,9 @@ async fn assert_refused<C: Codec>(pool: PoolBuilder<C>, culprits: &[&str]) {
     let error = refusal(pool).await;
     assert_error(&error, ErrorKind::Start, Fate::NotStarted, culprits);
     assert!(!error.is_retryable(), "{error}");
+    let traceback = error.python().and_then(PythonError::traceback);
+    let traceback = traceback.unwrap_or_default();
+    assert!(!traceback.contains("File \"<embedded>"), "lines of ours:\n{traceback}");
 }
 
 /// The same, as a whole scenario.
@@ -208,7 +211,7 @@ fn an_exit_at_import_is_reported_with_the_last_lines_of_stderr() {
 fn a_crash_at_import_is_reported_with_its_signal() {
     fails_to_start(
         pool_of("import os\nos.abort()\n"),
-        &["ended before it was ready", "SIGABRT"],
+        &["ended before it was ready", "SIGABRT", "\"app.py\", line 3"],
     );
 }
 

@@ -1,5 +1,6 @@
 //! What a call, a start or a configuration can end with instead of a value.
 
+mod beneath;
 mod kind;
 mod python;
 mod worker_identity;
@@ -10,6 +11,8 @@ pub use worker_identity::WorkerIdentity;
 
 use std::error::Error as StdError;
 use std::fmt;
+
+use beneath::Beneath;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,6 +44,20 @@ impl Error {
             worker: None,
             source: None,
         }))
+    }
+
+    /// An error that says what its cause says, and keeps as its source what lies beneath that, so that nothing is
+    /// said twice.
+    pub(crate) fn saying(
+        kind: ErrorKind,
+        cause: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        let error = Self::new(kind, cause.to_string());
+        if cause.source().is_some() {
+            error.with_source(Beneath(cause))
+        } else {
+            error
+        }
     }
 
     pub(crate) fn with_fate(mut self, fate: Fate) -> Self {

@@ -24,6 +24,8 @@ pub fn said(error: &Error) -> String {
 pub fn assert_error(error: &Error, kind: ErrorKind, fate: Fate, culprits: &[&str]) {
     let said = said(error);
     assert_eq!((error.kind(), error.fate()), (kind, fate), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() < 2 || lines[0] != lines[1], "said twice:\n{said}");
     for culprit in culprits {
         assert!(
             said.contains(culprit),

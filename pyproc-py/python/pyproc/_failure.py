@@ -7,7 +7,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 MAX_TEXT_BYTES = 64 * 1024
 """Messages and tracebacks are cut to this: exceptions have been seen with 100 MB of text."""
@@ -73,17 +73,23 @@ def message_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of an exception as Python prints it, from the user's first frame."""
+    """Return the traceback of an exception as Python prints it, without our own frames."""
     from traceback import format_exception
 
-    trimmed = trim(error.__traceback__)
-    return cut("".join(format_exception(type(error), error, trimmed)))
+    shown = without_ours(error.__traceback__)
+    return cut("".join(format_exception(type(error), error, shown)))
 
 
-def trim(traceback: TracebackType | None) -> TracebackType | None:
-    """Cut off the frames that lead through this package to the user's code."""
-    while traceback is not None and _is_ours(traceback):
+def without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the frames of a traceback that are not this package's, nor `import`'s."""
+    theirs = []
+    while traceback is not None:
+        if not _is_ours(traceback.tb_frame):
+            theirs.append(traceback)
         traceback = traceback.tb_next
+    for each in reversed(theirs):
+        kind = type(each)
+        traceback = kind(traceback, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return traceback
 
 
@@ -108,17 +114,13 @@ def cut(text: str, limit: int = MAX_TEXT_BYTES) -> str:
     return head + mark + tail if half else data[:limit].decode(errors="ignore")
 
 
-def _is_ours(traceback: TracebackType) -> bool:
-    frame = traceback.tb_frame
+def _is_ours(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__", "")
     if name == __package__ or name.startswith(f"{__package__}."):
         return True
-    # The machinery of `import`, and the bootstrap that a host passes with `-c`.
-    return frame.f_code.co_filename.startswith("<frozen importlib") or (
-        name == "__main__" and frame.f_code.co_filename == "<string>"
-    )
+    return frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def print_failure(error: BaseException) -> None:
-    """Print the traceback of an exception to stderr, from the user's first frame."""
+    """Print the traceback of an exception to stderr, without our own frames."""
     print(traceback_of(error), end="", file=sys.stderr)

@@ -50,8 +50,11 @@ def no_result(cls: type) -> str:
     instead = _INSTEAD_OF_RESULT.get(cls.__name__)
     if instead is None and hasattr(cls, "tolist"):
         instead = "return its `.tolist()` if it is small"
+    name = _name(cls)
+    article = "an" if name[0] in "aeioAEIO" else "a"
     return (
-        f"a {_name(cls)} cannot be sent; {instead or 'return a dict, a dataclass or plain values'}"
+        f"{article} {name} cannot be sent; "
+        f"{instead or 'return a dict, a dataclass or plain values'}"
     )
 
 

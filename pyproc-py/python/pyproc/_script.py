@@ -129,6 +129,13 @@ def module_name(path: str) -> str:
 
 def explain(error: BaseException, label: str) -> Failure:
     """Describe why the user's module could not be loaded, or its start hooks failed."""
+    if isinstance(error, RegistrationError):
+        # What this package made of it on the way says nothing to the user.
+        error.__cause__ = None
+        error.__suppress_context__ = True
+    if isinstance(error, RegistrationError):
+        # What led to it happened within this package, and the message says it better.
+        error.__cause__ = None
     failure = Failure.of(error)
     if isinstance(error, SystemExit):
         failure.message = f"{label} ended itself while it was imported: sys.exit({error.code!r})"

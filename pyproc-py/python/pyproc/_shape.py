@@ -110,7 +110,7 @@ def _only(kind: type, name: str, hint: str = "") -> Shape:
         if type(value) is kind:
             return value
         mismatch = Mismatch.kind(name, value)
-        if hint and type(value) is str:
+        if hint and type(value) in (str, list):
             mismatch = Mismatch(f"{mismatch.message} ({hint})")
         raise mismatch
 

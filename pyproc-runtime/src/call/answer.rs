@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Fate};
+use crate::error::{Error, ErrorKind, Fate, PythonError};
 use crate::ledger::{Failure, Outcome};
 use crate::pool::{Refusal, Shared};
 
@@ -122,9 +122,8 @@ fn remote(error: RemoteError) -> Error {
     };
     match kind {
         ErrorKind::Exception => {
-            let message = format!("{}: {}", error.type_name, error.message);
-            let python = crate::error::PythonError::from(error);
-            Error::new(kind, message)
+            let python = PythonError::from(error);
+            Error::new(kind, python.headline())
                 .with_fate(fate)
                 .with_source(python)
         }

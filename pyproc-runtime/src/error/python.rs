@@ -25,6 +25,14 @@ impl PythonError {
         &self.message
     }
 
+    /// Type and message, as the last line of a traceback shows them.
+    pub(crate) fn headline(&self) -> String {
+        match self.message.as_str() {
+            "" => self.type_name.clone(),
+            message => format!("{}: {message}", self.type_name),
+        }
+    }
+
     /// The traceback as Python prints it, cut to at most 64 KiB.
     pub fn traceback(&self) -> Option<&str> {
         self.traceback.as_deref()
@@ -45,7 +53,7 @@ impl fmt::Display for PythonError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.traceback {
             Some(traceback) => formatter.write_str(traceback.trim_end()),
-            None => write!(formatter, "{}: {}", self.type_name, self.message),
+            None => formatter.write_str(&self.headline()),
         }
     }
 }

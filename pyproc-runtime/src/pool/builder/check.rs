@@ -69,9 +69,9 @@ impl<C: Codec> PoolBuilder<C> {
             source: match origin {
                 Origin::Paths(paths) => Source::Attach(paths),
                 Origin::Target(target) => Source::Start(Recipe {
-                    target: target.resolve().map_err(|error| {
-                        Error::new(ErrorKind::Start, error.to_string()).with_source(error)
-                    })?,
+                    target: target
+                        .resolve()
+                        .map_err(|error| Error::saying(ErrorKind::Start, error))?,
                     python: settings.python,
                     python_path: settings.python_path,
                     environment: settings.environment,

@@ -81,9 +81,6 @@ impl Starter {
     }
 
     async fn spawn(&self, recipe: &Recipe, slot: usize, path: Option<&Path>) -> Result<Newcomer> {
-        let failed = |message: String| {
-            Error::new(ErrorKind::Start, message).with_worker(self.identity(slot, 0, None))
-        };
         let interpreter = self.find_interpreter(recipe).await?;
         let mut environment = recipe.environment.clone();
         if let Some(path) = path {
@@ -107,7 +104,9 @@ impl Starter {
             stderr,
         } = worker::spawn(launch)
             .await
-            .map_err(|error| failed(error.to_string()).with_source(error))?;
+            .map_err(|error| {
+                Error::saying(ErrorKind::Start, error).with_worker(self.identity(slot, 0, None))
+            })?;
         let origin = Arc::new(Origin {
             pool: Arc::clone(&self.config().name),
             slot,
@@ -248,9 +247,7 @@ impl Starter {
         let search = move || worker::find(explicit.as_deref(), near.as_deref(), time);
         match tokio::task::spawn_blocking(search).await {
             Ok(Ok(interpreter)) => Ok(interpreter.path),
-            Ok(Err(error)) => {
-                Err(Error::new(ErrorKind::Start, error.to_string()).with_source(error))
-            }
+            Ok(Err(error)) => Err(Error::saying(ErrorKind::Start, error)),
             Err(error) => Err(
                 Error::new(ErrorKind::Start, "the search for an interpreter failed")
                     .with_source(error),
@@ -299,11 +296,9 @@ impl Starter {
             Failure::Handshake(HandshakeError::Refused(refusal))
                 if refusal.status == Status::StartFailed =>
             {
-                let message = format!(
-                    "the script could not be loaded: {}: {}",
-                    refusal.type_name, refusal.message
-                );
-                start(message).with_source(PythonError::from(*refusal))
+                let python = PythonError::from(*refusal);
+                let message = format!("the script could not be loaded: {}", python.headline());
+                start(message).with_source(python)
             }
             Failure::Handshake(HandshakeError::Refused(refusal)) => {
                 start(format!("the worker refused to start: {}", refusal.message))
