@@ -8,7 +8,11 @@
 mod support;
 
 mod admission;
+mod fairness;
 mod handshake;
 mod json_protocol;
+mod ledger;
+mod runtime_end;
+mod shutdown;
 mod supervision;
 mod wire;

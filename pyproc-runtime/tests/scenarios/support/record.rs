@@ -1,5 +1,6 @@
 //! What a fake worker has seen.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Request;
@@ -13,6 +14,8 @@ pub(crate) struct Record {
     pub(crate) ended: usize,
     /// The calls in the order of their arrival, checks of health excepted.
     pub(crate) requests: Vec<Request>,
+    /// The calls that were answered, by connection and id.
+    pub(crate) answered: BTreeSet<(usize, u64)>,
     /// How often its health was asked for.
     pub(crate) health_checks: usize,
     /// The calls that the host does not want any more.

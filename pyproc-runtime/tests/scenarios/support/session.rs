@@ -26,6 +26,8 @@ pub(super) struct Session {
     protocol: WorkerConnection,
     scene: Arc<Scene>,
     acts: mpsc::UnboundedSender<Act>,
+    /// How many calls it has taken and not answered.
+    at_hand: usize,
     reads: bool,
 }
 
@@ -45,13 +47,14 @@ impl Session {
             protocol: WorkerConnection::new(Limits::default(), Instant::now()),
             scene,
             acts,
+            at_hand: 0,
             reads: true,
         }
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Act>) {
         while self.turn(&mut inbox).await.is_ok() {}
-        self.scene.gauge.fall(self.protocol.unanswered_len());
+        self.scene.gauge.fall(self.at_hand);
         // The host must find the connection closed by the time that the test hears of its end.
         let Self { stream, scene, .. } = self;
         drop(stream);
@@ -119,7 +122,8 @@ impl Session {
         Vec::new()
     }
 
-    fn take(&self, request: Request) -> Vec<Act> {
+    fn take(&mut self, request: Request) -> Vec<Act> {
+        self.at_hand += 1;
         self.scene.gauge.rise();
         if request.function == "health" {
             self.scene.record().health_checks += 1;
@@ -140,11 +144,11 @@ impl Session {
             Act::Refuse(error) => self.protocol.refuse(&error),
             Act::Answer { call, body } => {
                 let answered = self.protocol.reply(id(call), &body);
-                self.note_answer(answered);
+                self.note_answer(call, answered);
             }
             Act::Fail { call, error } => {
                 let answered = self.protocol.error(id(call), &error);
-                self.note_answer(answered);
+                self.note_answer(call, answered);
             }
             Act::Log(message) => self.protocol.log(&LogRecord {
                 level: 20,
@@ -183,10 +187,15 @@ impl Session {
     }
 
     /// The gauge falls before the answer is on the socket, so that the host cannot be ahead of it.
-    fn note_answer(&self, answered: Result<(), AnswerError>) {
+    fn note_answer(&mut self, call: u64, answered: Result<(), AnswerError>) {
+        let mut record = self.scene.record();
         match answered {
-            Ok(()) => self.scene.gauge.fall(1),
-            Err(error) => self.scene.record().violations.push(error.to_string()),
+            Ok(()) => {
+                record.answered.insert((self.number, call));
+                self.at_hand -= 1;
+                self.scene.gauge.fall(1);
+            }
+            Err(error) => record.violations.push(error.to_string()),
         }
     }
 

@@ -175,7 +175,16 @@ impl FakeWorker {
     pub(crate) fn answers_from_now_on(&self) {
         let record = self.record();
         self.scene.is_released.store(true, Ordering::SeqCst);
-        record.requests.iter().for_each(Request::answer);
+        let is_held = |request: &&Request| {
+            !record
+                .answered
+                .contains(&(request.connection, request.call))
+        };
+        record
+            .requests
+            .iter()
+            .filter(is_held)
+            .for_each(Request::answer);
     }
 
     /// From now on it does this when it is asked for its health, in place of the answer that all is well.
