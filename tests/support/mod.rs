@@ -11,6 +11,7 @@ mod errors;
 mod example;
 mod leaks;
 mod process;
+pub mod raw;
 mod python;
 mod wait;
 
