@@ -76,13 +76,13 @@ impl fmt::Display for Death {
                 )?;
             }
             (Cause::ConnectionClosed, None) => {
-                formatter.write_str("the worker closed its connection")?
+                formatter.write_str("the worker closed its connection")?;
             }
             (Cause::ConnectionFailed(error), _) => {
-                write!(formatter, "the connection to the worker failed: {error}")?
+                write!(formatter, "the connection to the worker failed: {error}")?;
             }
             (Cause::Protocol(violation), _) => {
-                write!(formatter, "the worker broke the protocol: {violation}")?
+                write!(formatter, "the worker broke the protocol: {violation}")?;
             }
             (Cause::Overdue, _) => {
                 write!(
@@ -97,7 +97,7 @@ impl fmt::Display for Death {
                 self.measure()
             )?,
             (Cause::Shutdown, _) => {
-                formatter.write_str("the pool was shut down before the call had ended")?
+                formatter.write_str("the pool was shut down before the call had ended")?;
             }
         }
         write!(formatter, ", after {:.1} s", self.uptime.as_secs_f64())

@@ -43,7 +43,10 @@ pub(crate) enum Command {
 /// What the supervisor's tasks come back with.
 #[derive(Debug)]
 enum Event {
-    Started { slot: usize, result: Result<Worker> },
+    Started {
+        slot: usize,
+        result: Result<Box<Worker>>,
+    },
     Buried(Burial),
 }
 
@@ -134,7 +137,7 @@ impl Supervisor {
         self.shared.board().starting(slot, generation);
         let starter = Arc::clone(&self.starter);
         let task = self.tasks.spawn(async move {
-            let result = starter.start(slot, generation).await;
+            let result = starter.start(slot, generation).await.map(Box::new);
             Event::Started { slot, result }
         });
         self.slots[slot].occupant = Occupant::Starting(task);
@@ -165,7 +168,7 @@ impl Supervisor {
         }
     }
 
-    fn handle_ready(&mut self, slot: usize, worker: Worker) {
+    fn handle_ready(&mut self, slot: usize, worker: Box<Worker>) {
         let connection = Arc::clone(worker.connection());
         tracing::info!(target: "pyproc::pool", worker = %connection.worker(), runs = worker.runs(), "worker ready");
         self.shared
@@ -176,7 +179,7 @@ impl Supervisor {
         }
         let (orders, inbox) = mpsc::unbounded_channel();
         self.tasks
-            .spawn(attend(worker, Arc::clone(&self.shared), inbox));
+            .spawn(attend(*worker, Arc::clone(&self.shared), inbox));
         match &self.stop {
             // It was ready a moment too late; its attendant ends it.
             Some(stop) if stop.has_cut() => {

@@ -31,12 +31,12 @@ impl SocketLane {
     /// Takes over a connected socket, which it makes non-blocking. Must be called within a tokio runtime.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        // SAFETY: an `OwnedFd` keeps one and the same descriptor open until it is dropped, which the `AsyncFd` that
-        // owns it does last.
         #[expect(
             unsafe_code,
             reason = "tokio cannot check that a type keeps its descriptor open"
         )]
+        // SAFETY: an `OwnedFd` keeps one and the same descriptor open until it is dropped, which the `AsyncFd` that
+        // owns it does last.
         let socket = unsafe { AsyncFd::register(OwnedFd::from(socket)) }?;
         Ok(Self { socket })
     }

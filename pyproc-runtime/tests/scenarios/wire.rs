@@ -377,3 +377,22 @@ fn a_flood_of_frames_does_not_hold_up_a_deadline() {
         assert!(begin.elapsed() < PATIENCE / 2);
     });
 }
+
+#[test]
+fn what_a_worker_logs_before_between_and_after_answers_disturbs_none_of_them() {
+    scenario(async || {
+        let log = || Act::Log("a line of the log".to_owned());
+        let greeting = move |hello: &Hello| [log(), Act::Welcome(Box::new(welcome(hello))), log()];
+        let worker = FakeWorker::greeting(greeting, move |request| [log(), request.echo(), log()]);
+        let pool = attach([&worker])
+            .max_in_flight_per_worker(4)
+            .start()
+            .await
+            .unwrap();
+        for (number, call) in echo_all(&pool, 0..50).into_iter().enumerate() {
+            let answer = within("an answer", call).await.unwrap().unwrap();
+            assert_eq!(answer, number as u64);
+        }
+        assert_eq!(worker.record().connections.len(), 1);
+    });
+}

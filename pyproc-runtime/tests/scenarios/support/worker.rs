@@ -30,7 +30,7 @@ pub(crate) struct FakeWorker {
 
 /// What a fake worker's thread, its connections and the test share.
 pub(super) struct Scene {
-    pub(super) greeting: Box<dyn Fn(&Hello) -> Vec<Act> + Send + Sync>,
+    pub(super) greeting: Greeting,
     pub(super) behavior: Behavior,
     pub(super) health: Mutex<Behavior>,
     pub(super) gauge: Arc<Gauge>,
@@ -42,6 +42,9 @@ pub(super) struct Scene {
     /// Whether every byte is written by itself.
     pub(super) is_slow: bool,
 }
+
+/// What a worker does with a `Hello`.
+type Greeting = Box<dyn Fn(&Hello) -> Vec<Act> + Send + Sync>;
 
 /// What a worker does with a call.
 type Behavior = Box<dyn Fn(&Request) -> Vec<Act> + Send + Sync>;
