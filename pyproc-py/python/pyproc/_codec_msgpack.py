@@ -32,7 +32,16 @@ def _msgspec() -> tuple[Encode, Decode]:
 def _ormsgpack() -> tuple[Encode, Decode]:
     import ormsgpack
 
-    return ormsgpack.packb, ormsgpack.unpackb
+    unpack = ormsgpack.unpackb
+
+    def decode(body: bytes) -> object:
+        # It ignores what follows the first value. Here that would stand in place of the mark.
+        value, mark = unpack(b"\x92" + body + _MARK)
+        if mark != _MARK[1:].decode():
+            raise ValueError("there is more than one value")
+        return value
+
+    return ormsgpack.packb, decode
 
 
 def _msgpack() -> tuple[Encode, Decode]:
@@ -79,5 +88,8 @@ def _require_text_keys(value: Any) -> None:
         if dict in kinds or list in kinds:
             pending.extend(item)
 
+
+_MARK = b"\xafpyproc-end-mark"
+"""A text of 15 bytes, encoded."""
 
 _ONLY_TEXT = frozenset({str}).issuperset

@@ -7,6 +7,8 @@ loses the connection as it comes into being, and ends as soon as it comes back t
 from __future__ import annotations
 
 import os
+import signal
+from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,13 +46,29 @@ class ForkGuard:
 
 
 _guards: list[ForkGuard] = []
+_masks: dict[int, set[int | signal.Signals]] = {}
+"""The signals that were blocked in each thread before it began to fork."""
 
 
-def _enter_child() -> None:
+def _before() -> None:
+    # A signal that reached the child while it still has the worker's handlers would be lost:
+    # Python forgets it. So it waits until the child has its own.
+    if _guards:
+        held = {signal.SIGTERM, signal.SIGINT}
+        _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+
+
+def _after() -> None:
+    mask = _masks.pop(get_ident(), None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _after_in_child() -> None:
     for guard in _guards:
         guard._enter_child()
+    _after()
 
 
-if hasattr(os, "register_at_fork"):
-    # There is no way to unregister, so it is done once for all guards.
-    os.register_at_fork(after_in_child=_enter_child)
+# There is no way to unregister, so it is done once for all guards.
+os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)

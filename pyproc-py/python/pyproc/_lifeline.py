@@ -16,7 +16,10 @@ _watched: list[int] = []
 
 
 def watch(descriptor: int) -> None:
-    """Watch the read end of a lifeline from now on. It stays open as long as the process."""
+    """Watch the read end of a lifeline from now on, until the process ends.
+
+    A stream socket whose other end the host holds, and keeps silent, serves as well.
+    """
     _watched.append(descriptor)
     os.set_inheritable(descriptor, False)
     if hasattr(fcntl, "F_SETSIG"):

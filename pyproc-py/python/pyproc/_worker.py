@@ -48,7 +48,13 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
     target.add_paths(bundle.get("python_path", ()))
     sys.argv = [target.label]
     if bundle["mode"] == "listen":
-        os.close(descriptor)
+        if bundle.get("lifeline"):
+            # No frames follow here; the socket itself ends with the host that holds its other end.
+            from ._lifeline import watch
+
+            watch(descriptor)
+        else:
+            os.close(descriptor)
         target.run_as_main()
         if not _run.has_listened:
             sys.exit(f"pyproc: {target.label} has ended without listening; does it run_worker()?")

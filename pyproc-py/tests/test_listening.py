@@ -1,0 +1,294 @@
+"""A worker that listens: any number of connections, either protocol on each."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from host import PACKAGE, TIMEOUT_SECONDS, Wire
+from listening import JsonHost, connect, connect_json
+from test_worker import PRELUDE, gate, wait_for
+
+from pyproc._protocol import Kind, Status, encode_frame
+
+Start = Callable[..., "Listening"]
+
+
+class Listening:
+    """A worker started by `python -m pyproc`."""
+
+    def __init__(self, source: str, directory: Path, *options: str) -> None:
+        script = directory / "app.py"
+        script.write_text(source)
+        self.path = str(directory / "worker.sock")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pyproc", str(script), "--socket", self.path, *options],
+            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def json(self) -> JsonHost:
+        return connect_json(self.path, self.process)
+
+    def binary(self) -> Wire:
+        wire = Wire(connect(self.path, self.process))
+        wire.hello(deadline_clock="remaining")
+        wire.expect(Kind.WELCOME)
+        return wire
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Listening] = []
+
+    def start(source: str = PRELUDE + ECHO, *options: str) -> Listening:
+        started.append(Listening(source, tmp_path, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+
+
+ECHO = "@expose\ndef echo(x): return x\n"
+
+
+def test_three_connections_of_two_protocols_are_answered_interleaved(start: Start) -> None:
+    worker = start()
+    first, second, third = worker.json(), worker.json(), worker.binary()
+    for round in range(1, 50):
+        first.send({"id": round, "method": "echo", "body": ["first", round]})
+        third.send(Kind.REQUEST, json.dumps(["third", round]).encode(), call=round)
+        second.send({"id": round, "method": "echo", "body": ["second", round]})
+        assert second.read() == {"id": round, "ok": True, "body": ["second", round]}
+        assert json.loads(third.expect(Kind.REPLY)[6]) == ["third", round]
+        assert first.read() == {"id": round, "ok": True, "body": ["first", round]}
+    for each in (first, second, third):
+        each.socket.close()
+    assert worker.stop() == (0, "", "")
+
+
+def test_slow_silent_and_broken_connections_hold_up_nobody(start: Start) -> None:
+    worker = start()
+    silent, slow, broken, gone, good = (connect(worker.path, worker.process) for _ in range(5))
+    request = encode_frame(Kind.HELLO, b'{"protocol":1,"codec":"json"}')
+    slow.sendall(request[:7])
+    broken.sendall(b"\xff" * 100)
+    gone.sendall(b'\0\0\0\x40{"id":1')
+    gone.close()
+    with JsonHost(good) as host:
+        assert host.call("echo", 1) == 1
+        broken.settimeout(TIMEOUT_SECONDS)
+        assert broken.recv(1) == b""
+        for byte in request[7:]:
+            slow.sendall(bytes([byte]))
+        assert Wire(slow).expect(Kind.WELCOME)
+        assert host.call("echo", 2) == 2
+    for each in (silent, slow, broken):
+        each.close()
+    code, _, err = worker.stop()
+    assert code == 0
+    assert "a host broke the protocol and is left: a frame of 4294967295 bytes" in err
+
+
+def test_a_host_that_does_not_read_holds_up_nobody(start: Start) -> None:
+    worker = start(PRELUDE + ECHO + "@expose\ndef large(x): return 'x' * 8_000_000\n")
+    greedy = worker.json()
+    for call in range(20):
+        greedy.send({"id": call, "method": "large"})
+    with worker.json() as host:
+        for _ in range(10):
+            assert host.call("echo", 1) == 1
+    for call in range(20):
+        assert greedy.read()["id"] == call
+    greedy.socket.close()
+
+
+def test_connections_take_turns(start: Start, tmp_path: Path) -> None:
+    worker = start(gate(tmp_path))
+    busy, other = worker.json(), worker.json()
+    busy.send({"id": 0, "method": "hold", "body": 0})
+    wait_for(tmp_path / "running")
+    for call in range(1, 2000):
+        busy.send({"id": call, "method": "echo"})
+    other.send({"id": 1, "method": "echo", "body": "soon"})
+    (tmp_path / "go").touch()
+    assert other.read()["body"] == "soon"
+    assert [busy.read()["id"] for _ in range(2000)] == list(range(2000))
+    busy.socket.close()
+    other.socket.close()
+
+
+def test_the_json_protocol_from_the_origins_page(start: Start) -> None:
+    worker = start(PRELUDE + ECHO + "@expose\ndef fail(req): raise ValueError('bad')\n")
+    with worker.json() as host:
+        health = host.call("health", {})
+        assert health == {"status": "healthy", "pid": worker.process.pid}
+        host.send(b' {"id": 12345, "method": "echo"}')
+        assert host.read() == {"id": 12345, "ok": True, "body": {}}
+        host.send({"id": 1, "method": "ecko"})
+        assert host.read() == {
+            "id": 1,
+            "ok": False,
+            "error": "function `ecko` is not exposed (did you mean `echo`?)",
+            "error_type": "function_not_found",
+        }
+        host.send({"id": 2, "method": "fail"})
+        failed = host.read()
+        assert (failed["error"], failed["error_type"]) == ("bad", "ValueError")
+        assert failed["traceback"].endswith("ValueError: bad\n")
+        host.send({"method": "echo"})
+        assert (host.read()["id"], host.call("echo", 1)) == (0, 1)
+        for body, reason in (
+            (b'{"a":NaN}', "$.body.a: JSON has no NaN"),
+            (b"[" * 10_000, "the body is nested too deeply"),
+        ):
+            host.send(b'{"id":3,"method":"echo","body":' + body + b"}")
+            answer = host.read()
+            assert (answer["id"], answer["error_type"]) == (0, "invalid_request")
+            assert answer["error"].startswith(reason)
+        host.send(b'{"id":3,"method":"echo","body":{"a":1,"a":2}}')
+        answer = host.read()
+        assert (answer["id"], answer["error_type"]) == (3, "invalid_body")
+        assert answer["error"] == "$.a: the key appears twice"
+
+
+def test_a_host_that_only_stops_writing_still_gets_its_answers(
+    start: Start, tmp_path: Path
+) -> None:
+    worker = start(gate(tmp_path))
+    host = worker.json()
+    host.send({"id": 1, "method": "hold", "body": "answer"})
+    host.send({"id": 2, "method": "echo", "body": 2})
+    host.socket.shutdown(socket.SHUT_WR)
+    wait_for(tmp_path / "running")
+    (tmp_path / "go").touch()
+    assert [host.read()["id"], host.read()["id"], host.read()] == [1, 2, None]
+    host.socket.close()
+
+
+def test_a_refused_handshake_closes_only_its_connection(start: Start) -> None:
+    worker = start()
+    wire = Wire(connect(worker.path, worker.process))
+    wire.hello(codec="arrow")
+    assert wire.expect(Kind.ERROR)[2] == Status.UNSUPPORTED_CODEC
+    assert wire.read() is None
+    wire.close()
+    with worker.json() as host:
+        assert host.call("echo", 1) == 1
+
+
+def test_the_drain_of_one_host_leaves_the_others_alone(start: Start) -> None:
+    worker = start()
+    wire, other = worker.binary(), worker.binary()
+    wire.send(Kind.REQUEST, b"1", call=1)
+    wire.send(Kind.DRAIN)
+    assert [wire.expect(Kind.REPLY)[3], wire.expect(Kind.GOODBYE)[3], wire.read()] == [1, 0, None]
+    other.send(Kind.REQUEST, b"2", call=1)
+    assert other.expect(Kind.REPLY)
+    wire.close()
+    other.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains(start: Start, tmp_path: Path, number: int) -> None:
+    worker = start(gate(tmp_path) + "@on_stop\ndef bye(): print('stopped')\n")
+    person, wire = worker.json(), worker.binary()
+    person.send({"id": 1, "method": "hold", "body": 1})
+    wait_for(tmp_path / "running")
+    person.send({"id": 2, "method": "echo", "body": 2})
+    wire.send(Kind.REQUEST, b"3", index=1, call=3)
+    worker.process.send_signal(number)
+    (tmp_path / "go").touch()
+    assert [person.read()["body"], person.read()["body"], person.read()] == [1, 2, None]
+    kinds = [frame[0] for frame in iter(wire.read, None)]
+    assert sorted(kinds) == [Kind.REPLY, Kind.DRAIN, Kind.GOODBYE]
+    out, err = worker.process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (worker.process.returncode, out, err) == (0, "stopped\n", "")
+    assert not Path(worker.path).exists()
+    person.socket.close()
+    wire.close()
+
+
+def test_a_fork_that_returns_does_not_answer_twice(start: Start) -> None:
+    worker = start(
+        PRELUDE
+        + """
+@expose
+def fork(x):
+    pid = os.fork()
+    return os.waitpid(pid, 0)[1] if pid else "child"
+"""
+    )
+    with worker.json() as host:
+        assert host.call("fork", 1) == 0
+        assert host.call("fork", 1) == 0
+    assert Path(worker.path).exists()
+    assert worker.stop() == (0, "", "")
+    assert not Path(worker.path).exists()
+
+
+def test_sys_exit_removes_the_socket(start: Start) -> None:
+    worker = start(PRELUDE + "@expose\ndef leave(x): sys.exit(7)\n")
+    with worker.json() as host:
+        host.send({"id": 1, "method": "leave"})
+        assert host.read() is None
+    assert worker.process.wait(TIMEOUT_SECONDS) == 7
+    assert not Path(worker.path).exists()
+
+
+def test_the_socket_is_for_this_user_alone(start: Start) -> None:
+    worker = start()
+    with worker.json():
+        assert Path(worker.path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "worker.sock"))
+    with start().json() as host:
+        assert host.call("echo", 1) == 1
+
+
+def test_a_path_where_somebody_listens_is_left_alone(start: Start, tmp_path: Path) -> None:
+    with start().json() as host:
+        second = start()
+        _, err = second.process.communicate(timeout=TIMEOUT_SECONDS)
+        assert second.process.returncode == 1
+        assert err.endswith("worker.sock: another process listens there\n")
+        assert host.call("echo", 1) == 1
+
+
+def test_a_file_that_is_no_socket_is_left_alone(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "worker.sock").write_text("precious")
+    worker = start()
+    _, err = worker.process.communicate(timeout=TIMEOUT_SECONDS)
+    assert worker.process.returncode == 1
+    assert err.endswith("there is something that is not a socket\n")
+    assert (tmp_path / "worker.sock").read_text() == "precious"
+
+
+def test_what_another_worker_has_put_in_our_place_is_not_removed(
+    start: Start, tmp_path: Path
+) -> None:
+    worker = start()
+    with worker.json():
+        os.unlink(worker.path)
+        Path(worker.path).write_text("not ours")
+    assert worker.stop()[0] == 0
+    assert Path(worker.path).read_text() == "not ours"
