@@ -24,6 +24,13 @@ TIMEOUT_SECONDS = 30.0
 """Nothing here takes long; this only turns a hang into a failure."""
 
 
+def hello_frame(entries: dict[str, Any]) -> bytes:
+    """Return a `Hello` with these entries, and others as a host would have them."""
+    defaults = {"protocol": 1, "codec": "json", "deadline_clock": "monotonic"}
+    body = json.dumps(defaults | {"pool": "test", "slot": 0} | entries).encode()
+    return encode_frame(Kind.HELLO, body)
+
+
 class Wire:
     """Frames over a socket, from the host's side."""
 
@@ -58,9 +65,7 @@ class Wire:
                 return frame
 
     def hello(self, **entries: Any) -> None:
-        defaults = {"protocol": 1, "codec": "json", "deadline_clock": "monotonic"}
-        body = json.dumps(defaults | {"pool": "test", "slot": 0} | entries).encode()
-        self.send(Kind.HELLO, body)
+        self.socket.sendall(hello_frame(entries))
 
     def close(self) -> None:
         self.socket.close()
@@ -80,6 +85,7 @@ class Host(Wire):
         cwd: str | Path | None = None,
         env: dict[str, str] | None = None,
         lifeline: bool = True,
+        greet: bool = True,
         **hello: Any,
     ) -> None:
         ours, theirs = socket.socketpair()
@@ -105,13 +111,11 @@ class Host(Wire):
         self.socket.sendall(len(text).to_bytes(4, "big") + text)
         self.lifeline: int | None = None
         self.functions: dict[str, int] = {}
-        if mode == "connection":
+        if mode == "connection" and greet:
             self._greet(hello, lifeline)
 
     def _greet(self, entries: dict[str, Any], lifeline: bool) -> None:
-        defaults = {"protocol": 1, "codec": "json", "deadline_clock": "monotonic"}
-        body = json.dumps(defaults | {"pool": "test", "slot": 0} | entries).encode()
-        frame = encode_frame(Kind.HELLO, body)
+        frame = hello_frame(entries)
         descriptors = []
         if lifeline:
             reader, self.lifeline = os.pipe()

@@ -50,10 +50,7 @@ class JsonHost:
             data += chunk
         return data
 
-    def __enter__(self) -> JsonHost:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
         self.socket.close()
 
 

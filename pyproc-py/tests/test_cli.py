@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,7 @@ def test_a_script_of_the_origin_listens(tmp_path: Path, how: str) -> None:
         environment["PYPROC_SOCKET_PATH"] = path
     with subprocess.Popen([sys.executable, *arguments], env=environment) as process:
         try:
-            with connect_json(path, process) as host:
+            with closing(connect_json(path, process)) as host:
                 assert host.call("predict", {"value": 42}) == {"result": 84}
             process.send_signal(signal.SIGTERM)
             assert process.wait(TIMEOUT_SECONDS) == 0

@@ -140,7 +140,7 @@ def test_a_codec_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = codec("repr")
     assert mine.encode([1]) == b"[1]"
     assert mine.decode(b"x") == {"text": "x"}
-    with pytest.raises(InvalidBody, match="codec `repr`: .*utf-8"):
+    with pytest.raises(InvalidBody, match=r"codec `repr`: .*utf-8"):
         mine.decode(b"\xff")
 
 

@@ -56,7 +56,7 @@ reveal_type(add)
 reveal_type(multiply)
 reveal_type(start)
 reveal_type(current_context().remaining())
-reveal_type(testing.call)
+reveal_type(testing.call(add, {"a": 1}))
 add("text")
 expose(3)
 """
@@ -73,14 +73,15 @@ def test_type_checkers_see_what_was_written(tmp_path: Path) -> None:
         env={"MYPYPATH": str(PACKAGE), "MYPY_CACHE_DIR": str(tmp_path / "cache")},
         check=False,
     )
-    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed" in line]
+    # How a default is shown depends on the version of mypy.
+    shown = done.stdout.replace(" = ...", "=").splitlines()
+    revealed = [line.split('"')[1].replace(" =", "=") for line in shown if "Revealed" in line]
     assert revealed == [
-        "def (a: int, b: int = ...) -> int",
+        "def (a: int, b: int=) -> int",
         "def (a: int, b: int) -> int",
         "def ()",
         "float | None",
-        "def (function: str | def (*Any, **Any) -> object, body: object = ..., *, "
-        "codec: str = ...) -> object",
+        "object",
     ]
     errors = [line for line in done.stdout.splitlines() if "error" in line]
     assert len(errors) == 3, done.stdout

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_slow_silent_and_broken_connections_hold_up_nobody(start: Start) -> None
     broken.sendall(b"\xff" * 100)
     gone.sendall(b'\0\0\0\x40{"id":1')
     gone.close()
-    with JsonHost(good) as host:
+    with closing(JsonHost(good)) as host:
         assert host.call("echo", 1) == 1
         broken.settimeout(TIMEOUT_SECONDS)
         assert broken.recv(1) == b""
@@ -111,7 +112,7 @@ def test_a_host_that_does_not_read_holds_up_nobody(start: Start) -> None:
     greedy = worker.json()
     for call in range(20):
         greedy.send({"id": call, "method": "large"})
-    with worker.json() as host:
+    with closing(worker.json()) as host:
         for _ in range(10):
             assert host.call("echo", 1) == 1
     for call in range(20):
@@ -124,8 +125,9 @@ def test_connections_take_turns(start: Start, tmp_path: Path) -> None:
     busy, other = worker.json(), worker.json()
     busy.send({"id": 0, "method": "hold", "body": 0})
     wait_for(tmp_path / "running")
-    for call in range(1, 2000):
-        busy.send({"id": call, "method": "echo"})
+    requests = [json.dumps({"id": call, "method": "echo"}).encode() for call in range(1, 2000)]
+    # In one piece: many small ones would fill the socket before the worker reads again.
+    busy.socket.sendall(b"".join(len(each).to_bytes(4, "big") + each for each in requests))
     other.send({"id": 1, "method": "echo", "body": "soon"})
     (tmp_path / "go").touch()
     assert other.read()["body"] == "soon"
@@ -136,7 +138,7 @@ def test_connections_take_turns(start: Start, tmp_path: Path) -> None:
 
 def test_the_json_protocol_from_the_origins_page(start: Start) -> None:
     worker = start(PRELUDE + ECHO + "@expose\ndef fail(req): raise ValueError('bad')\n")
-    with worker.json() as host:
+    with closing(worker.json()) as host:
         health = host.call("health", {})
         assert health == {"status": "healthy", "pid": worker.process.pid}
         host.send(b' {"id": 12345, "method": "echo"}')
@@ -189,7 +191,7 @@ def test_a_refused_handshake_closes_only_its_connection(start: Start) -> None:
     assert wire.expect(Kind.ERROR)[2] == Status.UNSUPPORTED_CODEC
     assert wire.read() is None
     wire.close()
-    with worker.json() as host:
+    with closing(worker.json()) as host:
         assert host.call("echo", 1) == 1
 
 
@@ -235,7 +237,7 @@ def fork(x):
     return os.waitpid(pid, 0)[1] if pid else "child"
 """
     )
-    with worker.json() as host:
+    with closing(worker.json()) as host:
         assert host.call("fork", 1) == 0
         assert host.call("fork", 1) == 0
     assert Path(worker.path).exists()
@@ -245,7 +247,7 @@ def fork(x):
 
 def test_sys_exit_removes_the_socket(start: Start) -> None:
     worker = start(PRELUDE + "@expose\ndef leave(x): sys.exit(7)\n")
-    with worker.json() as host:
+    with closing(worker.json()) as host:
         host.send({"id": 1, "method": "leave"})
         assert host.read() is None
     assert worker.process.wait(TIMEOUT_SECONDS) == 7
@@ -254,19 +256,19 @@ def test_sys_exit_removes_the_socket(start: Start) -> None:
 
 def test_the_socket_is_for_this_user_alone(start: Start) -> None:
     worker = start()
-    with worker.json():
+    with closing(worker.json()):
         assert Path(worker.path).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / "worker.sock"))
-    with start().json() as host:
+    with closing(start().json()) as host:
         assert host.call("echo", 1) == 1
 
 
 def test_a_path_where_somebody_listens_is_left_alone(start: Start, tmp_path: Path) -> None:
-    with start().json() as host:
+    with closing(start().json()) as host:
         second = start()
         _, err = second.process.communicate(timeout=TIMEOUT_SECONDS)
         assert second.process.returncode == 1
@@ -287,7 +289,7 @@ def test_what_another_worker_has_put_in_our_place_is_not_removed(
     start: Start, tmp_path: Path
 ) -> None:
     worker = start()
-    with worker.json():
+    with closing(worker.json()):
         os.unlink(worker.path)
         Path(worker.path).write_text("not ours")
     assert worker.stop()[0] == 0

@@ -79,8 +79,7 @@ def test_golden_frame_is_written(case: dict[str, Any]) -> None:
 @cases([case for case in GOLDEN["invalid_frames"] if case["layer"] == "frame"])
 def test_invalid_frame_is_refused(case: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
-        for payload in Splitter(MAX_FRAME).feed(bytes.fromhex(case["hex"])):
-            parse_frame(payload)
+        list(map(parse_frame, Splitter(MAX_FRAME).feed(bytes.fromhex(case["hex"]))))
 
 
 @cases([case for case in GOLDEN["invalid_frames"] if case["layer"] == "kind"])

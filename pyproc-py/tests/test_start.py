@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +110,17 @@ def test_a_handshake_that_cannot_succeed_is_refused(
 
 
 def test_a_first_frame_that_is_no_hello_is_refused(spawn: Spawn) -> None:
-    host = spawn(mode="connection-later") if False else spawn(codec="json")
-    host.welcome()
+    host = spawn(mode="connection", greet=False)
+    host.send(Kind.PING)
+    status, error = host.refused()
+    assert status == Status.INVALID_HELLO
+    assert error["message"] == "the host begins with PING, not with HELLO"
+
+
+def test_a_second_hello_breaks_the_protocol(ready: Spawn) -> None:
+    host = ready()
     host.hello()
-    assert "HELLO" in host.wait()[2]
+    assert "a host does not send HELLO" in host.wait()[2]
 
 
 def test_the_script_is_a_module_of_its_own_name(ready: Spawn, tmp_path: Path) -> None:
@@ -238,7 +246,7 @@ if __name__ == "__main__":
 
     assert host.process.stdout is not None
     assert host.process.stdout.readline() == b"ready soon\n"
-    with connect_json(path, host.process) as connection:
+    with closing(connect_json(path, host.process)) as connection:
         assert connection.call("name", 1) == ["__main__", ""]
     host.process.send_signal(signal.SIGTERM)
     assert host.wait() == (0, "ended\n", "")
