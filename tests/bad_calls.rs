@@ -4,10 +4,11 @@ mod support;
 
 use std::future::Future;
 
-use pyproc::{Error, ErrorKind, Fate, Pool, PythonError};
+use pyproc::{Error, ErrorKind, Fate, Pool, PythonError, WorkerState};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde::Serialize;
 use serde_json::{Value, json};
-use support::{app, assert_error, call, call_with, pool, scenario};
+use support::{app, assert_error, call, call_with, pool, scenario, until};
 
 /// Runs a test with one worker, which must be the same before and after.
 fn with_worker<F: Future<Output = ()>>(test: impl FnOnce(Pool) -> F) {
@@ -250,13 +251,16 @@ fn an_exception_arrives_with_type_message_and_the_lines_of_the_script_only() {
             .filter(|line| line.contains("File"))
             .collect();
         let script = app("bad_calls.py").to_string();
-        assert_eq!(
-            files,
-            [
-                format!("  File \"{script}\", line 33, in divide"),
-                format!("  File \"{script}\", line 37, in quotient"),
-            ]
-        );
+        let source = include_str!("apps/bad_calls.py");
+        let place = |function: &str, text: &str| {
+            let line = source.lines().position(|line| line.trim() == text).unwrap() + 1;
+            format!("  File \"{script}\", line {line}, in {function}")
+        };
+        let expected = [
+            place("divide", "return quotient(a, b)"),
+            place("quotient", "return a / b"),
+        ];
+        assert_eq!(files, expected);
         assert!(
             traceback.contains("    return quotient(a, b)\n"),
             "{traceback}"
@@ -299,7 +303,7 @@ fn a_message_of_a_hundred_megabytes_is_cut_in_the_middle() {
         let message = python.message();
         assert!(message.len() <= 64 * 1024, "{} bytes", message.len());
         assert!(message.starts_with("begin xxx") && message.ends_with("xxx end"));
-        assert!(message.contains("bytes are left out"));
+        assert!(message.contains("about 99934474 bytes are left out"));
         assert!(python.traceback().unwrap().len() <= 64 * 1024);
     });
 }
@@ -363,6 +367,49 @@ fn a_function_that_exits_ends_its_worker_and_is_told_apart_by_the_code() {
             assert_ne!(before, after, "the worker was not replaced");
         }
         pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_exits_after_a_call_is_replaced_and_the_status_says_why() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        let pool = pool("bad_calls.py").workers(1).start().await.unwrap();
+        let answer = call_with(&pool, "leave_when_told", json!(pipe)).await;
+        assert_eq!(answer.unwrap(), "not yet");
+
+        std::fs::write(&pipe, "now").unwrap();
+        until("the worker is replaced", || {
+            let worker = &pool.status().workers[0];
+            worker.generation == 2 && worker.state == WorkerState::Ready
+        })
+        .await;
+        let failure = pool.status().workers[0].last_failure.clone().unwrap();
+        assert!(
+            failure.contains("the worker died: exit code 5"),
+            "{failure}"
+        );
+        assert!(call::<u32>(&pool, "pid").await.is_ok());
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_after_the_shutdown_is_closed() {
+    scenario(async {
+        let pool = pool("bad_calls.py").workers(1).start().await.unwrap();
+        let client = FittingClient::new(&pool).unwrap();
+        pool.shutdown().await.unwrap();
+        let flower = Flower {
+            petal_length: 1.4,
+            petal_width: 0.2,
+        };
+        let error = client.nearest(&flower, 2).await.unwrap_err();
+        let culprits = ["`nearest`", "pool `bad_calls` is closed"];
+        assert_error(&error, ErrorKind::Closed, Fate::NotStarted, &culprits);
+        assert!(!error.is_retryable(), "{error}");
     });
 }
 

@@ -170,7 +170,10 @@ fn a_body_that_is_not_utf8_is_refused_with_the_place() {
 
 #[test]
 fn an_empty_body_is_refused() {
-    bodies::are_refused("json", &[("", &["the body is empty"]), (" ", &["not JSON"])]);
+    bodies::are_refused(
+        "json",
+        &[("", &["the body is empty"]), (" ", &["not JSON"])],
+    );
 }
 
 /// Over the JSON protocol, where a request can leave its body out.
@@ -422,14 +425,19 @@ mod msgpack {
     use super::*;
 
     fn msgpack(pool: PoolBuilder) -> PoolBuilder<MsgPack> {
-        pool.codec(MsgPack)
-            .python(support::python_with_packages())
+        pool.codec(MsgPack).python(support::python_with_packages())
     }
 
     #[test]
     fn floats_are_exact() {
         with_worker(msgpack, async |pool| {
-            for float in [f64::INFINITY, f64::NEG_INFINITY, -0.0, f64::MIN_POSITIVE, 0.1] {
+            for float in [
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                -0.0,
+                f64::MIN_POSITIVE,
+                0.1,
+            ] {
                 let answer: f64 = pool.call("echo", float).await.unwrap();
                 assert_eq!(answer.to_bits(), float.to_bits(), "{float}");
             }
@@ -486,7 +494,10 @@ mod msgpack {
             (vec![0x92, 1], &["the body is not MessagePack"]),
             (vec![1, 2], &["the body is not MessagePack"]),
             // An array that claims to have four billion elements.
-            (vec![0xdd, 0xff, 0xff, 0xff, 0xff], &["the body is not MessagePack"]),
+            (
+                vec![0xdd, 0xff, 0xff, 0xff, 0xff],
+                &["the body is not MessagePack"],
+            ),
             // A text that is not UTF-8.
             (vec![0xa1, 0xff], &["the body is not MessagePack"]),
         ];

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyproc::{
-    Codec, CodecError, Error, ErrorKind, Fate, Json, Pool, PoolBuilder, Protocol, PythonError, Restart, Target,
+    Codec, CodecError, Error, ErrorKind, Fate, Json, Pool, PoolBuilder, Protocol, PythonError,
+    Restart, Target,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,10 @@ async fn assert_refused<C: Codec>(pool: PoolBuilder<C>, culprits: &[&str]) {
     assert!(!error.is_retryable(), "{error}");
     let traceback = error.python().and_then(PythonError::traceback);
     let traceback = traceback.unwrap_or_default();
-    assert!(!traceback.contains("File \"<embedded>"), "lines of ours:\n{traceback}");
+    assert!(
+        !traceback.contains("File \"<embedded>"),
+        "lines of ours:\n{traceback}"
+    );
 }
 
 /// The same, as a whole scenario.

@@ -25,7 +25,10 @@ pub fn assert_error(error: &Error, kind: ErrorKind, fate: Fate, culprits: &[&str
     let said = said(error);
     assert_eq!((error.kind(), error.fate()), (kind, fate), "{said}");
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines.len() < 2 || lines[0] != lines[1], "said twice:\n{said}");
+    assert!(
+        lines.len() < 2 || lines[0] != lines[1],
+        "said twice:\n{said}"
+    );
     for culprit in culprits {
         assert!(
             said.contains(culprit),
