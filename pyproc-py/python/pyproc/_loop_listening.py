@@ -151,6 +151,8 @@ class ListeningLoop:
             self._drop(accepted)
 
     def _drop(self, accepted: Accepted) -> None:
+        if accepted.is_closed:
+            return
         if accepted.socket in self._selector.get_map():
             self._selector.unregister(accepted.socket)
         accepted.close()
