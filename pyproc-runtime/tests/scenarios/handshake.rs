@@ -17,7 +17,7 @@ type Threat = (
     &'static str,
 );
 
-const THREATS: [Threat; 11] = [
+const THREATS: [Threat; 10] = [
     (
         "it refuses the codec",
         |_| vec![refusal(Status::UnsupportedCodec)],
@@ -78,12 +78,6 @@ const THREATS: [Threat; 11] = [
         ErrorKind::Connection,
         "closed the connection",
     ),
-    (
-        "it says nothing",
-        |_| vec![],
-        ErrorKind::Start,
-        "was not ready within 200ms",
-    ),
 ];
 
 #[test]
@@ -92,9 +86,7 @@ fn fault_40_who_does_not_shake_hands_fails_the_start_and_not_the_first_call() {
         scenario(async || {
             let good = FakeWorker::that(echoes);
             let bad = FakeWorker::greeting(greeting, echoes);
-            let start = attach([&good, &bad])
-                .start_timeout(Duration::from_millis(200))
-                .start();
+            let start = attach([&good, &bad]).start();
             let error = within(threat, start).await.unwrap_err();
             assert_eq!(error.kind(), kind, "{threat}: {error}");
             assert!(error.to_string().contains(expected), "{threat}: {error}");
@@ -111,6 +103,22 @@ fn fault_40_who_does_not_shake_hands_fails_the_start_and_not_the_first_call() {
             .await;
         });
     }
+}
+
+#[test]
+fn fault_12_a_worker_that_says_nothing_is_not_waited_for_for_ever() {
+    scenario(async || {
+        let silent = FakeWorker::greeting(|_| [], echoes);
+        let time = Duration::from_millis(100);
+        let start = attach([&silent]).start_timeout(time).start();
+        let error = within("a verdict", start).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Start);
+        let text = error.to_string();
+        assert!(text.contains("was not ready within 100ms"), "{text}");
+        silent
+            .until("its connection is closed", |record| record.ended == 1)
+            .await;
+    });
 }
 
 #[test]

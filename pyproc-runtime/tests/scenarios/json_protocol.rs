@@ -194,7 +194,7 @@ fn a_deadline_is_kept_though_the_worker_does_not_learn_of_it() {
         let pool = json_pool(&worker).start().await.unwrap();
         let call = pool
             .call::<_, u64>("echo", 1)
-            .deadline(Duration::from_millis(20));
+            .deadline(Duration::from_millis(150));
         let error = within("the deadline", call).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline);
         worker.call(1).await.answer();

@@ -226,7 +226,7 @@ fn a_call_that_was_not_sent_whole_moves_to_another_worker_unnoticed() {
             .await
             .unwrap();
         // More than the socket takes, so it cannot have been sent whole when the worker dies.
-        let large = "x".repeat(4 * 1024 * 1024);
+        let large = "x".repeat(512 * 1024);
         let call = pool.call::<_, String>("echo", &large);
         let death = async {
             until("it is in flight", || {
@@ -313,7 +313,7 @@ fn fault_07_a_worker_that_is_still_busy_long_after_the_deadline_is_replaced() {
             .unwrap();
         let call = pool
             .call::<_, u64>("echo", 1)
-            .deadline(Duration::from_millis(30));
+            .deadline(Duration::from_millis(150));
         let error = within("the deadline", call).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline);
         let answer: u64 = within("an answer", pool.call("echo", 2)).await.unwrap();
@@ -329,7 +329,7 @@ fn a_worker_whose_caller_has_gone_is_replaced_all_the_same_when_it_is_stuck() {
             _ => Some(request.echo()),
         });
         let pool = attach([&worker])
-            .deadline(Duration::from_millis(50))
+            .deadline(Duration::from_millis(300))
             .overdue_after(Duration::from_millis(30))
             .start()
             .await
@@ -350,13 +350,13 @@ fn an_idle_worker_whose_health_fails_is_replaced() {
         [|request| Some(request.exception("Sick", "fever")), |_| None];
     for (ill, expected) in ills
         .into_iter()
-        .zip(["Sick: fever", "did not answer within 50ms"])
+        .zip(["Sick: fever", "did not answer within 400ms"])
     {
         scenario(async || {
             let worker = FakeWorker::that(echoes);
             let pool = attach([&worker])
                 .health_interval(Duration::from_millis(5))
-                .health_timeout(Duration::from_millis(50))
+                .health_timeout(Duration::from_millis(400))
                 .start()
                 .await
                 .unwrap();
