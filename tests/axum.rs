@@ -21,19 +21,33 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
-        let mut program =
-            Command::new(example("axum")).env("PORT", "0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut program = Command::new(example("axum"))
+            .env("PORT", "0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut output = BufReader::new(program.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").expect("it says where").to_owned();
-        Self { program, output, address }
+        let address = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect("it says where")
+            .to_owned();
+        Self {
+            program,
+            output,
+            address,
+        }
     }
 
     /// Asks for the words of a text, and returns the status and the body of the answer.
     async fn words(&self, text: &str, pause_ms: u32) -> (u16, String) {
         let body = json!({ "text": text, "pause_ms": pause_ms }).to_string();
-        let head = format!("POST /words HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+        let head = format!(
+            "POST /words HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}",
+            body.len()
+        );
         self.ask(&head, &body).await
     }
 
@@ -44,7 +58,10 @@ impl Service {
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            body.to_owned(),
+        )
     }
 
     async fn load(&self) -> String {
@@ -66,7 +83,10 @@ fn a_request_is_answered_by_python() {
         let service = Service::start();
         let (status, body) = service.words("to be or not to be", 0).await;
         assert_eq!(status, 200, "{body}");
-        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), json!({"total": 6, "most_common": "to"}));
+        assert_eq!(
+            serde_json::from_str::<Value>(&body).unwrap(),
+            json!({"total": 6, "most_common": "to"})
+        );
         assert!(service.terminate().1);
     });
 }
@@ -79,7 +99,11 @@ fn overload_is_503() {
         let answers = join_all((0..8).map(|_| service.words("a", 400))).await;
         let mut statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
         statuses.sort_unstable();
-        assert_eq!(statuses, [200, 200, 200, 200, 503, 503, 503, 503], "{answers:?}");
+        assert_eq!(
+            statuses,
+            [200, 200, 200, 200, 503, 503, 503, 503],
+            "{answers:?}"
+        );
         assert!(service.terminate().1);
     });
 }
@@ -108,8 +132,15 @@ fn sigterm_drains() {
             signal(service.program.id(), Signal::TERM);
         };
         let (answer, ()) = futures::join!(service.words("a a", 700), terminate);
-        assert_eq!((answer.0, answer.1.contains(r#""total":2"#)), (200, true), "{answer:?}");
+        assert_eq!(
+            (answer.0, answer.1.contains(r#""total":2"#)),
+            (200, true),
+            "{answer:?}"
+        );
         let (rest, is_success) = service.terminate();
-        assert_eq!((rest.as_str(), is_success), ("drained: 0 calls cut\n", true));
+        assert_eq!(
+            (rest.as_str(), is_success),
+            ("drained: 0 calls cut\n", true)
+        );
     });
 }

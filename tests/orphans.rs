@@ -2,20 +2,31 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{app, ended, pool, scenario, signal, until, within};
+use support::{ended, pool, scenario, signal, until, within};
 
 /// Not a test of its own: the program that is killed. It prints the processes of its workers, one of which runs a
 /// function that holds the interpreter, and waits for its end.
 #[test]
 #[ignore = "it is the host that the other tests start and kill"]
 fn host() {
+    host_of(pool("faults.py").workers(2));
+}
+
+#[test]
+#[ignore = "it is the host that the other tests start and kill"]
+fn listening_host() {
+    host_of(pool("listens.py").workers(2).listen());
+}
+
+fn host_of(builder: pyproc::PoolBuilder) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let pool = pool("faults.py").workers(2).start().await.unwrap();
+        let pool = builder.start().await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let started = directory.path().join("started");
         let busy = pool.call::<_, ()>("busy_loop", started.to_str().unwrap());
@@ -35,11 +46,19 @@ fn host() {
 
 #[test]
 fn fault_20_the_host_is_killed_with_minus_nine() {
-    scenario(async {
-        assert!(matches!(app("faults.py"), pyproc::Target::Script(path) if path.exists()));
+    kill_hosts("host");
+}
+
+#[test]
+fn fault_20_the_host_of_listening_workers_is_killed_with_minus_nine() {
+    kill_hosts("listening_host");
+}
+
+fn kill_hosts(name: &'static str) {
+    scenario(async move {
         for _ in 0..5 {
             let mut host = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "host", "--ignored", "--nocapture"])
+                .args(["--exact", name, "--ignored", "--nocapture"])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
@@ -58,6 +77,7 @@ fn fault_20_the_host_is_killed_with_minus_nine() {
             host.wait().unwrap();
             let all_gone = until("no worker is left", || pids.iter().all(|pid| ended(*pid)));
             within(Duration::from_secs(1), "all workers are gone", all_gone).await;
+            assert_eq!(support::socket_directories(host.id()), BTreeSet::new());
         }
     });
 }

@@ -57,14 +57,7 @@ pub(crate) async fn run(
     ready: oneshot::Sender<Result<()>>,
 ) {
     let _closing = CloseOnDrop(Arc::clone(&shared));
-    let mut supervisor = match Supervisor::new(shared) {
-        Ok(supervisor) => supervisor,
-        Err(error) => {
-            let _ = ready.send(Err(error));
-            return;
-        }
-    };
-    supervisor.ready = Some(ready);
+    let mut supervisor = Supervisor::new(shared, ready);
     for slot in 0..supervisor.slots.len() {
         supervisor.start(slot);
     }
@@ -116,19 +109,19 @@ enum Occupant {
 }
 
 impl Supervisor {
-    fn new(shared: Arc<Shared>) -> Result<Self> {
-        let starter = Arc::new(Starter::new(Arc::clone(&shared))?);
+    fn new(shared: Arc<Shared>, ready: oneshot::Sender<Result<()>>) -> Self {
+        let starter = Arc::new(Starter::new(Arc::clone(&shared)));
         let slots = (0..shared.config().workers)
             .map(|_| Slot::default())
             .collect();
-        Ok(Self {
+        Self {
             shared,
             starter,
             slots,
             tasks: JoinSet::new(),
-            ready: None,
+            ready: Some(ready),
             stop: None,
-        })
+        }
     }
 
     fn start(&mut self, slot: usize) {

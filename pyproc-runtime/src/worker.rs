@@ -36,7 +36,7 @@ mod output;
 pub(crate) use output::{OutputKind, StderrTail, pump};
 
 mod socket_dir;
-pub(crate) use socket_dir::{SocketDir, peer_uid};
+pub(crate) use socket_dir::{SocketDir, SocketDirError, peer_uid};
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ impl Inventory {
         Self {
             children: children(),
             descriptors: descriptors(),
-            sockets: entries(&std::env::temp_dir(), "pyproc-"),
+            sockets: socket_directories(std::process::id()),
             shared_memory: entries("/dev/shm".as_ref(), "pyproc"),
         }
     }
@@ -83,6 +83,16 @@ fn descriptors() -> BTreeMap<u32, PathBuf> {
             let is_this_list = open_on.to_str()?.ends_with("/fd");
             (!is_this_list).then_some((number, open_on))
         })
+        .collect()
+}
+
+/// The directories for sockets that a host of this process id has made.
+pub fn socket_directories(host: u32) -> BTreeSet<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let parents = [Some(std::env::temp_dir()), runtime];
+    let prefix = format!("pyproc-{host}-");
+    (parents.iter().flatten())
+        .flat_map(|parent| entries(parent, &prefix))
         .collect()
 }
 

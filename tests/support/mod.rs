@@ -11,12 +11,13 @@ mod errors;
 mod example;
 mod leaks;
 mod process;
-pub mod raw;
 mod python;
+pub mod raw;
 mod wait;
 
 pub use errors::{assert_error, said};
 pub use example::example;
+pub use leaks::socket_directories;
 pub use process::{ended, gone, kill, open_in, pid_of, signal};
 pub use python::python_with_packages;
 pub use wait::{until, within};

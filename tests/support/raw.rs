@@ -10,7 +10,9 @@ pub fn send(stream: &mut UnixStream, message: &Value) {
 }
 
 pub fn send_text(stream: &mut UnixStream, text: &str) {
-    stream.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).unwrap();
+    stream
+        .write_all(&u32::try_from(text.len()).unwrap().to_be_bytes())
+        .unwrap();
     stream.write_all(text.as_bytes()).unwrap();
 }
 

@@ -10,6 +10,14 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// What is written to a worker that is gone is an error, and never a signal.
+#[cfg(not(target_vendor = "apple"))]
+const QUIETLY: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// Here the socket itself is told once not to signal.
+#[cfg(target_vendor = "apple")]
+const QUIETLY: SendFlags = SendFlags::DONTWAIT;
+
 /// How much is asked of the socket in one read. A socket buffer holds a little over 200 KiB by default.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -31,6 +39,8 @@ impl SocketLane {
     /// Takes over a connected socket, which it makes non-blocking. Must be called within a tokio runtime.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        #[cfg(target_vendor = "apple")]
+        rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
         #[expect(
             unsafe_code,
             reason = "tokio cannot check that a type keeps its descriptor open"
@@ -77,7 +87,7 @@ impl SocketLane {
             match rustix::net::send(
                 &self.socket,
                 bytes,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+                QUIETLY,
             ) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
@@ -97,9 +107,8 @@ impl SocketLane {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         loop {
-            match rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
+            match rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, QUIETLY)
             {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}

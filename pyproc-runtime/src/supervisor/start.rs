@@ -5,7 +5,7 @@ mod spawned;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::{Hello, PROTOCOL_VERSION};
@@ -15,7 +15,7 @@ use crate::config::{Config, Source};
 use crate::connection::{Connection, ConnectionEvent, Handshake};
 use crate::error::{Error, ErrorKind, Result, WorkerIdentity};
 use crate::pool::Shared;
-use crate::worker::{SocketDir, peer_uid};
+use crate::worker::peer_uid;
 
 /// The delay before a connection is tried again; it doubles with each try.
 const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
@@ -24,25 +24,11 @@ const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Starter {
     shared: Arc<Shared>,
-    /// Where workers listen, if they do; gone when the pool has ended.
-    sockets: Mutex<Option<SocketDir>>,
 }
 
 impl Starter {
-    pub(super) fn new(shared: Arc<Shared>) -> Result<Self> {
-        let sockets = match &shared.config().source {
-            Source::Start(recipe) if recipe.listens => {
-                Some(SocketDir::create().map_err(|error| {
-                    Error::new(ErrorKind::Start, "no directory for sockets could be made")
-                        .with_source(error)
-                })?)
-            }
-            _ => None,
-        };
-        Ok(Self {
-            shared,
-            sockets: Mutex::new(sockets),
-        })
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Starts a worker, or connects to one, and waits until it is ready.
@@ -53,15 +39,6 @@ impl Starter {
             Source::Start(recipe) => self.start_process(recipe, slot, generation).await,
             Source::Attach(paths) => self.attach(&paths[slot], slot, generation).await,
         }
-    }
-
-    pub(super) fn remove_sockets(&self) {
-        drop(
-            self.sockets
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
     }
 
     fn config(&self) -> &Config {

@@ -126,12 +126,12 @@ impl Supervisor {
         self.stop.as_ref().is_some_and(Stop::has_cut) && self.tasks.is_empty()
     }
 
-    /// Steps 4 and 5 are done: every attendant has closed its connection, and here the last socket file goes.
+    /// Steps 4 and 5 are done: every attendant has closed its connection, and no start is left whose socket would have a
+    /// name.
     pub(super) fn report(mut self) {
         let pool = self.shared.name();
         tracing::info!(target: "pyproc::pool", pool, step = 4, "shutdown: all connections are closed");
-        self.starter.remove_sockets();
-        tracing::info!(target: "pyproc::pool", pool, step = 5, "shutdown: all socket files are removed");
+        tracing::info!(target: "pyproc::pool", pool, step = 5, "shutdown: no socket file is left");
         let Some(stop) = self.stop.take() else {
             return;
         };

@@ -1,5 +1,6 @@
 //! A worker that is ready: its process, its connection, and what it says.
 
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +30,8 @@ pub(super) struct Body {
     pub(super) origin: Arc<Origin>,
     pub(super) stderr: Arc<StderrTail>,
     pub(super) readers: Vec<JoinHandle<()>>,
+    /// The socket that a listening worker was born with. Its closing tells the worker that the host is gone.
+    pub(super) _birth: Option<UnixStream>,
 }
 
 impl Worker {

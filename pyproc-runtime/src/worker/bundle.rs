@@ -35,14 +35,15 @@ pub(crate) enum Mode {
 pub(crate) fn bundle(target: &ResolvedTarget, mode: Mode, python_path: &[PathBuf]) -> Vec<u8> {
     let modules = modules();
     let target = target_json(target);
-    let mode = match mode {
-        Mode::Connection => "connection",
-        Mode::Listen => "listen",
+    // Where no lifeline comes with a `Hello`, the worker watches the socket that it was born with.
+    let (mode, lifeline) = match mode {
+        Mode::Connection => ("connection", false),
+        Mode::Listen => ("listen", true),
     };
     let python_path: Vec<String> = python_path.iter().map(|path| path_json(path)).collect();
     let python_path = python_path.join(",");
     let json = format!(
-        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","python_path":[{python_path}]}}"#
+        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","lifeline":{lifeline},"python_path":[{python_path}]}}"#
     );
 
     // A bundle is some hundred kilobytes of our own and one source text of the user's.

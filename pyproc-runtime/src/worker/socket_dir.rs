@@ -61,10 +61,9 @@ impl SocketDir {
 
         // The name cannot be guessed, and creation fails on anything that is already there, so
         // neither a planted directory nor a planted link is ever used.
-        let name = format!(
-            "pyproc-{:016x}",
-            RandomState::new().hash_one(std::process::id())
-        );
+        // The process id tells people whose it is.
+        let pid = std::process::id();
+        let name = format!("pyproc-{pid}-{:016x}", RandomState::new().hash_one(pid));
         let path = parent.join(name);
         DirBuilder::new()
             .mode(0o700)

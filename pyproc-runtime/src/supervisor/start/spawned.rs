@@ -1,7 +1,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::{Protocol, ProtocolError, Status, Welcome};
@@ -13,7 +13,7 @@ use crate::connection::{Connection, Handshake, HandshakeError, Lost};
 use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Body, Worker, log};
 use crate::telemetry::Origin;
-use crate::worker::{self, Exit, Launch, Mode, Spawned, StderrTail};
+use crate::worker::{self, Exit, Launch, Mode, SocketDir, SocketDirError, Spawned, StderrTail};
 
 /// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
@@ -44,11 +44,18 @@ impl Starter {
         slot: usize,
         generation: u64,
     ) -> Result<Worker> {
-        let path = if recipe.listens {
-            Some(self.socket_path(slot)?)
+        // The name is needed until the connection is made, and goes with this directory at the end of the start: a
+        // host that is killed later leaves no file behind.
+        let directory = if recipe.listens {
+            Some(SocketDir::create().map_err(no_path)?)
         } else {
             None
         };
+        let path = directory
+            .as_ref()
+            .map(|directory| directory.socket(slot))
+            .transpose()
+            .map_err(no_path)?;
         let Newcomer {
             body,
             socket,
@@ -102,11 +109,16 @@ impl Starter {
             lifeline,
             stdout,
             stderr,
-        } = worker::spawn(launch)
-            .await
-            .map_err(|error| {
-                Error::saying(ErrorKind::Start, error).with_worker(self.identity(slot, 0, None))
-            })?;
+        } = worker::spawn(launch).await.map_err(|error| {
+            Error::saying(ErrorKind::Start, error).with_worker(self.identity(slot, 0, None))
+        })?;
+        let birth = match path {
+            Some(_) => Some(socket.try_clone().map_err(|error| {
+                let message = "the worker's socket cannot be duplicated";
+                Error::new(ErrorKind::Start, message).with_source(error)
+            })?),
+            None => None,
+        };
         let origin = Arc::new(Origin {
             pool: Arc::clone(&self.config().name),
             slot,
@@ -133,6 +145,7 @@ impl Starter {
                 origin,
                 stderr: tail,
                 readers,
+                _birth: birth,
             },
             socket,
             lifeline,
@@ -227,19 +240,6 @@ impl Starter {
         Arc::new(Connection::new(identity, handshake))
     }
 
-    fn socket_path(&self, slot: usize) -> Result<PathBuf> {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(directory) = &*sockets else {
-            return Err(Error::new(ErrorKind::Closed, "the pool has ended"));
-        };
-        let path = directory.socket(slot).map_err(|error| {
-            Error::new(ErrorKind::Start, "the worker has no path to listen on").with_source(error)
-        })?;
-        // The slot's last worker may have been killed before it could remove its socket.
-        let _ = std::fs::remove_file(&path);
-        Ok(path)
-    }
-
     async fn find_interpreter(&self, recipe: &Recipe) -> Result<PathBuf> {
         let explicit = recipe.python.clone();
         let near = recipe.target.directory().map(Path::to_owned);
@@ -317,6 +317,10 @@ impl From<HandshakeError> for Failure {
     fn from(error: HandshakeError) -> Self {
         Self::Handshake(error)
     }
+}
+
+fn no_path(error: SocketDirError) -> Error {
+    Error::new(ErrorKind::Start, "the worker has no path to listen on").with_source(error)
 }
 
 fn is_not_bound(error: &std::io::Error) -> bool {
