@@ -113,6 +113,23 @@ fn fault_44_a_value_too_deep_is_refused_and_the_deepest_allowed_one_goes_there_a
 }
 
 #[test]
+fn fault_44_bytes_are_a_list_over_json_and_count_as_one() {
+    /// Bytes in so many lists.
+    struct Wrapped(usize);
+    impl Serialize for Wrapped {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.0 {
+                0 => serializer.serialize_bytes(b"x"),
+                levels => serializer.collect_seq([Wrapped(levels - 1)]),
+            }
+        }
+    }
+    let deepest = encode(&Json, &Wrapped(126));
+    assert!(Json.decode::<serde_json::Value>(&deepest).is_ok());
+    refusal(&Json, &Wrapped(127));
+}
+
+#[test]
 fn fault_44_a_depth_bomb_is_refused_and_overflows_no_stack() {
     let bomb = "[".repeat(1_000_000);
     let error = Json.decode::<serde_json::Value>(bomb.as_bytes());
@@ -143,6 +160,8 @@ fn fault_44_a_depth_bomb_is_refused_and_overflows_no_stack() {
 #[test]
 fn fault_45_five_bytes_that_claim_four_billion_items_cost_next_to_nothing() {
     for claim in [
+        [0xDC, 0xFF, 0xFF, 0x01, 0x01],
+        [0xDE, 0xFF, 0xFF, 0xA0, 0x01],
         [0xDD, 0xFF, 0xFF, 0xFF, 0xFF],
         [0xDF, 0xFF, 0xFF, 0xFF, 0xFF],
         [0xDB, 0xFF, 0xFF, 0xFF, 0xFF],

@@ -485,6 +485,21 @@ fn a_reused_or_falling_id_condemns_the_host() {
 }
 
 #[test]
+fn fault_43_a_first_length_of_nothing_is_the_same_error_in_any_chunking() {
+    let bytes = [0, 0, 0, 0, 0x81];
+    let mut errors = [1, bytes.len()].into_iter().map(|size| {
+        let mut pair = Pair::binary();
+        bytes.chunks(size).find_map(|piece| {
+            pair.worker.input_mut().extend_from_slice(piece);
+            pair.worker.handle_input(pair.now).err()
+        })
+    });
+    let by_byte = errors.next();
+    assert_eq!(by_byte, errors.next());
+    assert!(by_byte.flatten().is_some());
+}
+
+#[test]
 fn a_request_before_the_welcome_condemns_the_host() {
     let mut pair = Pair::binary();
     pair.carry();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::path::locate;
-use super::strict::{Floats, Strict};
+use super::strict::{Format, Strict};
 use super::{Codec, CodecError};
 
 /// Bodies as JSON text.
@@ -28,12 +28,12 @@ impl Codec for Json {
     ) -> Result<(), CodecError> {
         let start = output.len();
         let mut serializer = serde_json::Serializer::new(&mut *output);
-        let Err(error) = value.serialize(Strict::new(&mut serializer, Floats::Finite)) else {
+        let Err(error) = value.serialize(Strict::new(&mut serializer, Format::Json)) else {
             return Ok(());
         };
         output.truncate(start);
         let mut serializer = serde_json::Serializer::new(std::io::sink());
-        let strict = Strict::new(&mut serializer, Floats::Finite);
+        let strict = Strict::new(&mut serializer, Format::Json);
         match serde_path_to_error::serialize(&value, strict) {
             Err(located) => Err(locate(&located)),
             // A value that encodes differently the second time has no path to tell.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::path::locate;
-use super::strict::{Floats, Strict};
+use super::strict::{Format, Strict};
 use super::{Codec, CodecError, MAX_DEPTH};
 
 /// Bodies as MessagePack.
@@ -34,12 +34,12 @@ impl Codec for MsgPack {
     ) -> Result<(), CodecError> {
         let start = output.len();
         let mut serializer = serializer(&mut *output);
-        let Err(error) = value.serialize(Strict::new(&mut serializer, Floats::Any)) else {
+        let Err(error) = value.serialize(Strict::new(&mut serializer, Format::MsgPack)) else {
             return Ok(());
         };
         output.truncate(start);
         let mut serializer = self::serializer(io::sink());
-        let strict = Strict::new(&mut serializer, Floats::Any);
+        let strict = Strict::new(&mut serializer, Format::MsgPack);
         match serde_path_to_error::serialize(&value, strict) {
             Err(located) => Err(locate(&located)),
             // A value that encodes differently the second time has no path to tell.

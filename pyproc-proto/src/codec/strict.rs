@@ -13,18 +13,18 @@ use self::compound::Compound;
 use self::key::KeyOnly;
 use super::MAX_DEPTH;
 
-/// Which floats a codec can carry.
+/// What is written underneath, since the formats cannot carry the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Floats {
+pub(super) enum Format {
+    Json,
     #[cfg(feature = "msgpack")]
-    Any,
-    Finite,
+    MsgPack,
 }
 
 /// What holds for every value inside the one that is encoded.
 #[derive(Clone, Copy)]
 struct Rules {
-    floats: Floats,
+    format: Format,
     /// How many containers may still be opened, plus one.
     depth: u8,
 }
@@ -50,11 +50,11 @@ pub(super) struct Strict<S> {
 }
 
 impl<S> Strict<S> {
-    pub(super) fn new(inner: S, floats: Floats) -> Self {
+    pub(super) fn new(inner: S, format: Format) -> Self {
         let depth = MAX_DEPTH;
         Self {
             inner,
-            rules: Rules { floats, depth },
+            rules: Rules { format, depth },
         }
     }
 }
@@ -98,7 +98,7 @@ impl<S: Serializer> Serializer for Strict<S> {
         serialize_bool(bool),
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
         serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
-        serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]),
+        serialize_char(char), serialize_str(&str),
         serialize_unit_struct(&'static str),
     }
 
@@ -120,17 +120,25 @@ impl<S: Serializer> Serializer for Strict<S> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
-        if self.rules.floats == Floats::Finite && !value.is_finite() {
+        if self.rules.format == Format::Json && !value.is_finite() {
             return Err(not_finite(value));
         }
         self.inner.serialize_f32(value)
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
-        if self.rules.floats == Floats::Finite && !value.is_finite() {
+        if self.rules.format == Format::Json && !value.is_finite() {
             return Err(not_finite(value));
         }
         self.inner.serialize_f64(value)
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<S::Ok, S::Error> {
+        if self.rules.format == Format::Json {
+            // They become a list of numbers there, which is one container more.
+            self.rules.deeper::<S::Error>()?;
+        }
+        self.inner.serialize_bytes(value)
     }
 
     fn serialize_none(self) -> Result<S::Ok, S::Error> {

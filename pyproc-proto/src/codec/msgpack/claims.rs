@@ -6,15 +6,16 @@ use crate::codec::CodecError;
 /// Refuses a body that claims more items than it has bytes left, since each item takes at least
 /// one.
 ///
-/// Only the two markers with 32-bit counts can claim much, and most bodies have no byte of their
-/// value, which is quickly seen; the others are passed over once without decoding anything.
+/// Only the markers with 16-bit and 32-bit counts can claim much, and most small bodies have no
+/// byte of their value, which is quickly seen; the others are passed over once without decoding
+/// anything.
 ///
 /// # Errors
 ///
 /// [`CodecError`] for such a claim. A body that is malformed otherwise passes: the decoder says
 /// better what is wrong with it.
 pub(super) fn check(body: &[u8]) -> Result<(), CodecError> {
-    if body.iter().any(|byte| matches!(byte, 0xDD | 0xDF)) {
+    if body.iter().any(|byte| matches!(byte, 0xDC..=0xDF)) {
         pass_over(body)
     } else {
         Ok(())
@@ -91,6 +92,8 @@ mod tests {
         for body in [
             &[0xDD, 0, 0, 0, 2, 1][..],
             &[0xDF, 0, 0, 0, 1, 1],
+            &[0xDC, 0, 2, 1],
+            &[0xDE, 0xDE, 0xDE, 0xDE],
             &[0x81, 0xA1, b'a', 0xDD, 0xFF, 0xFF, 0xFF, 0xFF],
             &[0x92, 0xDD, 0, 0, 0, 1, 1],
         ] {
@@ -103,6 +106,8 @@ mod tests {
         for body in [
             &[0xDD, 0, 0, 0, 2, 1, 1][..],
             &[0xDF, 0, 0, 0, 1, 1, 1],
+            &[0xDC, 0, 2, 1, 1],
+            &[0xDE, 0, 1, 1, 1],
             &[0xA1, 0xDD],
             &[0xC4, 1, 0xDF],
             &[0xCF, 0xDD, 0, 0, 0, 2, 0, 0, 0],

@@ -61,12 +61,13 @@ impl WorkerConnection {
 
     /// Handles one frame or message. Returns whether there was one.
     fn handle_next(&mut self) -> Result<bool, ProtocolError> {
+        if self.protocol.is_none() {
+            // A length that no protocol allows is refused before there is a byte to go by, and in
+            // the same words when that byte has come with it.
+            self.decoder.check_next_length()?;
+        }
         match self.recognize() {
-            None => {
-                // A length that no protocol allows is refused before there is a byte to go by.
-                self.decoder.check_next_length()?;
-                Ok(false)
-            }
+            None => Ok(false),
             Some(Protocol::Binary) => match self.decoder.next_frame()? {
                 Some(frame) => self.handle_frame(frame).map(|()| true),
                 None => Ok(false),

@@ -1,0 +1,282 @@
+//! Whatever a worker sends and whenever the host calls, cancels and waits: every call that was
+//! accepted ends once, in an event or in what is taken out at the end; the host's own bytes are
+//! always well formed; an error is final; and how the worker's bytes are cut changes nothing.
+//!
+//! Input: a byte for the protocol (even is binary), then steps, each a byte and its arguments.
+
+#![no_main]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use libfuzzer_sys::fuzz_target;
+use pyproc_proto::{
+    CallDeadline, CallId, Decoder, HostConnection, HostEvent, InFlight, Kind, Metadata,
+    ProtocolError, Request,
+};
+use pyproc_proto_fuzz::{
+    MAX_FRAME, Script, frame, hello, limits, message, peak_of, pieces, welcome,
+};
+
+fuzz_target!(|input: &[u8]| {
+    let start = Instant::now();
+    let (whole, peak) = peak_of(|| Scene::new(input, start, false).play());
+    assert!(peak <= 1024 * input.len() + 512 * 1024, "{peak} bytes");
+    assert_eq!(whole, Scene::new(input, start, true).play());
+});
+
+/// Longer scripts find nothing that shorter ones do not, and take longer to find it.
+const MAX_STEPS: usize = 64;
+
+/// A host, and what it has been through.
+struct Scene<'a> {
+    host: HostConnection<u64>,
+    json: bool,
+    in_pieces: bool,
+    script: Script<'a>,
+    now: Instant,
+    requested: u64,
+    ended: BTreeSet<u64>,
+    written: Vec<u8>,
+    trace: Trace,
+}
+
+/// What must not depend on how the bytes were cut.
+#[derive(Debug, Default, PartialEq)]
+struct Trace {
+    events: Vec<HostEvent<u64>>,
+    error: Option<ProtocolError>,
+    left: Vec<InFlight<u64>>,
+    output: Vec<u8>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(input: &'a [u8], now: Instant, in_pieces: bool) -> Self {
+        let mut script = Script::new(input);
+        let json = script.byte() % 2 == 1;
+        let host = match json {
+            true => HostConnection::json(limits(), now),
+            false => HostConnection::binary(&hello(), limits(), now),
+        };
+        Self {
+            host,
+            json,
+            in_pieces,
+            script,
+            now,
+            requested: 0,
+            ended: BTreeSet::new(),
+            written: Vec::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    fn play(mut self) -> Trace {
+        for _ in 0..MAX_STEPS {
+            if self.script.is_over() {
+                break;
+            }
+            self.step();
+            self.hear();
+        }
+        let left = self.host.take_in_flight();
+        self.check_ends(&left);
+        let written = self.written.len();
+        self.written.extend_from_slice(self.host.output());
+        self.check_output(written, &left);
+        self.trace.left = left;
+        self.trace.output = self.written;
+        self.trace
+    }
+
+    fn step(&mut self) {
+        match self.script.byte() % 14 {
+            0 => self.request(),
+            1 => {
+                if let Some(call) = CallId::new(self.script.byte().into()) {
+                    self.host.cancel(call);
+                }
+            }
+            2 => self.host.ping(),
+            3 => self.host.drain(),
+            4 => self.host.goodbye(),
+            5 => self.wait(),
+            6 => {
+                let taken = self.host.output().len().min(self.script.byte().into());
+                self.written.extend_from_slice(&self.host.output()[..taken]);
+                self.host.advance_output(taken);
+            }
+            7 => {
+                let body = serde_json::to_vec(&welcome()).expect("plain data");
+                self.deliver(&frame(Kind::Welcome as u8, 0, 0, 0, &body));
+            }
+            8 => self.reply(),
+            9 => self.fail(),
+            10 => self.arbitrary(),
+            11 => {
+                let bytes = self.script.bytes();
+                self.deliver(bytes);
+            }
+            12 => {
+                let result = self.host.handle_eof();
+                self.note(result);
+            }
+            _ => {
+                let number = u64::from(self.script.byte());
+                self.deliver(&frame(Kind::Pong as u8, 0, 0, 0, &number.to_be_bytes()));
+            }
+        }
+    }
+
+    fn request(&mut self) {
+        let choice = self.script.byte();
+        let body = self.script.bytes();
+        let mut metadata = Metadata::new();
+        if choice & 0x10 != 0 {
+            metadata.push("key", "value").expect("it fits");
+        }
+        let at = self.now + Duration::from_millis(u64::from(choice >> 5) * 20);
+        let request = Request {
+            function: ["classify", "health", "missing"][usize::from(choice & 0x3) % 3],
+            body,
+            deadline: (choice & 0x8 != 0).then_some(CallDeadline { at, wire: 42 }),
+            metadata: &metadata,
+        };
+        let before = self.host.output().len();
+        match self.host.request(request, self.requested, self.now) {
+            Ok(call) => {
+                assert!(
+                    self.trace.error.is_none(),
+                    "a condemned connection takes no calls"
+                );
+                assert_eq!(self.host.token(call), Some(&self.requested));
+                self.requested += 1;
+                assert_eq!(call.get(), self.requested);
+            }
+            Err(rejected) => {
+                assert_eq!(rejected.token, self.requested);
+                assert_eq!(self.host.output().len(), before);
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        self.now += Duration::from_millis(u64::from(self.script.byte()));
+        let result = self.host.handle_timeout(self.now);
+        if result.is_ok() {
+            let next = self.host.poll_timeout();
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "nothing that was due is left"
+            );
+        }
+        self.note(result);
+    }
+
+    fn reply(&mut self) {
+        let call = self.script.byte().into();
+        let body = self.script.bytes();
+        if self.json {
+            let body = String::from_utf8_lossy(body);
+            let text = format!(r#"{{"id":{call},"ok":true,"body":{body}}}"#);
+            self.deliver(&message(text.as_bytes()));
+        } else {
+            self.deliver(&frame(Kind::Reply as u8, 0, 0, call, body));
+        }
+    }
+
+    fn fail(&mut self) {
+        let (call, status) = (self.script.byte().into(), self.script.byte().into());
+        if self.json {
+            let text = format!(r#"{{"id":{call},"ok":false,"error":"no","error_type":"E"}}"#);
+            self.deliver(&message(text.as_bytes()));
+        } else {
+            let body = br#"{"type":"ValueError","message":"no"}"#;
+            self.deliver(&frame(Kind::Error as u8, 0, status, call, body));
+        }
+    }
+
+    fn arbitrary(&mut self) {
+        if self.json {
+            let payload = self.script.bytes();
+            self.deliver(&message(payload));
+            return;
+        }
+        let kind = 0x80 | (self.script.byte() & 0x0F);
+        let flags = self.script.byte();
+        let (index, call) = (self.script.byte().into(), self.script.byte().into());
+        let rest = self.script.bytes();
+        self.deliver(&frame(kind, flags, index, call, rest));
+    }
+
+    fn deliver(&mut self, bytes: &[u8]) {
+        for piece in pieces(bytes, self.in_pieces) {
+            self.host.input_mut().extend_from_slice(piece);
+            let result = self.host.handle_input(self.now);
+            self.note(result);
+        }
+    }
+
+    /// An error is final: once there is one, everything gives it again.
+    fn note(&mut self, result: Result<(), ProtocolError>) {
+        match &self.trace.error {
+            Some(error) => assert_eq!(result.as_ref(), Err(error)),
+            None => self.trace.error = result.err(),
+        }
+    }
+
+    fn hear(&mut self) {
+        while let Some(event) = self.host.poll_event() {
+            if let HostEvent::Reply { token, call, .. } | HostEvent::Failed { token, call, .. } =
+                &event
+            {
+                assert_eq!(call.get(), token + 1, "the token of another call");
+                assert!(*token < self.requested);
+                assert!(self.ended.insert(*token), "a call ended twice");
+            }
+            self.trace.events.push(event);
+        }
+        let open = self.requested - self.ended.len() as u64;
+        assert_eq!(self.host.in_flight_len() as u64, open);
+    }
+
+    fn check_ends(&mut self, left: &[InFlight<u64>]) {
+        for entry in left {
+            assert!(self.ended.insert(entry.token), "a call ended twice");
+        }
+        assert_eq!(self.ended.len() as u64, self.requested, "a call was lost");
+    }
+
+    /// What the host has said is well formed, and calls count as sent by what the lane took.
+    fn check_output(&self, written: usize, left: &[InFlight<u64>]) {
+        let mut decoder = Decoder::new(MAX_FRAME);
+        decoder.extend(&self.written);
+        let mut end = 0;
+        let mut requests = 0;
+        loop {
+            let call = if self.json {
+                let Some(payload) = decoder.next_payload().expect("well formed") else {
+                    break;
+                };
+                end += 4 + payload.len();
+                let value: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+                value["id"].as_u64()
+            } else {
+                let Some(frame) = decoder.next_frame().expect("well formed") else {
+                    break;
+                };
+                end += 4 + frame.header.length as usize;
+                (frame.header.kind == Kind::Request).then_some(frame.header.call)
+            };
+            if let Some(call) = call {
+                requests += 1;
+                assert_eq!(call, requests, "ids count up");
+                if let Some(entry) = left.iter().find(|entry| entry.call.get() == call) {
+                    assert_eq!(entry.sent, end <= written);
+                }
+            }
+        }
+        assert!(!decoder.is_partial());
+        assert_eq!(requests, self.requested);
+    }
+}
