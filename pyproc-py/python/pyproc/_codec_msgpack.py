@@ -32,6 +32,9 @@ def _msgspec() -> tuple[Encode, Decode]:
 def _ormsgpack() -> tuple[Encode, Decode]:
     import ormsgpack
 
+    # Before this version, a body that claimed more elements than it had could crash the process.
+    if tuple(map(int, ormsgpack.__version__.split(".")[:2])) < (1, 13):
+        raise ImportError
     unpack = ormsgpack.unpackb
 
     def decode(body: bytes) -> object:
