@@ -106,6 +106,7 @@ class Host(Wire):
             "target": target,
             "mode": mode,
             "python_path": python_path or [],
+            "lifeline": mode == "listen" and lifeline,
         }
         text = json.dumps(bundle).encode()
         self.socket.sendall(len(text).to_bytes(4, "big") + text)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from host import BOOTSTRAP, PACKAGE, SOURCES
+from listening import connect_json
 
 from pyproc._protocol import Kind, Status
 
@@ -242,14 +243,27 @@ if __name__ == "__main__":
         mode="listen",
         env={**os.environ, "PYPROC_SOCKET_PATH": path},
     )
-    from listening import connect_json
-
     assert host.process.stdout is not None
     assert host.process.stdout.readline() == b"ready soon\n"
     with closing(connect_json(path, host.process)) as connection:
         assert connection.call("name", 1) == ["__main__", ""]
     host.process.send_signal(signal.SIGTERM)
     assert host.wait() == (0, "ended\n", "")
+
+
+def test_a_listening_worker_ends_with_the_host_that_spawned_it(
+    spawn: Spawn, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "worker.sock")
+    host = spawn(
+        "from pyproc import run_worker\nrun_worker()\n",
+        mode="listen",
+        env={**os.environ, "PYPROC_SOCKET_PATH": path},
+    )
+    with closing(connect_json(path, host.process)) as connection:
+        assert connection.call("health")["pid"] == host.process.pid
+        host.socket.close()
+        assert host.wait()[0] == -signal.SIGKILL
 
 
 def test_a_script_that_should_listen_and_does_not(spawn: Spawn) -> None:

@@ -8,9 +8,6 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 
 from ._errors import PyprocError
 
-MAX_PATH_BYTES = 103
-"""The shortest limit among the systems that are served (macOS); Linux allows four more."""
-
 
 class Listener:
     """Listens on a path that nobody else listens on, for this user alone."""
@@ -18,10 +15,6 @@ class Listener:
     def __init__(self, path: str) -> None:
         """Bind and listen. Raises `PyprocError`, naming the path and what is in the way."""
         self.path = path
-        if len(os.fsencode(path)) > MAX_PATH_BYTES:
-            raise PyprocError(
-                f"cannot listen on {path}: the path of a socket may have {MAX_PATH_BYTES} bytes"
-            )
         _remove_stale(path)
         self.socket = socket(AF_UNIX, SOCK_STREAM)
         try:
@@ -33,7 +26,7 @@ class Listener:
             self._identity = _identity(path)
         except OSError as error:
             self.socket.close()
-            raise PyprocError(f"cannot listen on {path}: {error.strerror}") from None
+            raise PyprocError(f"cannot listen on {path}: {error.strerror or error}") from None
 
     def accept(self) -> socket | None:
         """Return a new connection, if one waits.

@@ -85,7 +85,7 @@ class Worker:
             connection.open(hello, dispatcher.functions)
         except Refusal as refusal:
             connection.refuse(refusal)
-            self._lane.write(connection.take_output())
+            self._say_last(connection)
             sys.exit(1)
         # Before the Welcome: the first signal may follow it at once.
         self._stop.install(signal.SIGTERM)
@@ -95,19 +95,27 @@ class Worker:
         loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard)
         try:
             loop.run()
-            run_stop_hooks()
-            connection.say_goodbye()
-            self._lane.write(connection.take_output())
-            self._lane.close()
         except ProtocolError as error:
             sys.exit(f"pyproc: the host broke the protocol: {error}")
         except (BrokenPipeError, ConnectionResetError):
-            run_stop_hooks()
+            connection.has_ended = True
         except OSError as error:
             sys.exit(
                 f"pyproc: the connection with the host broke: {error}; did the user's code close "
                 "descriptors that it had not opened?"
             )
+
+        run_stop_hooks()
+        if not connection.has_ended:
+            connection.say_goodbye()
+            self._say_last(connection)
+
+    def _say_last(self, connection: BinaryConnection) -> None:
+        try:
+            self._lane.write(connection.take_output())
+            self._lane.close()
+        except OSError:
+            pass  # The host is gone; what was to be said was for it alone.
 
     def _prepare(self, hello: Hello) -> None:
         place = "" if hello.slot is None else f"/{hello.slot}"
