@@ -1,5 +1,7 @@
 //! Calls that cannot succeed, and what is said about each of them; the worker goes on.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::future::Future;

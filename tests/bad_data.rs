@@ -1,5 +1,7 @@
 //! Bodies and results that are malformed, too large, too deep, or more than a codec can carry; the worker goes on.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Pools that cannot be started, and what is said about each of them.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::fs::{self, Permissions};
