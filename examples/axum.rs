@@ -57,11 +57,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .deadline(Duration::from_secs(1))
         .start()
         .await?;
-    let service = Service { counter: Arc::new(CounterClient::new(&pool)?), pool: pool.clone() };
-    let routes =
-        Router::new().route("/words", post(words)).route("/status", get(status)).with_state(service);
+    let service = Service {
+        counter: Arc::new(CounterClient::new(&pool)?),
+        pool: pool.clone(),
+    };
+    let routes = Router::new()
+        .route("/words", post(words))
+        .route("/status", get(status))
+        .with_state(service);
 
-    let port = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned()).parse()?;
+    let port = std::env::var("PORT")
+        .unwrap_or_else(|_| "8080".to_owned())
+        .parse()?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     println!("listening on {}", listener.local_addr()?);
@@ -76,13 +83,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn words(State(service): State<Service>, Json(question): Json<Question>) -> Result<Json<Words>, Failure> {
-    Ok(Json(service.counter.count_words(&question.text, question.pause_ms).await?))
+async fn words(
+    State(service): State<Service>,
+    Json(question): Json<Question>,
+) -> Result<Json<Words>, Failure> {
+    Ok(Json(
+        service
+            .counter
+            .count_words(&question.text, question.pause_ms)
+            .await?,
+    ))
 }
 
 async fn status(State(service): State<Service>) -> String {
     let status = service.pool.status();
-    format!("{} in flight, {} waiting\n", status.in_flight, status.waiting)
+    format!(
+        "{} in flight, {} waiting\n",
+        status.in_flight, status.waiting
+    )
 }
 
 /// What an error of a call is to an HTTP client.
@@ -98,7 +116,9 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let status = match error.kind() {
-            ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Overloaded | ErrorKind::Closed | ErrorKind::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             ErrorKind::Deadline => StatusCode::GATEWAY_TIMEOUT,
             ErrorKind::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

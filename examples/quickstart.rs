@@ -44,21 +44,35 @@ trait Iris {
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let (flowers, species): (Vec<_>, Vec<_>) = load()?.into_iter().unzip();
 
-    let pool = Pool::builder(pyproc::script!("examples/iris.py")).workers(4).start().await?;
+    let pool = Pool::builder(pyproc::script!("examples/iris.py"))
+        .workers(4)
+        .start()
+        .await?;
     let iris = IrisClient::new(&pool)?;
     for worker in pool.status().workers {
-        println!("worker {} is process {}", worker.slot, worker.pid.unwrap_or(0));
+        println!(
+            "worker {} is process {}",
+            worker.slot,
+            worker.pid.unwrap_or(0)
+        );
     }
 
     let twin = &iris.nearest(&flowers[0], 1).await?[0];
-    println!("flower 0 is most like a {} at a distance of {:.2} cm", twin.species, twin.distance);
+    println!(
+        "flower 0 is most like a {} at a distance of {:.2} cm",
+        twin.species, twin.distance
+    );
 
     // Undisturbed: this is how the answers should be.
     let expected = classify_all(&iris, &flowers).await;
     let expected: Vec<Verdict> = expected.into_iter().collect::<Result<_, _>>()?;
 
     // The same, while a worker is killed.
-    let (answers, victim) = try_join(async { Ok(classify_all(&iris, &flowers).await) }, kill_one(&pool)).await?;
+    let (answers, victim) = try_join(
+        async { Ok(classify_all(&iris, &flowers).await) },
+        kill_one(&pool),
+    )
+    .await?;
     let resent = pool.status().counts.resent;
     let successor = await_successor(&pool, &victim).await;
     println!(
@@ -69,12 +83,24 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     let lost = answers.iter().filter(|answer| answer.is_err()).count();
     let answers: Vec<_> = answers.into_iter().flatten().collect();
-    let right = answers.iter().zip(&species).filter(|(answer, species)| answer.species == **species).count();
+    let right = answers
+        .iter()
+        .zip(&species)
+        .filter(|(answer, species)| answer.species == **species)
+        .count();
     pool.shutdown().await?;
 
     let accuracy = right as f64 / species.len() as f64;
-    println!("classified {} of {}, {lost} lost, accuracy {accuracy:.2}", answers.len(), flowers.len());
-    Ok(if resent > 0 && answers == expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!(
+        "classified {} of {}, {lost} lost, accuracy {accuracy:.2}",
+        answers.len(),
+        flowers.len()
+    );
+    Ok(if resent > 0 && answers == expected {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn classify_all(iris: &impl Iris, flowers: &[Flower]) -> Vec<pyproc::Result<Verdict>> {
@@ -90,7 +116,12 @@ struct Victim {
 /// Freezes a worker that has a call, makes sure that the call is not answered any more, and kills it.
 async fn kill_one(pool: &Pool) -> Result<Victim, Box<dyn Error>> {
     let busy = loop {
-        if let Some(worker) = pool.status().workers.into_iter().find(|worker| worker.in_flight > 0) {
+        if let Some(worker) = pool
+            .status()
+            .workers
+            .into_iter()
+            .find(|worker| worker.in_flight > 0)
+        {
             break worker;
         }
         yield_now().await;
@@ -104,15 +135,21 @@ async fn kill_one(pool: &Pool) -> Result<Victim, Box<dyn Error>> {
         yield_now().await;
     }
     kill_process(process, Signal::KILL)?;
-    Ok(Victim { slot: busy.slot, pid, generation: busy.generation })
+    Ok(Victim {
+        slot: busy.slot,
+        pid,
+        generation: busy.generation,
+    })
 }
 
 async fn await_successor(pool: &Pool, victim: &Victim) -> u32 {
     loop {
         let worker = &pool.status().workers[victim.slot];
-        if let (true, WorkerState::Ready, Some(pid)) =
-            (worker.generation > victim.generation, worker.state, worker.pid)
-        {
+        if let (true, WorkerState::Ready, Some(pid)) = (
+            worker.generation > victim.generation,
+            worker.state,
+            worker.pid,
+        ) {
             return pid;
         }
         yield_now().await;
@@ -125,7 +162,13 @@ fn load() -> Result<Vec<(Flower, String)>, Box<dyn Error>> {
     table
         .map(|(row, line)| {
             let mut cells = line.split(',');
-            let mut number = || cells.next().ok_or("a row has five cells")?.parse().map_err(Box::<dyn Error>::from);
+            let mut number = || {
+                cells
+                    .next()
+                    .ok_or("a row has five cells")?
+                    .parse()
+                    .map_err(Box::<dyn Error>::from)
+            };
             let flower = Flower {
                 row,
                 sepal_length: number()?,
@@ -133,7 +176,13 @@ fn load() -> Result<Vec<(Flower, String)>, Box<dyn Error>> {
                 petal_length: number()?,
                 petal_width: number()?,
             };
-            Ok((flower, cells.next().ok_or("a row ends with the species")?.to_owned()))
+            Ok((
+                flower,
+                cells
+                    .next()
+                    .ok_or("a row ends with the species")?
+                    .to_owned(),
+            ))
         })
         .collect()
 }

@@ -30,17 +30,34 @@ trait Forest {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let pool = Pool::builder(pyproc::script!("examples/sklearn.py")).workers(2).start().await?;
+    let pool = Pool::builder(pyproc::script!("examples/sklearn.py"))
+        .workers(2)
+        .start()
+        .await?;
     let forest = ForestClient::new(&pool)?;
 
     let samples = forest.held_out().await?;
-    let predictions = try_join_all(samples.iter().map(|sample| forest.predict(&sample.features))).await?;
+    let predictions = try_join_all(
+        samples
+            .iter()
+            .map(|sample| forest.predict(&sample.features)),
+    )
+    .await?;
     for (sample, prediction) in samples.iter().zip(&predictions).take(3) {
-        println!("{}: {:.0} % {}", sample.species, 100.0 * prediction.probability, prediction.species);
+        println!(
+            "{}: {:.0} % {}",
+            sample.species,
+            100.0 * prediction.probability,
+            prediction.species
+        );
     }
     pool.shutdown().await?;
 
-    let right = samples.iter().zip(&predictions).filter(|(sample, found)| sample.species == found.species).count();
+    let right = samples
+        .iter()
+        .zip(&predictions)
+        .filter(|(sample, found)| sample.species == found.species)
+        .count();
     println!("predicted {right} of {} correctly", samples.len());
     Ok(())
 }

@@ -9,7 +9,9 @@ pub use pyproc_derive::remote;
 pub use pyproc_runtime::{Call, Pool, PoolBuilder, Target, script};
 
 // What a call can end with.
-pub use pyproc_runtime::{Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity};
+pub use pyproc_runtime::{
+    Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity,
+};
 
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{

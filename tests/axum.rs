@@ -1,5 +1,7 @@
 //! The HTTP service of the examples, as its clients see it: overload is 503, a missed deadline 504, and SIGTERM drains.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read};

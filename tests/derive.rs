@@ -1,6 +1,7 @@
 //! What `#[pyproc::remote]` accepts, and what it says about the rest.
 
 #[path = "ui/pass/lints.rs"]
+#[allow(unreachable_pub, reason = "the file is a program of its own elsewhere")]
 mod lints;
 
 #[test]

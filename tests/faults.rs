@@ -1,5 +1,7 @@
 //! What can happen to a worker process, done to real ones. The numbers are those of the catalogue of faults.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! Workers that listen on a path: scripts of the origin's style, workers that somebody else started, and clients that
 //! write the JSON protocol by hand.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::os::unix::net::UnixStream;

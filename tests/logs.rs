@@ -1,6 +1,8 @@
 //! What workers say arrives as `tracing` events. A dispatcher is set for the whole process, so these tests have one to
 //! themselves; `quiet_host.rs` has none.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

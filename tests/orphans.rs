@@ -1,5 +1,7 @@
 //! A host that dies by any death leaves nobody behind.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeSet;

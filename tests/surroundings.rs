@@ -1,5 +1,7 @@
 //! What a worker finds around it: environment, paths, names; and where what it says goes.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

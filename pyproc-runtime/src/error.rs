@@ -48,10 +48,7 @@ impl Error {
 
     /// An error that says what its cause says, and keeps as its source what lies beneath that, so that nothing is
     /// said twice.
-    pub(crate) fn saying(
-        kind: ErrorKind,
-        cause: impl StdError + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn saying(kind: ErrorKind, cause: impl StdError + Send + Sync + 'static) -> Self {
         let error = Self::new(kind, cause.to_string());
         if cause.source().is_some() {
             error.with_source(Beneath(cause))

@@ -84,11 +84,7 @@ impl SocketLane {
     /// Writes what the socket takes now, and says how much that was.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
-            match rustix::net::send(
-                &self.socket,
-                bytes,
-                QUIETLY,
-            ) {
+            match rustix::net::send(&self.socket, bytes, QUIETLY) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(0),
@@ -108,8 +104,12 @@ impl SocketLane {
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         loop {
-            match rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, QUIETLY)
-            {
+            match rustix::net::sendmsg(
+                &self.socket,
+                &[IoSlice::new(bytes)],
+                &mut ancillary,
+                QUIETLY,
+            ) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(0),

@@ -19,7 +19,12 @@ const BOOTSTRAP: &str = include_str!("../../python/pyproc/_bootstrap.py");
 
 /// The arguments of an interpreter that is to read a bundle.
 pub(crate) fn arguments() -> Vec<OsString> {
-    vec!["-X".into(), "faulthandler".into(), "-c".into(), BOOTSTRAP.into()]
+    vec![
+        "-X".into(),
+        "faulthandler".into(),
+        "-c".into(),
+        BOOTSTRAP.into(),
+    ]
 }
 
 /// What the worker does with its target.
