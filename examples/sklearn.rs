@@ -30,7 +30,7 @@ trait Forest {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let pool = Pool::builder(pyproc::script!("examples/sklearn.py"))
+    let pool = Pool::builder(pyproc::script!("examples/forest.py"))
         .workers(2)
         .start()
         .await?;

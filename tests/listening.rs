@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use pyproc::{ErrorKind, Json, Pool, PoolBuilder, Protocol};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{app, call_with, raw, scenario, signal, until};
+use support::{app, call_with, python_with_packages, raw, scenario, signal, until};
 
 /// A worker that somebody else has started.
 struct Listener {
@@ -26,7 +26,7 @@ impl Listener {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("worker.sock");
         let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("pyproc-py/python");
-        let process = Command::new("python3")
+        let process = Command::new(python_with_packages())
             .args(["-m", "pyproc"])
             .arg(script_path(script))
             .arg("--socket")

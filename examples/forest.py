@@ -1,4 +1,8 @@
-"""A scikit-learn model that every worker trains at its start."""
+"""A scikit-learn model that every worker trains at its start.
+
+The file is not called `sklearn.py`: its directory comes first on `sys.path`, and `import sklearn`
+would find it instead of the package.
+"""
 
 from dataclasses import dataclass
 
