@@ -294,6 +294,16 @@ fn what_the_lane_took_whole_is_sent_and_nothing_else() {
 }
 
 #[test]
+fn calls_are_taken_out_in_the_order_of_their_requests() {
+    let mut pair = Pair::ready();
+    for token in 0..100 {
+        pair.call(token);
+    }
+    let taken = pair.host.take_in_flight();
+    assert!(taken.iter().map(|entry| entry.token).eq(0..100));
+}
+
+#[test]
 fn draining_from_the_host_finishes_what_is_there() {
     let mut pair = Pair::ready();
     let call = pair.call(7);

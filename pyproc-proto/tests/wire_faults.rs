@@ -262,22 +262,22 @@ fn fault_35_a_byte_a_second_does_not_buy_more_time() {
 #[test]
 fn fault_35_each_frame_has_the_whole_time_however_busy_the_lane_was_before() {
     let mut pair = Pair::ready();
-    for _ in 0..10 {
-        pair.call(7);
+    for token in 0..10 {
+        pair.call(token);
     }
-    for call in 1..=10 {
-        // The end of one frame and the beginning of the next, a second and a half apart.
-        let reply = frame(0x84, 0, call, b"1");
-        let (head, tail) = reply.split_at(3);
-        pair.deliver(head).expect("in time");
+    let replies: Vec<_> = (1..=10).map(|call| frame(0x84, 0, call, b"1")).collect();
+    pair.deliver(&replies[0][..3]).expect("a beginning");
+    for two in replies.windows(2) {
+        // The end of one frame and the beginning of the next come together, a second and a half
+        // after the one before.
         pair.advance(Duration::from_millis(1500)).expect("in time");
-        pair.deliver(tail).expect("in time");
+        let bytes = [&two[0][3..], &two[1][..3]].concat();
+        pair.deliver(&bytes).expect("in time");
+        let due = pair.now + Duration::from_secs(2);
+        assert_eq!(pair.host.poll_timeout(), Some(due));
     }
+    pair.deliver(&replies[9][3..]).expect("in time");
     assert_eq!(pair.host.poll_timeout(), None);
-    pair.deliver(&frame(0x84, 0, 1, b"1")[..3])
-        .expect("a new frame");
-    let due = pair.host.poll_timeout().expect("the clock runs");
-    assert_eq!(due, pair.now + Duration::from_secs(2));
 }
 
 #[test]
@@ -441,6 +441,15 @@ fn what_was_not_negotiated_condemns_either_side() {
         pair.worker.input_mut().extend_from_slice(&stream);
         assert!(expected(pair.worker.handle_input(pair.now)));
     }
+    for flag in [0x10, 0x20] {
+        let mut pair = Pair::ready();
+        pair.call(7);
+        let mut reply = frame(0x84, 0, 1, b"");
+        reply[5] = flag;
+        let result = pair.deliver(&reply);
+        assert!(matches!(result, Err(ProtocolError::NotNegotiated { .. })));
+        assert_eq!(pair.host.take_in_flight().len(), 1);
+    }
     for flag in [0x04, 0x08, 0x10] {
         let mut pair = Pair::ready();
         let mut request = frame(0x83, 0, 1, b"");
@@ -463,6 +472,22 @@ fn a_pong_must_echo_its_ping_in_order() {
     let error = pair
         .deliver(&frame(0x8B, 0, 0, &[9; 8]))
         .expect_err("another body");
+    assert!(matches!(
+        error,
+        ProtocolError::UnexpectedFrame {
+            kind: Kind::Pong,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_pong_that_nobody_asked_for_condemns() {
+    let mut pair = Pair::ready();
+    let first = 1u64.to_be_bytes();
+    let error = pair
+        .deliver(&frame(0x8B, 0, 0, &first))
+        .expect_err("no ping was sent");
     assert!(matches!(
         error,
         ProtocolError::UnexpectedFrame {
