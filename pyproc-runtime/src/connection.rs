@@ -154,6 +154,7 @@ impl Connection {
             state.is_closed = true;
             state.protocol.take_in_flight()
         };
+        // Callers that are slow to fetch their outcome keep this connection; the worker must not.
         self.lane.shut_down();
         // An entry that is dropped ends as closed.
         drop(in_flight);
@@ -172,8 +173,6 @@ impl Connection {
             state.is_closed = true;
             state.protocol.take_in_flight()
         };
-        // Callers that are slow to fetch their outcome keep this connection; the worker must not.
-        self.lane.shut_down();
         for call in in_flight {
             call.token.end(Err(Failure::Died {
                 sent: call.sent,

@@ -141,7 +141,8 @@ impl Serialize for Recursive<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut inner = Box::pin(self.0.call::<_, u64>("echo", 1));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(inner.as_mut().poll(&mut context).is_pending());
+        // It is in flight now, or even answered.
+        let _ = inner.as_mut().poll(&mut context);
         drop(inner);
         self.0.status();
         serializer.serialize_u64(2)

@@ -193,7 +193,8 @@ fn replies_out_of_turn_reach_their_own_callers() {
                 number as u64
             );
         }
-        assert_eq!(worker.gauge().peak(), 16);
+        let peak = worker.gauge().peak();
+        assert!((2..=16).contains(&peak), "{peak} calls at once");
     });
 }
 
