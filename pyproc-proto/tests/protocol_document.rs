@@ -5,8 +5,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use pyproc_proto::{
-    DEFAULT_MAX_FRAME, Flags, Frame, FunctionInfo, HEADER_LEN, Header, Hello, Kind, LogRecord,
-    PROTOCOL_VERSION, Package, ParameterInfo, ProtocolError, Status, Welcome,
+    DEFAULT_MAX_FRAME, Flags, Frame, FunctionInfo, HEADER_LEN, Header, Kind, LogRecord,
+    PROTOCOL_VERSION, Package, ParameterInfo, Status,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,7 +102,7 @@ fn the_keys_of_the_handshake_stand_in_the_tables_with_their_defaults() {
         panic!("there are {} tables", tables.len());
     };
     check_keys(of_hello, &hello());
-    check_keys::<Welcome>(of_welcome, &welcome());
+    check_keys(of_welcome, &welcome());
     check_keys(of_package, &Package::default());
     check_keys(of_function, &FunctionInfo::default());
     check_keys(of_parameter, &ParameterInfo::default());
@@ -158,6 +158,7 @@ fn accepts(kind: Kind, change: impl Fn(&mut Header)) -> bool {
     })
 }
 
+/// Whether a frame of this kind may have a body, tried with the call ids and statuses that kinds want.
 fn takes_a_body(kind: Kind) -> bool {
     [(0, 16), (7, 1), (7, 0), (0, 0)]
         .into_iter()
@@ -171,11 +172,7 @@ fn takes_a_body(kind: Kind) -> bool {
             };
             let mut bytes = header.encode().to_vec();
             bytes.push(b'x');
-            match Frame::parse(bytes.into(), 64) {
-                Ok(frame) => frame.body.len() == 1,
-                Err(ProtocolError::TrailingBytes { .. }) => false,
-                Err(_) => false,
-            }
+            Frame::parse(bytes.into(), 64).is_ok()
         })
 }
 
@@ -260,11 +257,4 @@ fn golden_frames() -> BTreeMap<String, Vec<u8>> {
         }
     }
     golden
-}
-
-/// The document is compared with what it describes, so the example must have all of it.
-#[test]
-fn the_example_of_a_hello_is_read_as_it_is_written() {
-    let example: Hello = serde_json::from_value(Value::Object(object(&hello()))).expect("a Hello");
-    assert_eq!(example, hello());
 }
