@@ -7,8 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pyproc::Pool;
-use support::{call, pid_of, pool, scenario};
+use support::{call, pid_of, pool, pool_of, scenario};
 
 #[test]
 fn the_environment_is_inherited_by_default() {
@@ -106,14 +105,9 @@ fn a_deadline_is_visible_in_python_as_remaining_time() {
 #[test]
 fn a_script_can_be_carried_inside_the_program() {
     scenario(async {
-        let source =
-            "from pyproc import expose\n\n@expose\ndef double(x: int) -> int:\n    return 2 * x\n";
-        let pool = Pool::from_source("double.py", source)
-            .workers(1)
-            .start()
-            .await
-            .unwrap();
-        assert_eq!(pool.name(), "double");
+        let source = "@expose\ndef double(x: int) -> int:\n    return 2 * x\n";
+        let pool = pool_of(source).workers(1).start().await.unwrap();
+        assert_eq!(pool.name(), "app");
         assert_eq!(pool.call::<_, i64>("double", 21).await.unwrap(), 42);
         pool.shutdown().await.unwrap();
     });
