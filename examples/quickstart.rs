@@ -41,7 +41,14 @@ trait Iris {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn Error>> {
+async fn main() -> ExitCode {
+    run().await.unwrap_or_else(|error| {
+        eprintln!("quickstart: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (flowers, species): (Vec<_>, Vec<_>) = load()?.into_iter().unzip();
 
     let pool = Pool::builder(pyproc::script!("examples/iris.py"))
