@@ -1,5 +1,7 @@
 //! A worker that shares no code with ours, written from `docs/protocol.md`: what the document says is enough.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use std::io::Read;

@@ -1,7 +1,8 @@
-"""A worker that shares nothing with the package: written from docs/protocol.md, to show that one can be.
+"""A worker written from docs/protocol.md alone, to show that one can be.
 
-It listens on the path that it is given, serves one connection after the other in the binary protocol with the codec
-`json`, prints what is not seen in its answers, and ends after a host has said `Drain`.
+It listens on the path that it is given, serves one connection after the other in the binary
+protocol with the codec `json`, prints what is not seen in its answers, and ends after a host has
+said `Drain`.
 """
 
 import json
@@ -79,11 +80,8 @@ class Connection:
         payload = self.read(length)
         kind, flags, index, call = struct.unpack(">BBHQ", payload[:12])
         rest, deadline = payload[12:], None
-        if (
-            flags & ~(DEADLINE | METADATA)
-            or (flags and kind != REQUEST)
-            or not 0x81 <= kind <= 0x8E
-        ):
+        known = DEADLINE | METADATA if kind == REQUEST else 0
+        if flags & ~known or not HELLO <= kind <= GOODBYE:
             raise ConnectionError(f"kind {kind:#x} with flags {flags:#x}")
         if flags & DEADLINE:
             remaining_us, rest = struct.unpack(">Q", rest[:8])[0], rest[8:]
@@ -113,9 +111,7 @@ class Connection:
         elif hello["codec"] != "json":
             self.send_error(17, f"there is no codec {hello['codec']!r} here, only 'json'")
         elif hello.get("deadline_clock", "remaining") != "remaining":
-            self.send_error(
-                19, "a host that did not start this worker has no clock in common with it"
-            )
+            self.send_error(19, "this worker and its host have no clock in common")
         else:
             self.max_frame = hello["max_frame"]
             package = {"version": "1", "origin": "foreign"}
@@ -138,7 +134,7 @@ class Connection:
                 return
 
     def has_input(self):
-        """Wait for the host: as long as it takes, unless there is something to do or this is the end."""
+        """Wait for the host: as long as it takes, unless there is something else to do."""
         patience = None
         if self.queue or self.host_drains:
             patience = 0
