@@ -54,11 +54,12 @@ fn run_pytest(context: &mut Context, python: &Path) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// A Python in the package's directory that imports the package as it is in the checkout.
+/// A Python in the package's directory, where the tools find their configuration and by it the
+/// package. A `PYTHONPATH` would make workers take the checkout for an installed package.
 pub(crate) fn in_package(workspace: &Workspace, python: &Path) -> Command {
     let mut command = Command::new(python);
     command.current_dir(workspace.path("pyproc-py"));
-    command.env("PYTHONPATH", workspace.path("pyproc-py/python"));
+    command.env_remove("PYTHONPATH");
     command
 }
 
