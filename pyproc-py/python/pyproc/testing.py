@@ -1,5 +1,8 @@
 """Tests of exposed functions, without a worker.
 
+A test imports the module that exposes the function and calls it by its name:
+
+    import iris  # exposes `classify`
     from pyproc import testing
 
     def test_classify() -> None:
