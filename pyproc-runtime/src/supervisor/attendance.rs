@@ -1,5 +1,6 @@
 //! The attendance on one ready worker, until it is buried.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +135,8 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
 async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
     let cause = match lost {
         Lost::Eof => Cause::ConnectionClosed,
+        // So the host hears of it when a request was not read, or could not even be written.
+        Lost::Io(error) if is_closed(error.kind()) => Cause::ConnectionClosed,
         Lost::Io(error) => Cause::ConnectionFailed(error.to_string()),
         // A worker that is killed while it writes breaks off in the middle of a frame: that is no fault of its own.
         Lost::Protocol(violation @ ProtocolError::UnexpectedEof { .. }) => {
@@ -148,6 +151,10 @@ async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
         Ok(()) => Cause::Exited,
         Err(_) => cause,
     }
+}
+
+fn is_closed(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// The worker has closed its connection because it was told to end; it has until `stop_by` to exit.
