@@ -23,7 +23,8 @@ use serde::de::DeserializeOwned;
 ///
 /// A codec sees bodies only, never a header. Its methods are generic, so it is a type parameter
 /// of a pool rather than an object; a codec of your own works like those that come with the
-/// crate, provided that the worker knows one by the same name.
+/// crate, provided that the worker knows one by the same name, which a Python script gives it with
+/// `pyproc.register_codec`.
 pub trait Codec: Clone + Debug + Send + Sync + 'static {
     /// The name by which the worker knows the codec; the `Hello` carries it.
     fn name(&self) -> &str;

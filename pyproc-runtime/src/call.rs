@@ -23,13 +23,15 @@ use answer::{Answer, refusal, unsendable};
 
 /// A call of a Python function: a future that does nothing until it is polled.
 ///
-/// It encodes its argument, waits for its turn, sends the request, and waits for the reply, on any executor. It ends
-/// exactly once, and by its deadline at the latest.
+/// It encodes its argument, waits for its turn, sends the request, waits for the reply, and decodes it into an `R`, on
+/// any executor. It ends exactly once, and by its deadline at the latest. What it sends is encoded at its first poll and
+/// kept, in case that its worker is lost.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future cancels the call. One that waits for its turn is never sent; one that the worker has queued is
-/// skipped there; a function that already runs is not interrupted, and occupies its worker until it returns.
+/// skipped there; a function that already runs is not interrupted, and occupies its worker until it returns or is taken
+/// to be stuck, [`overdue_after`](crate::PoolBuilder::overdue_after) past its deadline.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<'a, C: Codec, A, R> {
     pool: &'a Pool<C>,

@@ -107,17 +107,18 @@ impl Error {
         self.0.fate == Fate::NotStarted && self.0.kind.is_transient()
     }
 
-    /// The function that was called, by its name in Python.
+    /// The function that was called, by its name in Python; `None` for an error that belongs to no call.
     pub fn function(&self) -> Option<&str> {
         self.0.function.as_deref()
     }
 
-    /// The worker that was involved, if the call had reached one.
+    /// The worker that was involved: the one that had the call, or the one that could not be started.
     pub fn worker(&self) -> Option<&WorkerIdentity> {
         self.0.worker.as_ref()
     }
 
-    /// The Python exception, if one was raised: its type, message and traceback.
+    /// The Python exception, if one was raised by the function or at the import of the script: its type, message and
+    /// traceback.
     pub fn python(&self) -> Option<&PythonError> {
         self.0.source.as_deref()?.downcast_ref()
     }

@@ -64,7 +64,8 @@ impl Pool<DefaultCodec> {
 
     /// Begins the configuration of a pool of workers that somebody else has started and that listen on these paths, one
     /// worker each: `python -m pyproc iris.py --socket /run/iris/0.sock`. They are connected to again when they are
-    /// lost, and are never killed.
+    /// lost, and are never killed. The settings of how a process is started (interpreter, environment, `listen`) mean
+    /// nothing here.
     pub fn attach<P: Into<PathBuf>>(
         paths: impl IntoIterator<Item = P>,
     ) -> PoolBuilder<DefaultCodec> {
@@ -87,7 +88,15 @@ impl<C: Codec> Pool<C> {
     /// Calls a Python function by its name.
     ///
     /// `argument` is a value or a reference to one. A function with one parameter receives it whole; one with several
-    /// receives the entries of a map or the fields of a struct by name; one without takes `()` or an empty map.
+    /// receives the entries of a map or the fields of a struct by name; one without takes `()` or an empty map. The
+    /// result is decoded into the type that is asked for:
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// let area: f64 = pool.call("area", &[3.0, 4.0]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

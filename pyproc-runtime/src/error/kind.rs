@@ -10,17 +10,18 @@ pub enum ErrorKind {
     Start,
     /// The connection to a worker that somebody else started, or that listens on a path, could not be made.
     Connection,
-    /// The worker broke the protocol. It was replaced.
+    /// The worker that had the call broke the protocol: something else writes to its connection. It is replaced.
     Protocol,
     /// No worker is left that could run the call, and none will be started.
     Unavailable,
-    /// As many calls are in flight and waiting as the pool allows.
+    /// As many calls are in flight and waiting as the pool allows; the call was refused at once.
     Overloaded,
-    /// The call's deadline passed.
+    /// The call's deadline passed. The [fate](crate::Error::fate) says whether a worker had it by then.
     Deadline,
     /// The pool was shut down, or the tokio runtime that it lived on has ended.
     Closed,
-    /// The argument could not be encoded, or the result could not be decoded into the type asked for.
+    /// A body could not be encoded or decoded: the argument by the host's codec or by the worker's, or the result into
+    /// the type asked for.
     Codec,
     /// A request or a reply is longer than `max_frame`.
     TooLarge,
@@ -32,7 +33,7 @@ pub enum ErrorKind {
     InvalidResult,
     /// The Python function raised an exception.
     Exception,
-    /// The worker died, or was killed because it no longer answered.
+    /// The worker that had the call died, or was killed because it no longer answered. It is replaced.
     WorkerDied,
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Which worker: its pool, its slot, which process of that slot, and that process's id.
+/// Which worker: its pool, its slot, which of that slot's workers it is, and its process id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerIdentity {
     pool: Arc<str>,
@@ -30,12 +30,13 @@ impl WorkerIdentity {
         self.slot
     }
 
-    /// How many processes the slot has had, this one included.
+    /// How many workers the slot has had, this one included.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The process id; `None` for an attached worker that did not tell it.
+    /// The process id; `None` where there was no process yet, and for an attached worker under the JSON protocol, which
+    /// has no place to tell it.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }

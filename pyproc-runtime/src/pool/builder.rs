@@ -166,7 +166,7 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// Sets an environment variable of the workers.
+    /// Sets an environment variable of the workers, whatever is inherited.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings
             .environment
@@ -189,7 +189,8 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// The level from which on the records of Python's `logging` are passed on. Default `INFO`.
+    /// The level from which on the records of Python's `logging` are passed on. Default `INFO`. A worker that listens
+    /// does with its `logging` what the script says.
     pub fn log_level(mut self, level: Level) -> Self {
         self.settings.log_level = level;
         self
@@ -225,7 +226,8 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// The longest request and reply, in bytes. Default 16 MiB. A request over it fails before a byte is written.
+    /// The longest request and reply, in bytes, from 64 KiB to 4 GiB. Default 16 MiB: room for a batch of images, and no
+    /// way to exhaust the memory by a mistake. A request over it fails before a byte is written.
     pub fn max_frame(mut self, bytes: usize) -> Self {
         self.settings.max_frame = bytes;
         self
@@ -238,7 +240,7 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// Calls without a deadline of their own have none.
+    /// Calls without a deadline of their own have none. A function that never returns then keeps its worker for good.
     pub fn no_deadline(mut self) -> Self {
         self.settings.deadline = None;
         self
@@ -261,8 +263,8 @@ impl<C: Codec> PoolBuilder<C> {
 
 /// How the workers are supervised.
 impl<C: Codec> PoolBuilder<C> {
-    /// How long a worker may take from its start to its readiness, the import of the script included. Default 60 s:
-    /// large models take their time.
+    /// How long a worker may take from its start to its readiness, the import of the script included; for an attached
+    /// one, how long each try may take. Default 60 s: large models take their time.
     pub fn start_timeout(mut self, time: Duration) -> Self {
         self.settings.start_timeout = time;
         self

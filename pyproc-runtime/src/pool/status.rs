@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, WorkerIdentity};
 pub struct PoolStatus {
     /// The pool's name.
     pub name: String,
-    /// Calls that workers have right now.
+    /// Calls that workers have right now, those included whose callers have gone.
     pub in_flight: usize,
     /// Calls that wait for their turn.
     pub waiting: usize,
@@ -24,7 +24,7 @@ pub struct PoolStatus {
     pub workers: Vec<WorkerStatus>,
 }
 
-/// How many calls ended in which way since the pool was started.
+/// How many calls ended in which way since the pool was started. One whose future was dropped is not among them.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -34,7 +34,8 @@ pub struct Counts {
     pub failed: u64,
     /// Calls that were refused because the waiting line was full.
     pub overloaded: u64,
-    /// How often a call was sent again to another worker.
+    /// How often a call was sent again to another worker because the first one had died of it. That a call moved before
+    /// it had been sent whole is not counted.
     pub resent: u64,
 }
 
@@ -44,9 +45,9 @@ pub struct Counts {
 pub struct WorkerStatus {
     /// The worker's place in the pool, from 0.
     pub slot: usize,
-    /// How many processes the slot has had.
+    /// How many workers the slot has had, the one that is being started included.
     pub generation: u64,
-    /// The id of the process that is in the slot, if there is one.
+    /// The id of the process that is in the slot, if there is one and it is known.
     pub pid: Option<u32>,
     /// What the slot is doing.
     pub state: WorkerState,
@@ -64,11 +65,11 @@ pub struct WorkerStatus {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkerState {
-    /// Its process is being started.
+    /// Its worker is being started, or connected to.
     Starting,
-    /// Its worker takes calls.
+    /// Its worker takes calls, or finishes those that it has before it ends.
     Ready,
-    /// Its worker is ending, or is dead and waits for its replacement.
+    /// Its worker is dead, or could not be started, and the next one follows after a delay.
     Restarting,
     /// It was given up; see [`Restart::max_retries`](crate::Restart::max_retries).
     Failed,
