@@ -24,8 +24,8 @@ use answer::{Answer, refusal, unsendable};
 /// A call of a Python function: a future that does nothing until it is polled.
 ///
 /// It encodes its argument, waits for its turn, sends the request, waits for the reply, and decodes it into an `R`, on
-/// any executor. It ends exactly once, and by its deadline at the latest. What it sends is encoded at its first poll and
-/// kept, in case that its worker is lost.
+/// any executor. It ends exactly once, and by its deadline at the latest. The encoded argument is kept to the end, for
+/// another worker in case that this one is lost.
 ///
 /// # Cancel safety
 ///
