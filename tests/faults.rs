@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use pyproc::{ErrorKind, Fate, Pool, WorkerState};
+use pyproc::{ErrorKind, Exit, Fate, Pool, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::{
@@ -145,6 +145,7 @@ fn fault_06_a_function_exits() {
         let error = call_with(&pool, "exit_with", json!(7)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WorkerDied);
         assert!(error.to_string().contains("exit code 7"), "{error}");
+        assert_eq!(error.exit(), Some(Exit::Code(7)));
 
         let error = call_with(&pool, "exit_at_once", json!(8))
             .await

@@ -38,6 +38,8 @@ struct State {
     protocol: HostConnection<Entry>,
     /// Nothing more may be sent: the worker is condemned, draining or gone.
     is_closed: bool,
+    /// The worker has said goodbye: what it has not answered by then, it has not run.
+    has_left: bool,
     /// What the driver's timer is set to.
     armed: Option<Instant>,
 }
@@ -67,6 +69,7 @@ impl Connection {
         let state = State {
             protocol,
             is_closed: false,
+            has_left: false,
             armed: None,
         };
         Self {
@@ -168,14 +171,14 @@ impl Connection {
                 break;
             }
         }
-        let in_flight = {
+        let (in_flight, has_left) = {
             let mut state = self.lock();
             state.is_closed = true;
-            state.protocol.take_in_flight()
+            (state.protocol.take_in_flight(), state.has_left)
         };
         for call in in_flight {
             call.token.end(Err(Failure::Died {
-                sent: call.sent,
+                taken: call.sent && !has_left,
                 death: Arc::clone(death),
             }));
         }

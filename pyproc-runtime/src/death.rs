@@ -55,7 +55,8 @@ impl Death {
         };
         let error = Error::new(kind, self.to_string())
             .with_fate(fate)
-            .with_worker(self.worker.clone());
+            .with_worker(self.worker.clone())
+            .with_exit(self.exit);
         if self.stderr.is_empty() {
             error
         } else {

@@ -12,6 +12,8 @@ pub use worker_identity::WorkerIdentity;
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::worker::Exit;
+
 use beneath::Beneath;
 
 /// The result of everything in this crate that can fail.
@@ -30,6 +32,7 @@ struct Inner {
     message: String,
     function: Option<String>,
     worker: Option<WorkerIdentity>,
+    exit: Option<Exit>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -42,6 +45,7 @@ impl Error {
             message: message.into(),
             function: None,
             worker: None,
+            exit: None,
             source: None,
         }))
     }
@@ -80,6 +84,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_exit(mut self, exit: Option<Exit>) -> Self {
+        self.0.exit = exit;
+        self
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -110,6 +119,11 @@ impl Error {
     /// The function that was called, by its name in Python; `None` for an error that belongs to no call.
     pub fn function(&self) -> Option<&str> {
         self.0.function.as_deref()
+    }
+
+    /// How the worker's process ended, if its end is what the error is about.
+    pub fn exit(&self) -> Option<Exit> {
+        self.0.exit
     }
 
     /// The worker that was involved: the one that had the call, or the one that could not be started.

@@ -23,8 +23,9 @@ pub(crate) enum Failure {
     Remote(Box<RemoteError>),
     /// The deadline passed while the worker had the call.
     Expired,
-    /// The worker is gone. `sent` says whether it had been handed the whole request.
-    Died { sent: bool, death: Arc<Death> },
+    /// The worker is gone. `taken` says whether it may have run the call: it had been handed the whole request, and did
+    /// not leave in good order.
+    Died { taken: bool, death: Arc<Death> },
     /// The pool closed, or its runtime ended.
     Closed,
 }

@@ -29,9 +29,9 @@ impl Answer {
         let worker = connection.worker();
         match outcome {
             Ok(body) => Self::Body(body),
-            Err(Failure::Died { sent: false, .. }) => Self::Move,
-            Err(Failure::Died { sent: true, .. }) if may_run_again => Self::SendAgain,
-            Err(Failure::Died { sent: true, death }) => {
+            Err(Failure::Died { taken: false, .. }) => Self::Move,
+            Err(Failure::Died { taken: true, .. }) if may_run_again => Self::SendAgain,
+            Err(Failure::Died { taken: true, death }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Remote(error)) if error.status == Status::Draining => Self::Move,

@@ -56,8 +56,7 @@ impl Connection {
     pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
         let mut events = Vec::new();
         let mut expired = Vec::new();
-        let mut has_left = false;
-        let result = {
+        let (result, has_left) = {
             let mut state = self.lock();
             let result = self.exchange(&mut state);
             while let Some(event) = state.protocol.poll_event() {
@@ -67,14 +66,14 @@ impl Connection {
                     HostEvent::Expired { call } => {
                         expired.extend(state.protocol.token(call).and_then(Entry::expire));
                     }
-                    HostEvent::Goodbye => has_left = true,
+                    HostEvent::Goodbye => state.has_left = true,
                     event => events.push(event),
                 }
             }
             if let Ok(turn) = &result {
                 state.armed = turn.timeout;
             }
-            result
+            (result, state.has_left)
         };
         expired.into_iter().for_each(Waker::wake);
         for event in events {
