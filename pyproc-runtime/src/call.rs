@@ -251,6 +251,14 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
 // Nothing in a call is pinned: the argument is only borrowed within a poll.
 impl<C: Codec, A, R> Unpin for Call<'_, C, A, R> {}
 
+impl<C: Codec, A, R> Drop for Call<'_, C, A, R> {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::New | State::Ended) {
+            self.pool.shared().counters().count_cancelled();
+        }
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(receipt) = self.receipt.take() {

@@ -6,6 +6,7 @@
 //! line (those that come back from a lost worker do not count), and the line is first come, first served.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -332,10 +333,9 @@ impl<L: Clone> Admission<L> {
                 .map(|(index, slot)| Candidate::new(index, slot.in_flight)),
         );
         let last = self.candidates.len().checked_sub(1)?;
-        let chosen = self
-            .router
-            .route(&self.candidates, self.slots.len())
-            .min(last);
+        // A router of the user's own may panic. Whoever gave a place back must not pay for it.
+        let route = || self.router.route(&self.candidates, self.slots.len());
+        let chosen = catch_unwind(AssertUnwindSafe(route)).unwrap_or(0).min(last);
         self.take_place_on(self.candidates[chosen].slot)
     }
 
@@ -457,6 +457,21 @@ mod tests {
         assert_eq!(admission.release(first.slot).len(), 1);
         assert!(poll(&mut admission, third).is_pending());
         assert!(matches!(poll(&mut admission, second), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn a_router_that_panics_costs_no_place() {
+        #[derive(Debug)]
+        struct Panics;
+        impl Router for Panics {
+            fn route(&self, _: &[Candidate], _: usize) -> usize {
+                panic!("a router of the user's own")
+            }
+        }
+        let mut admission = admission(2, 1, 8, 2);
+        admission.router = Box::new(Panics);
+        let grants = [granted(&mut admission), granted(&mut admission)];
+        assert_eq!(grants.map(|grant| grant.slot), [0, 1]);
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl Candidate {
 
 /// A policy that chooses among the slots that have room.
 ///
-/// It is called under the pool's admission lock, once per call: it must be quick, and must not call the pool.
+/// It is called under the pool's admission lock, once per call: it must be quick, and must not call the pool. When it
+/// panics, the call goes to the first candidate.
 pub trait Router: Debug + Send + Sync + 'static {
     /// The index *in `candidates`* of the slot that the call goes to.
     ///

@@ -24,7 +24,7 @@ pub struct PoolStatus {
     pub workers: Vec<WorkerStatus>,
 }
 
-/// How many calls ended in which way since the pool was started. One whose future was dropped is not among them.
+/// How many calls ended in which way since the pool was started.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -32,6 +32,8 @@ pub struct Counts {
     pub returned: u64,
     /// Calls that ended with an error, those refused by overload included.
     pub failed: u64,
+    /// Calls whose future was dropped before they had ended.
+    pub cancelled: u64,
     /// Calls that were refused because the waiting line was full.
     pub overloaded: u64,
     /// How often a call was sent again to another worker because the first one had died of it. That a call moved before
@@ -94,6 +96,7 @@ impl fmt::Display for WorkerState {
 pub(crate) struct Counters {
     returned: AtomicU64,
     failed: AtomicU64,
+    cancelled: AtomicU64,
     overloaded: AtomicU64,
     resent: AtomicU64,
 }
@@ -112,6 +115,11 @@ impl Counters {
         };
     }
 
+    /// A call's future was dropped before its end.
+    pub(crate) fn count_cancelled(&self) {
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A call is sent to another worker than before.
     pub(crate) fn count_resent(&self) {
         self.resent.fetch_add(1, Ordering::Relaxed);
@@ -121,6 +129,7 @@ impl Counters {
         Counts {
             returned: self.returned.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            cancelled: self.cancelled.load(Ordering::Relaxed),
             overloaded: self.overloaded.load(Ordering::Relaxed),
             resent: self.resent.load(Ordering::Relaxed),
         }

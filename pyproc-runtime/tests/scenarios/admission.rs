@@ -200,7 +200,10 @@ fn fault_70_a_call_dropped_in_the_line_is_never_sent() {
             call.abort();
             assert!(call.await.unwrap_err().is_cancelled());
         }
-        assert_eq!(pool.status().waiting, 0);
+        assert_eq!(
+            (pool.status().waiting, pool.status().counts.cancelled),
+            (0, 3)
+        );
 
         let last = echo(&pool, 5);
         held.answer();
@@ -221,6 +224,7 @@ fn fault_70_a_call_dropped_in_flight_occupies_its_worker_until_that_has_answered
         let held = worker.call(1).await;
         dropped.abort();
         assert!(dropped.await.unwrap_err().is_cancelled());
+        assert_eq!(pool.status().counts.cancelled, 1);
         worker
             .until("the worker hears of it", |record| record.cancelled == [1])
             .await;
