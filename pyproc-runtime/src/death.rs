@@ -53,10 +53,18 @@ impl Death {
             Cause::Shutdown => ErrorKind::Closed,
             _ => ErrorKind::WorkerDied,
         };
-        let error = Error::new(kind, self.to_string())
-            .with_fate(fate)
-            .with_worker(self.worker.clone())
-            .with_exit(self.exit);
+        self.describe(Error::new(kind, self.to_string()).with_fate(fate))
+    }
+
+    /// The error of a pool's start that ends because this worker, which was ready, was lost before the others were.
+    pub(crate) fn start_error(&self) -> Error {
+        let message = format!("a worker was lost before all were ready: {self}");
+        self.describe(Error::new(ErrorKind::Start, message))
+    }
+
+    /// Adds who it was, how it ended, and what it said last.
+    fn describe(&self, error: Error) -> Error {
+        let error = error.with_worker(self.worker.clone()).with_exit(self.exit);
         if self.stderr.is_empty() {
             error
         } else {

@@ -201,11 +201,7 @@ impl Supervisor {
         match self.ready.take() {
             Some(ready) => {
                 self.vacate(slot, WorkerState::Failed, failure);
-                self.begin_stop(Duration::ZERO);
-                // The caller hears of it when the others have ended.
-                if let Some(stop) = &mut self.stop {
-                    stop.failed_start = Some((ready, error));
-                }
+                self.fail_start(ready, error);
             }
             None => self.replace(slot, Duration::ZERO, failure),
         }
@@ -220,6 +216,20 @@ impl Supervisor {
         }: Burial,
     ) {
         self.replace(slot, uptime, death.to_string());
+        let is_given_up =
+            self.stop.is_none() && matches!(self.slots[slot].occupant, Occupant::Nobody);
+        // A pool that will never have all its workers has not started, even if this one was ready for a while.
+        if let Some(ready) = self.ready.take_if(|_| is_given_up) {
+            self.fail_start(ready, death.start_error());
+        }
+    }
+
+    /// Ends a pool that has not started. The caller hears of it when the other workers have ended.
+    fn fail_start(&mut self, ready: oneshot::Sender<Result<()>>, error: Error) {
+        self.begin_stop(Duration::ZERO);
+        if let Some(stop) = &mut self.stop {
+            stop.failed_start = Some((ready, error));
+        }
     }
 
     /// Decides about a slot whose worker has died, or could not be started.

@@ -135,6 +135,35 @@ fn when_the_last_retry_has_failed_those_who_wait_and_those_who_come_are_told() {
 }
 
 #[test]
+fn a_pool_that_loses_a_worker_for_good_before_the_others_are_ready_has_not_started() {
+    scenario(async || {
+        let retries = Restart::new().backoff(Duration::from_millis(5));
+        let policies = [
+            Restart::never(),
+            retries.clone().max_retries(0),
+            retries.max_retries(2),
+        ];
+        for policy in policies {
+            let leaves = |hello: &Hello| {
+                let [welcome] = welcomes(hello);
+                [welcome, Act::Close.after(Duration::from_millis(5))]
+            };
+            let lost = FakeWorker::greeting(leaves, echoes);
+            let late = FakeWorker::greeting(|_: &Hello| [], echoes);
+            let start = attach([&lost, &late]).restart(policy).start();
+            let error = within("an end of the start", start).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.fate()),
+                (ErrorKind::Start, Fate::NotStarted)
+            );
+            assert_eq!(error.worker().unwrap().slot(), 0);
+            let said = error.to_string();
+            assert!(said.contains("closed its connection"), "{said}");
+        }
+    });
+}
+
+#[test]
 fn one_slot_given_up_leaves_the_pool_to_the_others() {
     scenario(async || {
         let lost = FakeWorker::that(holds);
