@@ -24,6 +24,11 @@ impl CallId {
     pub const fn get(self) -> u64 {
         self.0.get()
     }
+
+    /// The id of the request that follows this one on the wire.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 impl fmt::Display for CallId {

@@ -199,16 +199,93 @@ fn timers_that_are_far_behind_fire_all_the_same_and_in_order() {
     pair.advance(Duration::from_secs(2)).expect("late");
     let events: Vec<_> = std::iter::from_fn(|| pair.host.poll_event()).collect();
     let [first, second] = [1, 2].map(|id| CallId::new(id).expect("not 0"));
-    let mut expected = Vec::new();
-    for call in [first, second] {
-        expected.push(HostEvent::Expired { call });
-        expected.push(HostEvent::Overdue { call });
-    }
+    let expected = [
+        HostEvent::Expired { call: first },
+        HostEvent::Overdue { call: first },
+        HostEvent::Expired { call: second },
+    ];
     assert_eq!(events, expected);
     assert_eq!(
         pair.host.poll_timeout(),
         Some(pair.now + Duration::from_secs(3))
     );
+}
+
+/// Calls by their deadlines, answers by what they answer and when, and the call that becomes
+/// overdue in the end, and when; all in milliseconds from the beginning. Calls are overdue after
+/// a second.
+#[test]
+fn only_the_oldest_call_becomes_overdue_and_has_its_time_from_when_it_is_the_oldest() {
+    const NEVER: u64 = 0;
+    type Answers = &'static [(usize, u64)];
+    let cases: [(&[u64], Answers, Option<(usize, u64)>); 10] = [
+        // It runs in time, and those behind it wait.
+        (&[60_000, 100], &[], Some((0, 61_000))),
+        (&[NEVER, 100], &[], None),
+        // The second is late when its turn comes: its time begins then.
+        (&[60_000, 100], &[(0, 30_000)], Some((1, 31_000))),
+        (&[NEVER, 100], &[(0, 30_000)], Some((1, 31_000))),
+        // It is not late yet when its turn comes: its time begins with its deadline.
+        (&[60_000, 40_000], &[(0, 30_000)], Some((1, 41_000))),
+        // Each of a line has its own time, and one that is answered within it is not overdue.
+        (&[100, 100, 100], &[(0, 1_000)], Some((1, 2_000))),
+        (
+            &[100, 100, 100],
+            &[(0, 1_000), (1, 1_999)],
+            Some((2, 2_999)),
+        ),
+        // Answers of younger calls change nothing for the oldest, and are passed over afterwards.
+        (&[100, 100, 100], &[(1, 500)], Some((0, 1_100))),
+        (
+            &[60_000, 100, 100],
+            &[(1, 500), (0, 5_000)],
+            Some((2, 6_000)),
+        ),
+        (&[100, 100], &[(1, 500), (0, 900)], None),
+    ];
+    for (deadlines, answers, expected) in cases {
+        for mut pair in [Pair::ready(), Pair::json()] {
+            let mut calls = Vec::new();
+            for (token, deadline) in (0..).zip(deadlines) {
+                let request = match *deadline {
+                    NEVER => request("classify", b"{}"),
+                    after => with_deadline(&pair, Duration::from_millis(after)),
+                };
+                let call = pair.host.request(request, token, pair.now);
+                calls.push(call.expect("accepted"));
+            }
+            pair.carry();
+            let begin = pair.now;
+            let mut answers = answers.iter().peekable();
+            let mut overdue = None;
+            // What a driver does: it sleeps until an answer arrives or the timer fires.
+            while overdue.is_none() {
+                let timer = pair.host.poll_timeout();
+                let answer = answers
+                    .peek()
+                    .map(|(_, at)| begin + Duration::from_millis(*at));
+                let Some(next) = timer.into_iter().chain(answer).min() else {
+                    break;
+                };
+                if answer == Some(next) {
+                    pair.now = next;
+                    let (place, _) = answers.next().expect("peeked");
+                    pair.worker.reply(calls[*place], b"1").expect("it waits");
+                    pair.carry();
+                }
+                let wait = next - pair.now;
+                pair.advance(wait).expect("a good worker");
+                while let Some(event) = pair.host.poll_event() {
+                    if let HostEvent::Overdue { call } = event {
+                        let place = calls.iter().position(|one| *one == call);
+                        let millis = (pair.now - begin).as_millis() as u64;
+                        overdue = place.map(|place| (place, millis));
+                    }
+                }
+            }
+            assert_eq!(overdue, expected, "{deadlines:?} {answers:?}");
+        }
+    }
 }
 
 #[test]

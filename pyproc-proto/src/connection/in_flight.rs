@@ -20,13 +20,26 @@ pub struct InFlight<T> {
 }
 
 /// The calls in flight, with their timers.
+///
+/// A worker runs one call after the other, in the order of their requests, so of those that are
+/// unanswered it can only be stuck in the oldest, and only that one can become overdue. Those
+/// behind it have not had their turn.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     entries: HashMap<CallId, Entry<T>, BuildHasherDefault<IdHasher>>,
+    oldest: Option<Oldest>,
     /// No timer is earlier than this. Calls that are answered leave it behind as it was, so that
     /// an answer costs no search; a moment that turns out to be nobody's is looked at once.
     earliest: Option<Instant>,
     overdue_after: Duration,
+}
+
+/// The call that was requested before all others in flight.
+#[derive(Clone, Copy, Debug)]
+struct Oldest {
+    call: CallId,
+    /// When the last one before it was answered, if any was in flight when it was requested.
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -42,7 +55,8 @@ struct Entry<T> {
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     Expires(Instant),
-    BecomesOverdue(Instant),
+    /// Its deadline was this one. It becomes overdue if it is the oldest, or when it has been.
+    IsLate(Instant),
     Nothing,
 }
 
@@ -57,6 +71,7 @@ impl<T> Table<T> {
     pub(super) fn new(overdue_after: Duration) -> Self {
         Self {
             entries: HashMap::default(),
+            oldest: None,
             earliest: None,
             overdue_after,
         }
@@ -71,6 +86,9 @@ impl<T> Table<T> {
     /// [`Output::end`]: super::output::Output::end
     pub(super) fn insert(&mut self, call: CallId, token: T, end: u64, deadline: Option<Instant>) {
         self.earliest = earlier(self.earliest, deadline);
+        if self.oldest.is_none() {
+            self.oldest = Some(Oldest { call, since: None });
+        }
         let entry = Entry {
             token,
             end,
@@ -88,13 +106,42 @@ impl<T> Table<T> {
         Some(&self.entries.get(&call)?.token)
     }
 
-    /// Takes out a call that was answered.
+    /// Takes out a call that was answered. [`settle`](Self::settle) must follow.
     pub(super) fn remove(&mut self, call: CallId) -> Option<T> {
-        let entry = self.entries.remove(&call)?;
+        Some(self.entries.remove(&call)?.token)
+    }
+
+    /// Finds the oldest call anew after answers that arrived now. Ids are consecutive, so the next
+    /// one is found by counting up: each id is passed once, whatever the order of the answers.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let Some(oldest) = self.oldest else { return };
         if self.entries.is_empty() {
+            self.oldest = None;
             self.earliest = None;
+            return;
         }
-        Some(entry.token)
+        let mut call = oldest.call;
+        while !self.entries.contains_key(&call) {
+            call = call.next();
+        }
+        if call != oldest.call {
+            let since = Some(now);
+            self.oldest = Some(Oldest { call, since });
+            self.earliest = earlier(self.earliest, self.becomes_overdue());
+        }
+    }
+
+    /// When the oldest call, whose deadline has passed, becomes overdue. Its clock starts at its
+    /// deadline, or when its turn came if that was later.
+    fn becomes_overdue(&self) -> Option<Instant> {
+        let oldest = self.oldest?;
+        match self.entries.get(&oldest.call)?.timer {
+            Timer::IsLate(deadline) => {
+                let start = oldest.since.map_or(deadline, |since| since.max(deadline));
+                start.checked_add(self.overdue_after)
+            }
+            Timer::Expires(_) | Timer::Nothing => None,
+        }
     }
 
     /// Notes that nobody waits for the call any more. Returns whether that is news.
@@ -119,23 +166,26 @@ impl<T> Table<T> {
         let mut fired = Vec::new();
         self.earliest = None;
         for (call, entry) in &mut self.entries {
-            let call = *call;
-            if let Timer::Expires(at) = entry.timer {
-                if at <= now {
-                    if !entry.abandoned {
-                        fired.push(Late::Expired(call));
-                    }
-                    let overdue_at = at.checked_add(self.overdue_after);
-                    entry.timer = overdue_at.map_or(Timer::Nothing, Timer::BecomesOverdue);
-                }
+            let Timer::Expires(at) = entry.timer else {
+                continue;
+            };
+            if at > now {
+                self.earliest = earlier(self.earliest, Some(at));
+                continue;
             }
-            if let Timer::BecomesOverdue(at) = entry.timer {
-                if at <= now {
-                    fired.push(Late::Overdue(call));
+            entry.timer = Timer::IsLate(at);
+            if !entry.abandoned {
+                fired.push(Late::Expired(*call));
+            }
+        }
+        match (self.becomes_overdue(), self.oldest) {
+            (Some(at), Some(oldest)) if at <= now => {
+                fired.push(Late::Overdue(oldest.call));
+                if let Some(entry) = self.entries.get_mut(&oldest.call) {
                     entry.timer = Timer::Nothing;
                 }
             }
-            self.earliest = earlier(self.earliest, entry.timer.at());
+            (overdue, _) => self.earliest = earlier(self.earliest, overdue),
         }
         fired.sort_by_key(|late| late.call());
         fired.into_iter().for_each(&mut late);
@@ -145,6 +195,7 @@ impl<T> Table<T> {
     /// has taken.
     pub(super) fn take(&mut self, written: u64) -> Vec<InFlight<T>> {
         self.earliest = None;
+        self.oldest = None;
         let mut calls: Vec<_> = self
             .entries
             .drain()
@@ -156,15 +207,6 @@ impl<T> Table<T> {
             .collect();
         calls.sort_by_key(|entry| entry.call);
         calls
-    }
-}
-
-impl Timer {
-    fn at(self) -> Option<Instant> {
-        match self {
-            Self::Expires(at) | Self::BecomesOverdue(at) => Some(at),
-            Self::Nothing => None,
-        }
     }
 }
 

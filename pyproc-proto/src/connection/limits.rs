@@ -19,7 +19,8 @@ pub struct Limits {
     /// not extend it. 10 s by default, in which even a slow machine moves 16 MiB many times over.
     pub progress_timeout: Duration,
     /// How long after its deadline a call that is still unanswered is reported as overdue; 1 s by
-    /// default. Only the host looks at it.
+    /// default. Only the host looks at it. A call that waits behind others at the worker has this
+    /// time from the moment when it is the oldest without an answer, if that is later.
     pub overdue_after: Duration,
 }
 

@@ -248,6 +248,10 @@ impl<C: Codec> PoolBuilder<C> {
 
     /// How long after a call's deadline its worker may still run it, before it is taken to be stuck and is replaced.
     /// Default 5 s: cheaper than a replacement for a function that is merely late.
+    ///
+    /// A worker runs one call after the other, so a call that waits behind another at the same worker (see
+    /// [`max_in_flight_per_worker`](Self::max_in_flight_per_worker)) has this time from when its turn came, if that is
+    /// later than its deadline.
     pub fn overdue_after(mut self, time: Duration) -> Self {
         self.settings.overdue_after = time;
         self

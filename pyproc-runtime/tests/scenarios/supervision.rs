@@ -353,6 +353,38 @@ fn fault_07_a_worker_that_is_still_busy_long_after_the_deadline_is_replaced() {
 }
 
 #[test]
+fn a_worker_is_not_blamed_for_a_call_that_waits_behind_a_long_one() {
+    scenario(async || {
+        let worker = FakeWorker::that(holds);
+        let pool = attach([&worker])
+            .max_in_flight_per_worker(2)
+            .overdue_after(Duration::from_millis(30))
+            .start()
+            .await
+            .unwrap();
+        let long = echo(&pool, 1);
+        let held = worker.call(1).await;
+        let short = pool
+            .call::<_, u64>("echo", 2)
+            .deadline(Duration::from_millis(50));
+        let begin = Instant::now();
+        let error = within("the deadline", short).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+        until("it would have been overdue long ago", || {
+            begin.elapsed() > Duration::from_millis(300)
+        })
+        .await;
+        held.answer();
+        assert_eq!(within("the answer", long).await.unwrap().unwrap(), 1);
+        worker.call(2).await.answer();
+        let next = echo(&pool, 3);
+        worker.call(3).await.answer();
+        assert_eq!(within("an answer", next).await.unwrap().unwrap(), 3);
+        assert_eq!(worker.record().connections.len(), 1, "it was not replaced");
+    });
+}
+
+#[test]
 fn a_worker_whose_caller_has_gone_is_replaced_all_the_same_when_it_is_stuck() {
     scenario(async || {
         let worker = FakeWorker::that(|request| match request.connection {

@@ -38,7 +38,9 @@ pub enum HostEvent<T> {
         /// The call.
         call: CallId,
     },
-    /// A call, cancelled or not, is still unanswered some time after its deadline. Once per call.
+    /// A call, cancelled or not, is still unanswered some time after its deadline, and after all
+    /// calls that were requested before it were answered: the worker seems to be stuck in it. Once
+    /// per call.
     Overdue {
         /// The call.
         call: CallId,

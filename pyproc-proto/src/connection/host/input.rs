@@ -26,6 +26,7 @@ impl<T> HostConnection<T> {
             while connection.handle_next()? {
                 completed = true;
             }
+            connection.in_flight.settle(now);
             let progress = &mut connection.progress;
             progress.observe(completed, &connection.decoder, now);
             Ok(())
