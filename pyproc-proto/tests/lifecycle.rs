@@ -217,8 +217,8 @@ fn timers_that_are_far_behind_fire_all_the_same_and_in_order() {
 #[test]
 fn only_the_oldest_call_becomes_overdue_and_has_its_time_from_when_it_is_the_oldest() {
     const NEVER: u64 = 0;
-    type Answers = &'static [(usize, u64)];
-    let cases: [(&[u64], Answers, Option<(usize, u64)>); 10] = [
+    type CallAndTime = (usize, u64);
+    let cases: [(&[u64], &[CallAndTime], Option<CallAndTime>); 10] = [
         // It runs in time, and those behind it wait.
         (&[60_000, 100], &[], Some((0, 61_000))),
         (&[NEVER, 100], &[], None),
