@@ -568,3 +568,52 @@ def test_logging_while_the_module_is_imported_comes_before_the_welcome(spawn: Sp
     frame = host.expect(Kind.LOG)
     assert (frame[3], json.loads(frame[6])["message"]) == (0, "early")
     host.welcome()
+
+
+@pytest.mark.parametrize(
+    "refusal", ["CallError('no')", "KeyError('no')", "InvalidResult('$.x', 'no')", "Silent()"]
+)
+@pytest.mark.parametrize("shape", ["Record", "Choice"])
+def test_what_a_users_class_raises_about_an_argument_names_its_place(
+    ready: Spawn, refusal: str, shape: str
+) -> None:
+    host = ready(
+        PRELUDE
+        + f"""
+from dataclasses import dataclass
+from enum import Enum
+class Silent(Exception):
+    def __str__(self): raise OSError
+@dataclass
+class Record:
+    x: int
+    def __post_init__(self): raise {refusal}
+class Choice(Enum):
+    A = 1
+    @classmethod
+    def _missing_(cls, value): raise {refusal}
+@expose
+def take(a: list[{shape}], b: int = 0): return 1
+"""
+    )
+    body = {"x": 1} if shape == "Record" else 2
+    host.request(1, "take", {"a": [body]})
+    _, status, error = host.failed()
+    assert (status, error["type"]) == (Status.INVALID_ARGUMENT, "InvalidArgument")
+    assert error["message"].startswith("$.a[0]: ")
+    assert host.call("health", {}, call=2)
+
+
+def test_an_error_of_a_call_without_a_status_is_an_exception(ready: Spawn) -> None:
+    host = ready(
+        PRELUDE
+        + """
+class Strange(list):
+    def __iter__(self): raise CallError("no")
+@expose
+def strange(x): return Strange([1])
+"""
+    )
+    host.request(1, "strange")
+    assert host.failed()[1] == Status.EXCEPTION
+    assert host.call("health", {}, call=2)

@@ -74,6 +74,10 @@ def _explain(error: BaseException, stage: int) -> tuple[int, Failure]:
                 if stage == _ARGUMENTS
                 else InvalidResult("$", "nested too deeply, or in itself")
             )
-        if isinstance(error, CallError):
-            return STATUSES[error.status], Failure(type(error).__name__, str(error))
+        # A user's class may raise a `CallError` of its own making, without the name of a status.
+        status = (
+            STATUSES.get(getattr(error, "status", "")) if isinstance(error, CallError) else None
+        )
+        if status is not None:
+            return status, Failure(type(error).__name__, str(error))
     return Status.EXCEPTION, Failure.of(error)

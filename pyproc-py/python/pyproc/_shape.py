@@ -78,6 +78,15 @@ class Mismatch(Exception):
         self._segments.append(segment)
         return self
 
+    @classmethod
+    def refusal(cls, error: Exception) -> Mismatch:
+        """A class of the user's refuses the value itself, in `__post_init__` for example."""
+        try:
+            message = str(error)
+        except Exception:
+            message = ""
+        return cls(message or type(error).__name__)
+
     @property
     def path(self) -> str:
         """Where the value is, from the root `$`."""

@@ -92,6 +92,8 @@ def _choice(
                 return compute(value)
             except (TypeError, ValueError):
                 pass
+            except Exception as error:
+                raise Mismatch.refusal(error) from None
         got = repr(value[:_MAX_SHOWN_CHARS]) if kind is str else repr(value)
         raise Mismatch(f"expected one of {shown}, got {got}")
 

@@ -18,8 +18,6 @@ from ._shape import NO_BYTES_IN_JSON, Mismatch, Shape, Unsupported
 # With `bytes` as a type of its own, msgspec does not decode base64 text behind our back.
 _BUILTIN_TYPES = (bytes,)
 
-_REFUSALS = (msgspec.ValidationError, TypeError, ValueError, RecursionError)
-
 
 def accelerate(annotation: Any, shape: Shape) -> Shape:
     """Return a shape that converts alike, faster where msgspec knows the annotation."""
@@ -31,7 +29,8 @@ def accelerate(annotation: Any, shape: Shape) -> Shape:
     def convert(value: Any) -> Any:
         try:
             return fast(value)
-        except _REFUSALS:
+        except Exception:
+            # What a class of the user's raises comes out as it is, unless it is a `ValueError`.
             return slow(value)
 
     return Shape(shape.name, shape.kinds, convert, shape.exact)
@@ -55,6 +54,10 @@ def leaf(annotation: Any, name: str, kinds: frozenset[type]) -> Shape:
             return msgspec.convert(value, annotation, builtin_types=_BUILTIN_TYPES)
         except msgspec.ValidationError as error:
             raise _mismatch(str(error)) from None
+        except RecursionError:
+            raise
+        except Exception as error:
+            raise Mismatch.refusal(error) from None
 
     return Shape(name, kinds, convert)
 

@@ -20,6 +20,10 @@ def model(cls: type[BaseModel]) -> Shape:
             return cls.model_validate(value)
         except ValidationError as error:
             raise _mismatch(error) from None
+        except RecursionError:
+            raise
+        except Exception as error:
+            raise Mismatch.refusal(error) from None
 
     return Shape(cls.__name__, kinds, convert)
 

@@ -52,9 +52,8 @@ class Record:
         arguments = self._to_fields(value)
         try:
             return self._cls(**arguments)
-        except (TypeError, ValueError) as error:
-            # The class refuses the values itself, in `__post_init__` for example.
-            raise Mismatch(str(error) or type(error).__name__) from None
+        except Exception as error:
+            raise Mismatch.refusal(error) from None
 
     def _to_typed_dict(self, value: Any) -> dict[str, Any]:
         fields = self._to_fields(value)
