@@ -32,6 +32,15 @@ fn the_environment_is_inherited_by_default() {
 }
 
 #[test]
+fn a_start_may_take_all_the_time_there_is() {
+    scenario(async {
+        let pool = pool("surroundings.py").workers(1);
+        let pool = pool.start_timeout(Duration::MAX).start().await.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn fault_66_an_allow_list_keeps_secrets_from_the_worker() {
     scenario(async {
         let pool = pool("surroundings.py")

@@ -14,6 +14,7 @@ use rustix::io::{Errno, read, retry_on_intr};
 use rustix::process::Pid;
 
 use super::Interpreter;
+use crate::deadline;
 use crate::worker::child::Child;
 use crate::worker::pipe::pipe;
 use crate::worker::spawner;
@@ -54,7 +55,7 @@ out.write(getattr(os, "fsencode", str)(sys.executable) + b"\n")
 /// It runs isolated (`-I -S`), so that neither the environment nor what is installed can make it
 /// slow or talkative, and is killed when it does not answer in time.
 pub(super) fn probe(path: &Path, timeout: Duration) -> Result<Interpreter, Unfit> {
-    let deadline = Instant::now() + timeout;
+    let deadline = deadline::after(timeout);
     let (reader, writer) = pipe().map_err(Unfit::NotStarted)?;
     let child = start(path, writer).map_err(Unfit::NotStarted)?;
     let said = listen(&reader, deadline);

@@ -176,6 +176,13 @@ fn a_hanging_interpreter_is_killed_and_refused() {
 }
 
 #[test]
+fn an_interpreter_may_have_all_the_time_there_is() {
+    let python = fake("echo pyproc-probe 3.12.1 /usr/bin/python3");
+    let found = find(Some(&python.path), None, Duration::MAX).unwrap();
+    assert_eq!(found.version, (3, 12, 1));
+}
+
+#[test]
 fn a_file_that_changes_is_asked_again() {
     let fake = fake("echo pyproc-probe 3.11.1 /first");
     let asked = || find(Some(&fake.path), None, TIMEOUT).unwrap().path;
