@@ -8,12 +8,18 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use support::{call, pid_of, pool, scenario, until};
+use pyproc::{ErrorKind, Restart};
+use serde_json::json;
+use support::{call, call_with, pid_of, pool, scenario, until};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+
+/// How many records a worker leaves behind that dies.
+const LAST_WORDS: u32 = 50;
 
 #[derive(Clone, Debug, Default)]
 struct Heard(Arc<Mutex<Vec<Record>>>);
@@ -68,6 +74,7 @@ fn what_workers_say_arrives_with_its_level_and_its_origin() {
         let pool = pool("surroundings.py")
             .name("iris")
             .workers(1)
+            .restart(Restart::new().backoff(Duration::ZERO))
             .start()
             .await
             .unwrap();
@@ -89,6 +96,28 @@ fn what_workers_say_arrives_with_its_level_and_its_origin() {
             assert_eq!(record.fields["pid"], pid_of(&pool, 0).to_string());
         }
         assert!(heard.find("not asked for").is_none());
+
+        // What is in the connection when its worker dies is heard, too. Both are noticed at once here, because all
+        // threads of the runtime are busy meanwhile; which is looked at first is chance, hence several tries.
+        for death in 1..=6 {
+            heard.0.lock().unwrap().clear();
+            let call = tokio::spawn({
+                let pool = pool.clone();
+                async move { call_with(&pool, "speak_and_exit", json!(LAST_WORDS)).await }
+            });
+            until("the call is sent", || pool.status().in_flight == 1).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let busy = || tokio::spawn(async { std::thread::sleep(Duration::from_millis(200)) });
+            for task in [busy(), busy()] {
+                task.await.unwrap();
+            }
+            let error = call.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WorkerDied);
+            for line in 0..LAST_WORDS {
+                let message = format!("line {line} of the last words");
+                assert!(heard.find(&message).is_some(), "{message}, death {death}");
+            }
+        }
         pool.shutdown().await.unwrap();
     });
 }

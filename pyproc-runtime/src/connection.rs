@@ -164,9 +164,9 @@ impl Connection {
     }
 
     /// Reads what a worker that is certainly dead has left in the lane, then ends every call that it did not answer.
-    pub(crate) fn bury(&self, death: &Arc<Death>) {
+    pub(crate) fn bury(&self, death: &Arc<Death>, mut tell: impl FnMut(ConnectionEvent)) {
         // Whatever stands in the lane is read to its end; what follows a violation or an error is lost.
-        while let Ok(turn) = self.turn(&mut |_| {}) {
+        while let Ok(turn) = self.turn(&mut tell) {
             if !turn.is_unfinished {
                 break;
             }

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def speak() -> None:
     logging.getLogger("surroundings.voice").warning("logged as %s", "a warning")
     logging.getLogger("surroundings.voice").debug("not asked for")
     warnings.warn("a warning of Python's", stacklevel=1)
+
+
+@expose
+def speak_and_exit(lines: int) -> None:
+    time.sleep(0.05)
+    for line in range(lines):
+        logging.getLogger("surroundings.voice").warning("line %d of the last words", line)
+    os._exit(3)
 
 
 @expose

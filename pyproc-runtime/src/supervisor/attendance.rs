@@ -98,6 +98,7 @@ async fn watch(
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
 async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let connection = Arc::clone(worker.connection());
+    let origin = origin(&worker);
     let mut exit = None;
     let mut stderr = String::new();
     if let Some(body) = worker.body.take() {
@@ -124,7 +125,11 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         uptime,
         stderr,
     });
-    connection.bury(&death);
+    connection.bury(&death, |event| match event {
+        // There is nothing left to be done about it.
+        ConnectionEvent::Notice(_) => {}
+        ConnectionEvent::Log(record) => log(&origin, &record),
+    });
     Burial {
         slot: connection.worker().slot(),
         death,
