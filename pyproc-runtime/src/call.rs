@@ -6,19 +6,19 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use pyproc_proto::{CallId, Codec, Metadata, Request};
+use bytes::Bytes;
+use pyproc_proto::{Codec, Metadata, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::{Connection, Unsent};
+use crate::connection::Unsent;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Abandoned, Entry, Receipt};
-use crate::pool::{Admittance, Arrival, Entrance, Place, Pool};
+use crate::ledger::{Promise, Receipt};
+use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket};
 use answer::{Answer, refusal, unsendable};
 
 /// A call of a Python function: a future that does nothing until it is polled.
@@ -41,7 +41,9 @@ pub struct Call<'a, C: Codec, A, R> {
     /// How many workers have died of the call, and may have run it.
     attempts: u32,
     deadline: Option<Instant>,
-    body: Vec<u8>,
+    body: Bytes,
+    /// The call's turn among the others, which it keeps when it is sent again.
+    ticket: Option<Ticket>,
     state: State,
     result: PhantomData<fn() -> R>,
 }
@@ -57,17 +59,13 @@ enum State {
     /// Nothing has happened; the argument is not encoded yet.
     New,
     /// The body is encoded, and a place is asked for next.
-    Encoded(Arrival),
-    Waiting(Place),
-    InFlight(InFlight),
+    Encoded,
+    /// The call was sent, or its parcel waits in the line. Dropping the one leaves the line, dropping the other cancels.
+    Accepted {
+        _place: Option<Place>,
+        receipt: Receipt,
+    },
     Ended,
-}
-
-struct InFlight {
-    connection: Arc<Connection>,
-    call: CallId,
-    /// `None` once the outcome was taken.
-    receipt: Option<Receipt>,
 }
 
 impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
@@ -84,7 +82,8 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             options,
             attempts: 0,
             deadline: None,
-            body: Vec::new(),
+            body: Bytes::new(),
+            ticket: None,
             state: State::New,
             result: PhantomData,
         }
@@ -111,109 +110,112 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             .options
             .deadline
             .and_then(|time| Instant::now().checked_add(time));
-        // A `Serialize` that panicked in an earlier poll may have left something behind.
-        self.body.clear();
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
+        let mut body = Vec::new();
         self.pool
             .codec()
-            .encode(&self.argument, &mut self.body)
+            .encode(&self.argument, &mut body)
             .map_err(|error| {
                 Error::new(ErrorKind::Codec, "the argument cannot be encoded")
                     .with_function(self.function)
                     .with_source(error)
-            })
+            })?;
+        self.body = body.into();
+        Ok(())
+    }
+
+    /// Asks for a place, and sends the call or lets it wait.
+    fn enter(&mut self) -> Result<State> {
+        let shared = self.pool.shared();
+        let arrival = self.ticket.map_or(Arrival::New, Arrival::Returning);
+        let mut waiting = None;
+        let parcel = || {
+            let (promise, receipt) = Promise::new();
+            waiting = Some(receipt);
+            Parcel {
+                function: self.function.into(),
+                body: self.body.clone(),
+                deadline: self.deadline,
+                clock: shared.deadline_clock(),
+                promise,
+            }
+        };
+        let entrance = shared
+            .gate()
+            .enter(self.deadline, arrival, parcel)
+            .map_err(|reason| refusal(reason, self.function, shared))?;
+        match (entrance, waiting) {
+            (Entrance::Line(place, ticket), Some(receipt)) => {
+                self.ticket = Some(ticket);
+                let _place = Some(place);
+                Ok(State::Accepted { _place, receipt })
+            }
+            (Entrance::Line(..), None) => Ok(State::Encoded),
+            (Entrance::Open(admittance, ticket), _) => {
+                self.ticket = Some(ticket);
+                self.submit(admittance)
+            }
+        }
     }
 
     fn submit(&mut self, admittance: Admittance) -> Result<State> {
         let Admittance { permit, connection } = admittance;
-        let (entry, receipt) = Entry::open(Some(permit));
+        let shared = self.pool.shared();
+        let (promise, receipt) = Promise::new();
         let metadata = Metadata::default();
         let request = Request {
             function: self.function,
             body: &self.body,
             deadline: self
                 .deadline
-                .map(|at| deadline::on_the_wire(at, self.pool.shared().deadline_clock())),
+                .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
             metadata: &metadata,
         };
-        match connection.submit(request, entry) {
-            Ok(call) => Ok(State::InFlight(InFlight {
-                connection,
-                call,
-                receipt: Some(receipt),
-            })),
-            Err(Unsent::Closed) => {
+        match connection.submit(request, promise.with_permit(Some(permit))) {
+            Ok(()) => {
+                let _place = None;
+                Ok(State::Accepted { _place, receipt })
+            }
+            Err((Unsent::Closed, _)) => {
                 // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
-                self.pool.shared().close_slot(connection.worker());
-                Ok(State::Encoded(Arrival::Returning))
+                shared.close_slot(connection.worker());
+                Ok(State::Encoded)
             }
-            Err(Unsent::Invalid(reason)) => {
-                Err(unsendable(reason, self.function, self.pool.shared()))
-            }
+            Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, self.function, shared)),
         }
     }
 
     fn poll_state(&mut self, context: &Context<'_>) -> Poll<Result<R>> {
         loop {
-            let next = match &mut self.state {
+            self.state = match &mut self.state {
                 State::New => {
                     self.encode()?;
-                    State::Encoded(Arrival::New)
+                    State::Encoded
                 }
-                State::Encoded(arrival) => {
-                    match self.pool.shared().gate().enter(self.deadline, *arrival) {
-                        Ok(Entrance::Open(admittance)) => self.submit(admittance)?,
-                        Ok(Entrance::Line(place)) => State::Waiting(place),
-                        Err(reason) => {
-                            return Poll::Ready(Err(refusal(
-                                reason,
-                                self.function,
-                                self.pool.shared(),
-                            )));
-                        }
-                    }
-                }
-                State::Waiting(place) => match ready!(place.poll(context)) {
-                    Ok(admittance) => self.submit(admittance)?,
-                    Err(reason) => {
-                        return Poll::Ready(Err(refusal(
-                            reason,
-                            self.function,
-                            self.pool.shared(),
-                        )));
-                    }
-                },
-                State::InFlight(in_flight) => {
-                    let Some(receipt) = &mut in_flight.receipt else {
-                        return Poll::Ready(Err(ended_already()));
-                    };
+                State::Encoded => self.enter()?,
+                State::Accepted { receipt, .. } => {
                     let outcome = ready!(receipt.poll(context));
-                    in_flight.receipt = None;
-                    let may_run_again = self.options.idempotent
-                        && self.attempts + 1 < self.pool.shared().max_attempts();
-                    match Answer::judge(
-                        outcome,
-                        may_run_again,
-                        self.function,
-                        &in_flight.connection,
-                    ) {
+                    let shared = self.pool.shared();
+                    let worker = receipt.sent().map(|sent| &sent.worker);
+                    let may_run_again =
+                        self.options.idempotent && self.attempts + 1 < shared.max_attempts();
+                    match Answer::judge(outcome, may_run_again, self.function, worker, shared) {
                         Answer::Body(body) => return Poll::Ready(self.decode(&body)),
                         Answer::Error(error) => return Poll::Ready(Err(error)),
-                        Answer::Move => {
-                            self.pool.shared().close_slot(in_flight.connection.worker());
-                            State::Encoded(Arrival::Returning)
-                        }
-                        Answer::SendAgain => {
-                            self.attempts += 1;
-                            self.pool.shared().counters().count_resent();
-                            self.pool.shared().close_slot(in_flight.connection.worker());
-                            State::Encoded(Arrival::Returning)
+                        again @ (Answer::Move | Answer::SendAgain) => {
+                            if let Some(worker) = worker {
+                                shared.close_slot(worker);
+                            }
+                            if matches!(again, Answer::SendAgain) {
+                                self.attempts += 1;
+                                shared.counters().count_resent();
+                            }
+                            State::Encoded
                         }
                     }
                 }
                 State::Ended => return Poll::Ready(Err(ended_already())),
             };
-            self.state = next;
         }
     }
 
@@ -259,22 +261,11 @@ impl<C: Codec, A, R> Drop for Call<'_, C, A, R> {
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if let Some(receipt) = self.receipt.take() {
-            if receipt.abandon() == Abandoned::InFlight {
-                self.connection.cancel(self.call);
-            }
-        }
-    }
-}
-
 impl<C: Codec, A, R> fmt::Debug for Call<'_, C, A, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::New | State::Encoded(_) => "new",
-            State::Waiting(_) => "waiting",
-            State::InFlight(_) => "in flight",
+            State::New | State::Encoded => "new",
+            State::Accepted { .. } => "accepted",
             State::Ended => "ended",
         };
         formatter

@@ -84,29 +84,36 @@ impl Connection {
         &self.worker
     }
 
-    /// Enters the call into the ledger and sends it, as far as the lane takes it now.
-    pub(crate) fn submit(&self, request: Request<'_>, entry: Entry) -> Result<CallId, Unsent> {
+    /// Enters the call into the ledger and sends it, as far as the lane takes it now. The entry comes back when the
+    /// request is not sent.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        entry: Entry,
+    ) -> Result<(), (Unsent, Entry)> {
         let now = Instant::now();
         let deadline = request.deadline.map(|deadline| deadline.at);
         let mut state = self.lock();
         if state.is_closed {
-            return Err(Unsent::Closed);
+            return Err((Unsent::Closed, entry));
         }
         let was_flushed = state.protocol.output().is_empty();
         let call = match state.protocol.request(request, entry, now) {
             Ok(call) => call,
             Err(Rejected { reason, token }) => {
-                // The entry's permit may wake others, which is nothing to do under the lock.
-                drop(state);
-                drop(token);
-                return Err(match reason {
+                let unsent = match reason {
                     RequestError::NotReady | RequestError::Closed | RequestError::Draining => {
                         Unsent::Closed
                     }
                     reason => Unsent::Invalid(reason),
-                });
+                };
+                return Err((unsent, token));
             }
         };
+        let entry = state.protocol.token(call);
+        if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
+            state.protocol.cancel(call);
+        }
         let is_flushed = was_flushed && self.flush(&mut state).is_ok_and(|flushed| flushed);
         let is_earlier =
             deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
@@ -114,7 +121,7 @@ impl Connection {
         if !is_flushed || is_earlier {
             self.kick.notify_one();
         }
-        Ok(call)
+        Ok(())
     }
 
     /// Tells the worker that nobody waits for the call any more.

@@ -1,17 +1,19 @@
-//! The ledger: every call that was sent has one entry, and every entry ends exactly once.
+//! The ledger: every accepted call has one promise, and every promise is kept exactly once.
 //!
-//! The entry lives in the connection's table of calls in flight and owns the call's permit. The caller's future holds
-//! the other half, the [`Receipt`], on which it waits. Either half may end first: an entry whose receipt is gone keeps
-//! its permit until the worker has answered or died.
+//! A call that is sent has an [`Entry`], which lives in the connection's table of calls in flight and owns the call's
+//! permit. The caller's future holds the other half, the [`Receipt`], on which it waits. Either half may end first: an
+//! entry whose receipt is gone keeps its permit until the worker has answered or died.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use pyproc_proto::RemoteError;
+use pyproc_proto::{CallId, RemoteError, RequestError};
 
+use crate::connection::Connection;
 use crate::death::Death;
+use crate::error::WorkerIdentity;
 
 /// How an entry ended.
 pub(crate) type Outcome = Result<Bytes, Failure>;
@@ -19,6 +21,10 @@ pub(crate) type Outcome = Result<Bytes, Failure>;
 /// Why an entry ended without a value.
 #[derive(Debug)]
 pub(crate) enum Failure {
+    /// It was not admitted, or not any more.
+    Refused(Refusal),
+    /// No worker of the pool can be sent the request.
+    Unsendable(RequestError),
     /// The worker answered with an error.
     Remote(Box<RemoteError>),
     /// The deadline passed while the worker had the call.
@@ -30,10 +36,23 @@ pub(crate) enum Failure {
     Closed,
 }
 
+/// Why a call is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The waiting line is full.
+    Overloaded,
+    /// The deadline passed in the waiting line.
+    Expired,
+    /// The pool is closed.
+    Closed,
+    /// No slot will ever have a worker again.
+    Unavailable,
+}
+
 /// Who gives permits out, and takes them back.
 pub(crate) trait Issuer: Send + Sync {
     /// Takes back a permit for a call on this slot.
-    fn take_back(&self, slot: usize);
+    fn take_back(self: Arc<Self>, slot: usize);
 }
 
 /// The right to have a call in flight on one slot.
@@ -46,22 +65,39 @@ pub(crate) struct Permit {
     slot: usize,
 }
 
-/// The ledger's half of a call in flight. Dropped without an end, it ends as [`Failure::Closed`].
+/// The ledger's half of a call that was sent.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    // Dropped first: a caller that has its answer finds the place free.
     permit: Option<Permit>,
+    promise: Promise,
+}
+
+/// The ledger's half of a call: somebody will say how it ended. Dropped without that, it ends as [`Failure::Closed`].
+#[derive(Debug)]
+pub(crate) struct Promise {
     cell: Arc<Cell>,
 }
 
-/// The caller's half of a call in flight.
+/// The caller's half of a call. Dropping it before the outcome is there cancels the call.
 #[derive(Debug)]
 pub(crate) struct Receipt {
     cell: Arc<Cell>,
 }
 
+/// Where a call was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) worker: WorkerIdentity,
+    /// Weak, because the connection's table owns the entry.
+    connection: Weak<Connection>,
+    call: CallId,
+}
+
 #[derive(Debug)]
 struct Cell {
     state: Mutex<State>,
+    sent: OnceLock<Sent>,
 }
 
 #[derive(Debug)]
@@ -80,7 +116,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.issuer.take_back(self.slot);
+        Arc::clone(&self.issuer).take_back(self.slot);
     }
 }
 
@@ -93,46 +129,82 @@ impl fmt::Debug for Permit {
     }
 }
 
-impl Entry {
-    /// Opens an entry that owns `permit`; only the supervisor's own calls may go without one.
-    pub(crate) fn open(permit: Option<Permit>) -> (Self, Receipt) {
+impl Promise {
+    /// Opens a call in the ledger.
+    pub(crate) fn new() -> (Self, Receipt) {
         let cell = Arc::new(Cell {
             state: Mutex::new(State::Open(None)),
+            sent: OnceLock::new(),
         });
-        (
-            Self {
-                permit,
-                cell: Arc::clone(&cell),
-            },
-            Receipt { cell },
-        )
+        let receipt = Receipt {
+            cell: Arc::clone(&cell),
+        };
+        (Self { cell }, receipt)
     }
 
+    /// The entry of the call, which owns its permit; only the supervisor's own calls may go without one.
+    pub(crate) fn with_permit(self, permit: Option<Permit>) -> Entry {
+        Entry {
+            permit,
+            promise: self,
+        }
+    }
+
+    /// Ends the call, if it has not ended.
+    pub(crate) fn keep(self, outcome: Outcome) {
+        wake(self.cell.end(outcome));
+    }
+
+    /// Whether nobody waits for the outcome any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(*self.cell.lock(), State::Settled)
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        wake(self.cell.end(Err(Failure::Closed)));
+    }
+}
+
+impl Entry {
     /// Ends the entry, if it has not ended, and gives its permit back first: a caller that has its answer finds the
     /// place free.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        drop(self.permit.take());
-        wake(self.cell.end(outcome));
+    pub(crate) fn end(self, outcome: Outcome) {
+        let Self { permit, promise } = self;
+        drop(permit);
+        promise.keep(outcome);
+    }
+
+    /// Undoes the entry of a call that was not sent after all.
+    pub(crate) fn withdraw(self) -> (Promise, Option<Permit>) {
+        (self.promise, self.permit)
+    }
+
+    /// Notes where the call was sent, before its answer can be read. Says whether anybody waits for that.
+    pub(crate) fn note_sent(&self, connection: &Arc<Connection>, call: CallId) -> bool {
+        let sent = Sent {
+            worker: connection.worker().clone(),
+            connection: Arc::downgrade(connection),
+            call,
+        };
+        // An entry is sent once: what is sent again has an entry of its own.
+        let _ = self.promise.cell.sent.set(sent);
+        !self.promise.is_abandoned()
     }
 
     /// Ends the call for its caller, whom the pool does not let wait any more. The entry itself stays. Whoever is
     /// returned is to be woken outside of every lock.
     #[must_use]
     pub(crate) fn cut(&self) -> Option<Waker> {
-        self.cell.end(Err(Failure::Closed))
+        self.promise.cell.end(Err(Failure::Closed))
     }
 
     /// Ends the call for its caller, because its deadline passed. The permit stays with the entry: the worker is not
     /// free yet. Whoever is returned is to be woken outside of every lock.
     #[must_use]
     pub(crate) fn expire(&self) -> Option<Waker> {
-        self.cell.end(Err(Failure::Expired))
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        wake(self.cell.end(Err(Failure::Closed)));
+        self.promise.cell.end(Err(Failure::Expired))
     }
 }
 
@@ -157,21 +229,24 @@ impl Receipt {
         }
     }
 
-    /// Whether the outcome is there. When it is not, nobody will be told of it any more.
-    pub(crate) fn abandon(self) -> Abandoned {
-        let mut state = self.cell.lock();
-        match std::mem::replace(&mut *state, State::Settled) {
-            State::Open(_) => Abandoned::InFlight,
-            State::Ended(_) | State::Settled => Abandoned::Ended,
-        }
+    /// Where the call was sent, if it was.
+    pub(crate) fn sent(&self) -> Option<&Sent> {
+        self.cell.sent.get()
     }
 }
 
-/// Whether a call was still in flight when its caller went away.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Abandoned {
-    InFlight,
-    Ended,
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut *self.cell.lock(), State::Settled);
+        if let State::Open(_) = state {
+            // Whoever sends it at this moment finds it abandoned, and cancels it there.
+            if let Some(sent) = self.cell.sent.get() {
+                if let Some(connection) = sent.connection.upgrade() {
+                    connection.cancel(sent.call);
+                }
+            }
+        }
+    }
 }
 
 impl Cell {

@@ -3,6 +3,8 @@
 mod admission;
 mod builder;
 mod gate;
+mod line;
+mod parcel;
 mod router;
 mod shared;
 mod status;
@@ -11,8 +13,10 @@ pub use builder::PoolBuilder;
 pub use router::{Candidate, LeastLoaded, RoundRobin, Router};
 pub use status::{Counts, PoolStatus, WorkerState, WorkerStatus};
 
-pub(crate) use admission::{Arrival, Refusal};
+pub(crate) use admission::Arrival;
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
+pub(crate) use line::Ticket;
+pub(crate) use parcel::Parcel;
 pub(crate) use shared::Shared;
 
 use std::fmt;

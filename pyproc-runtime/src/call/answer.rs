@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use pyproc_proto::{RemoteError, RequestError, Status};
 
-use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Fate, PythonError};
-use crate::ledger::{Failure, Outcome};
-use crate::pool::{Refusal, Shared};
+use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
+use crate::ledger::{Failure, Outcome, Refusal};
+use crate::pool::Shared;
 
 /// What to do with a call that has come back.
 #[derive(Debug)]
@@ -20,43 +19,48 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// `worker` is the one that the call was sent to, if it was.
     pub(super) fn judge(
         outcome: Outcome,
         may_run_again: bool,
         function: &str,
-        connection: &Connection,
+        worker: Option<&WorkerIdentity>,
+        shared: &Shared,
     ) -> Self {
-        let worker = connection.worker();
+        let of_worker = |error: Error| {
+            let error = error.with_function(function);
+            Self::Error(match worker {
+                Some(worker) => error.with_worker(worker.clone()),
+                None => error,
+            })
+        };
         match outcome {
             Ok(body) => Self::Body(body),
+            Err(Failure::Refused(reason)) => Self::Error(refusal(reason, function, shared)),
+            Err(Failure::Unsendable(reason)) => Self::Error(unsendable(reason, function, shared)),
             Err(Failure::Died { taken: false, .. }) => Self::Move,
             Err(Failure::Died { taken: true, .. }) if may_run_again => Self::SendAgain,
             Err(Failure::Died { taken: true, death }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Remote(error)) if error.status == Status::Draining => Self::Move,
-            Err(Failure::Remote(error)) => Self::Error(
-                remote(*error)
-                    .with_function(function)
-                    .with_worker(worker.clone()),
-            ),
-            Err(Failure::Expired) => Self::Error(
+            Err(Failure::Remote(error)) => of_worker(remote(*error)),
+            Err(Failure::Expired) => of_worker(
                 Error::new(
                     ErrorKind::Deadline,
                     "the deadline passed while the worker had the call",
                 )
-                .with_fate(Fate::MayHaveRun)
-                .with_function(function)
-                .with_worker(worker.clone()),
+                .with_fate(Fate::MayHaveRun),
             ),
-            Err(Failure::Closed) => Self::Error(
+            Err(Failure::Closed) => of_worker(
                 Error::new(
                     ErrorKind::Closed,
                     "the pool was closed before the call had ended",
                 )
-                .with_fate(Fate::MayHaveRun)
-                .with_function(function)
-                .with_worker(worker.clone()),
+                .with_fate(match worker {
+                    Some(_) => Fate::MayHaveRun,
+                    None => Fate::NotStarted,
+                }),
             ),
         }
     }

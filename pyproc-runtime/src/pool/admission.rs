@@ -1,16 +1,19 @@
 //! Who may have a call in flight, on which slot, and who waits.
 //!
-//! [`Admission`] is a pure policy: it keeps the counts and the waiting line, and takes `now` as an argument. It hands
-//! wakers back to its caller, so that none is woken under a lock. The invariants: never more than `max_in_flight`
-//! calls are in flight, never more than `max_in_flight_per_worker` on one slot, never more than `max_waiting` in the
-//! line (those that come back from a lost worker do not count), and the line is first come, first served.
+//! [`Admission`] is a pure policy: it keeps the counts and the waiting line, and takes `now` as an argument. A call that
+//! waits leaves a parcel with it, from which it can be sent without its caller: a future that nobody polls must not keep
+//! a place from others. What was decided about parcels is handed back, so that none is sent or answered under a lock.
+//!
+//! The invariants: never more than `max_in_flight` calls are in flight, never more than `max_in_flight_per_worker` on one
+//! slot, never more than `max_waiting` in the line (those that come back from a lost worker do not count), and the line
+//! is first come, first served.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::line::{Line, Ticket};
 use super::router::{Candidate, Router};
+use crate::ledger::Refusal;
 
 /// The limits that admission keeps.
 #[derive(Debug, Clone, Copy)]
@@ -20,25 +23,21 @@ pub(crate) struct Limits {
     pub(crate) waiting: usize,
 }
 
-/// A place in the waiting line. Smaller tickets came earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
-
 /// Whether a call asks for admission for the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
     New,
-    /// It was accepted before, and comes back from a worker that was lost. It is refused neither because the line is
-    /// full nor because the pool is draining: what was accepted is finished if it can be.
-    Returning,
+    /// It was accepted before, and comes back from a worker that was lost, to its old place in the line. It is refused
+    /// neither because the line is full nor because the pool is draining: what was accepted is finished if it can be.
+    Returning(Ticket),
 }
 
-/// What becomes of a call that asks for admission.
+/// What becomes of a call that asks for admission, and the turn that it has.
 #[derive(Debug)]
 pub(crate) enum Admitted<L> {
     /// It may be sent: its place on this slot is taken.
-    Granted(Grant<L>),
-    /// It waits; ask again with the ticket.
+    Granted(Grant<L>, Ticket),
+    /// Its parcel waits.
     Waiting(Ticket),
 }
 
@@ -49,28 +48,24 @@ pub(crate) struct Grant<L> {
     pub(crate) link: L,
 }
 
-/// Why a call is not admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The waiting line is full.
-    Overloaded,
-    /// The deadline passed in the waiting line.
-    Expired,
-    /// The pool is closed.
-    Closed,
-    /// No slot will ever have a worker again.
-    Unavailable,
+/// What was decided about a call that waited.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Served<L, P> {
+    pub(crate) ticket: Ticket,
+    pub(crate) parcel: P,
+    pub(crate) answer: Result<Grant<L>, Refusal>,
 }
 
-/// The counts and the waiting line. `L` is what a grant gives access to: the connection of the slot's worker.
+/// The counts and the waiting line. `L` is what a grant gives access to: the connection of the slot's worker. `P` is
+/// what a call that waits leaves behind.
 #[derive(Debug)]
-pub(crate) struct Admission<L> {
+pub(crate) struct Admission<L, P> {
     limits: Limits,
     router: Box<dyn Router>,
     slots: Vec<Slot<L>>,
     in_flight: usize,
-    line: BTreeMap<Ticket, Waiting>,
-    answered: BTreeMap<Ticket, Result<Grant<L>, Refusal>>,
+    line: Line<P>,
     next_ticket: u64,
     phase: Phase,
     /// How many that waited were told that the pool is closed.
@@ -95,12 +90,6 @@ enum SlotState<L> {
     Failed,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    deadline: Option<Instant>,
-    waker: Option<Waker>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -109,7 +98,7 @@ enum Phase {
     Closed,
 }
 
-impl<L: Clone> Admission<L> {
+impl<L: Clone, P> Admission<L, P> {
     pub(crate) fn new(limits: Limits, slots: usize, router: Box<dyn Router>) -> Self {
         let slots = (0..slots)
             .map(|_| Slot {
@@ -122,8 +111,7 @@ impl<L: Clone> Admission<L> {
             router,
             slots,
             in_flight: 0,
-            line: BTreeMap::new(),
-            answered: BTreeMap::new(),
+            line: Line::new(),
             next_ticket: 0,
             phase: Phase::Open,
             turned_away: 0,
@@ -132,37 +120,55 @@ impl<L: Clone> Admission<L> {
         }
     }
 
-    /// Admits a call at once, or gives it a ticket.
+    /// Admits a call at once, or lets the parcel that it leaves behind wait.
     pub(crate) fn admit(
         &mut self,
         deadline: Option<Instant>,
         arrival: Arrival,
+        parcel: impl FnOnce() -> P,
     ) -> Result<Admitted<L>, Refusal> {
         match (self.phase, arrival) {
-            (Phase::Open, _) | (Phase::Draining, Arrival::Returning) => {}
+            (Phase::Open, _) | (Phase::Draining, Arrival::Returning(_)) => {}
             (Phase::Draining, Arrival::New) | (Phase::Closed, _) => return Err(Refusal::Closed),
         }
         if self.all_failed() {
             return Err(self.dead_end());
         }
+        let ticket = self.ticket(arrival);
         if self.line.is_empty() {
             if let Some(grant) = self.take_place() {
-                return Ok(Admitted::Granted(grant));
+                return Ok(Admitted::Granted(grant, ticket));
             }
         }
         if arrival == Arrival::New && self.line.len() >= self.limits.waiting {
             return Err(Refusal::Overloaded);
         }
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        self.line.insert(
-            ticket,
-            Waiting {
-                deadline,
-                waker: None,
-            },
-        );
+        self.line.join(ticket, deadline, parcel());
         Ok(Admitted::Waiting(ticket))
+    }
+
+    /// Lets a parcel wait again that could not be sent after all, in its old place.
+    pub(crate) fn put_back(
+        &mut self,
+        ticket: Ticket,
+        deadline: Option<Instant>,
+        parcel: P,
+    ) -> Vec<Served<L, P>> {
+        let refusal = match self.phase {
+            Phase::Closed => Some(Refusal::Closed),
+            Phase::Open | Phase::Draining => self.all_failed().then(|| self.dead_end()),
+        };
+        if let Some(refusal) = refusal {
+            self.turned_away += usize::from(refusal == Refusal::Closed);
+            let answer = Err(refusal);
+            return vec![Served {
+                ticket,
+                parcel,
+                answer,
+            }];
+        }
+        self.line.join(ticket, deadline, parcel);
+        self.serve_line()
     }
 
     /// Takes a place on this very slot if it is open and nothing is in flight on it.
@@ -175,46 +181,20 @@ impl<L: Clone> Admission<L> {
         }
     }
 
-    /// Asks whether the ticket's turn has come. A ticket is used up by the first answer that is ready.
-    pub(crate) fn poll_ticket(
-        &mut self,
-        ticket: Ticket,
-        context: &Context<'_>,
-    ) -> Poll<Result<Grant<L>, Refusal>> {
-        if let Some(answer) = self.answered.remove(&ticket) {
-            return Poll::Ready(answer);
-        }
-        let Some(waiting) = self.line.get_mut(&ticket) else {
-            return Poll::Ready(Err(Refusal::Closed));
-        };
-        match &mut waiting.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => waiting.waker = Some(context.waker().clone()),
-        }
-        Poll::Pending
-    }
-
-    /// Gives a ticket back unused, and with it the place that it may already have been granted.
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> Vec<Waker> {
-        self.line.remove(&ticket);
-        match self.answered.remove(&ticket) {
-            Some(Ok(grant)) => {
-                self.retired.push(grant.link);
-                self.release(grant.slot)
-            }
-            _ => Vec::new(),
-        }
+    /// Gives a ticket back. The parcel is returned if it still waited.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<P> {
+        self.line.leave(ticket)
     }
 
     /// Gives a place on a slot back.
-    pub(crate) fn release(&mut self, slot: usize) -> Vec<Waker> {
+    pub(crate) fn release(&mut self, slot: usize) -> Vec<Served<L, P>> {
         self.slots[slot].in_flight -= 1;
         self.in_flight -= 1;
         self.serve_line()
     }
 
     /// A worker is ready in the slot.
-    pub(crate) fn open_slot(&mut self, slot: usize, generation: u64, link: L) -> Vec<Waker> {
+    pub(crate) fn open_slot(&mut self, slot: usize, generation: u64, link: L) -> Vec<Served<L, P>> {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
@@ -235,10 +215,11 @@ impl<L: Clone> Admission<L> {
     }
 
     /// The slot will have no worker again. When it was the last one, those who wait are told.
-    pub(crate) fn fail_slot(&mut self, slot: usize) -> Vec<Waker> {
+    pub(crate) fn fail_slot(&mut self, slot: usize) -> Vec<Served<L, P>> {
         self.set_state(slot, SlotState::Failed);
         if self.all_failed() {
-            self.refuse_line(self.dead_end())
+            let refusal = self.dead_end();
+            self.refuse_line(refusal)
         } else {
             Vec::new()
         }
@@ -252,7 +233,7 @@ impl<L: Clone> Admission<L> {
     }
 
     /// Refuses everything, and lets go of the links.
-    pub(crate) fn close(&mut self) -> Vec<Waker> {
+    pub(crate) fn close(&mut self) -> Vec<Served<L, P>> {
         self.phase = Phase::Closed;
         for slot in 0..self.slots.len() {
             self.set_state(slot, SlotState::Closed);
@@ -261,17 +242,14 @@ impl<L: Clone> Admission<L> {
     }
 
     /// Refuses those whose deadline passed while they waited.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Waker> {
-        let expired = |waiting: &Waiting| waiting.deadline.is_some_and(|deadline| deadline <= now);
-        self.refuse_where(expired, Refusal::Expired)
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Served<L, P>> {
+        let expired = self.line.take_expired(now);
+        refuse(expired, Refusal::Expired)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
+    /// When [`handle_timeout`](Self::handle_timeout) may have something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.line
-            .values()
-            .filter_map(|waiting| waiting.deadline)
-            .min()
+        self.line.poll_timeout()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -350,18 +328,30 @@ impl<L: Clone> Admission<L> {
         Some(Grant { slot: index, link })
     }
 
-    fn serve_line(&mut self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
+    fn serve_line(&mut self) -> Vec<Served<L, P>> {
+        let mut served = Vec::new();
         while !self.line.is_empty() {
             let Some(grant) = self.take_place() else {
                 break;
             };
-            if let Some((ticket, waiting)) = self.line.pop_first() {
-                self.answered.insert(ticket, Ok(grant));
-                wakers.extend(waiting.waker);
+            if let Some((ticket, parcel)) = self.line.pop_first() {
+                let answer = Ok(grant);
+                served.push(Served {
+                    ticket,
+                    parcel,
+                    answer,
+                });
             }
         }
-        wakers
+        served
+    }
+
+    fn refuse_line(&mut self, refusal: Refusal) -> Vec<Served<L, P>> {
+        if refusal == Refusal::Closed {
+            self.turned_away += self.line.len();
+        }
+        let all = std::iter::from_fn(|| self.line.pop_first());
+        refuse(all, refusal)
     }
 
     /// Why nobody can be served when no slot will have a worker again: all are given up, or the pool is closing.
@@ -372,49 +362,42 @@ impl<L: Clone> Admission<L> {
         }
     }
 
-    fn refuse_line(&mut self, refusal: Refusal) -> Vec<Waker> {
-        if refusal == Refusal::Closed {
-            self.turned_away += self.line.len();
+    fn ticket(&mut self, arrival: Arrival) -> Ticket {
+        match arrival {
+            Arrival::Returning(ticket) => ticket,
+            Arrival::New => {
+                self.next_ticket += 1;
+                Ticket(self.next_ticket)
+            }
         }
-        self.refuse_where(|_| true, refusal)
     }
+}
 
-    fn refuse_where(
-        &mut self,
-        condition: impl Fn(&Waiting) -> bool,
-        refusal: Refusal,
-    ) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        let refused: Vec<_> = self
-            .line
-            .iter()
-            .filter(|(_, waiting)| condition(waiting))
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in refused {
-            wakers.extend(self.line.remove(&ticket).and_then(|waiting| waiting.waker));
-            self.answered.insert(ticket, Err(refusal));
-        }
-        wakers
-    }
+fn refuse<L, P>(
+    parcels: impl IntoIterator<Item = (Ticket, P)>,
+    refusal: Refusal,
+) -> Vec<Served<L, P>> {
+    let served = |(ticket, parcel)| Served {
+        ticket,
+        parcel,
+        answer: Err(refusal),
+    };
+    parcels.into_iter().map(served).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use futures::task::noop_waker;
     use proptest::prelude::*;
 
     use super::*;
     use crate::pool::router::LeastLoaded;
 
-    fn admission(
-        in_flight: usize,
-        per_worker: usize,
-        waiting: usize,
-        slots: usize,
-    ) -> Admission<usize> {
+    /// The parcels of these tests are numbers, and the links are those of their slots.
+    type Numbers = Admission<usize, u32>;
+
+    fn admission(in_flight: usize, per_worker: usize, waiting: usize, slots: usize) -> Numbers {
         let limits = Limits {
             in_flight,
             in_flight_per_worker: per_worker,
@@ -422,41 +405,86 @@ mod tests {
         };
         let mut admission = Admission::new(limits, slots, Box::new(LeastLoaded::default()));
         for slot in 0..slots {
-            admission.open_slot(slot, 1, slot);
+            assert!(admission.open_slot(slot, 1, slot).is_empty());
         }
         admission
     }
 
-    fn granted(admission: &mut Admission<usize>) -> Grant<usize> {
-        match admission.admit(None, Arrival::New) {
-            Ok(Admitted::Granted(grant)) => grant,
+    fn granted(admission: &mut Numbers) -> (Grant<usize>, Ticket) {
+        match admission.admit(None, Arrival::New, || 0) {
+            Ok(Admitted::Granted(grant, ticket)) => (grant, ticket),
             other => panic!("expected a grant, got {other:?}"),
         }
     }
 
-    fn waiting(admission: &mut Admission<usize>, deadline: Option<Instant>) -> Ticket {
-        match admission.admit(deadline, Arrival::New) {
+    fn waiting(admission: &mut Numbers, deadline: Option<Instant>, parcel: u32) -> Ticket {
+        match admission.admit(deadline, Arrival::New, || parcel) {
             Ok(Admitted::Waiting(ticket)) => ticket,
             other => panic!("expected a ticket, got {other:?}"),
         }
     }
 
-    fn poll(
-        admission: &mut Admission<usize>,
-        ticket: Ticket,
-    ) -> Poll<Result<Grant<usize>, Refusal>> {
-        admission.poll_ticket(ticket, &Context::from_waker(&noop_waker()))
+    fn refused(admission: &mut Numbers) -> Refusal {
+        admission.admit(None, Arrival::New, || 0).unwrap_err()
+    }
+
+    /// The parcels and what was decided about them.
+    fn answers(served: Vec<Served<usize, u32>>) -> Vec<(u32, Result<usize, Refusal>)> {
+        let answer = |served: Served<_, _>| {
+            let slot = served.answer.map(|grant: Grant<usize>| grant.slot);
+            (served.parcel, slot)
+        };
+        served.into_iter().map(answer).collect()
     }
 
     #[test]
     fn the_line_is_first_come_first_served() {
         let mut admission = admission(1, 1, 8, 1);
-        let first = granted(&mut admission);
-        let (second, third) = (waiting(&mut admission, None), waiting(&mut admission, None));
-        assert!(poll(&mut admission, second).is_pending());
-        assert_eq!(admission.release(first.slot).len(), 1);
-        assert!(poll(&mut admission, third).is_pending());
-        assert!(matches!(poll(&mut admission, second), Poll::Ready(Ok(_))));
+        let (first, _) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        waiting(&mut admission, None, 3);
+        assert_eq!(answers(admission.release(first.slot)), [(2, Ok(0))]);
+        assert_eq!(answers(admission.release(0)), [(3, Ok(0))]);
+    }
+
+    #[test]
+    fn a_call_that_comes_back_is_served_before_those_that_came_after_it() {
+        let mut admission = admission(1, 1, 8, 1);
+        let (_, ticket) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        admission.close_slot(0, 1);
+        assert!(admission.release(0).is_empty());
+        let again = admission.admit(None, Arrival::Returning(ticket), || 1);
+        assert!(matches!(again, Ok(Admitted::Waiting(same)) if same == ticket));
+        assert_eq!(answers(admission.open_slot(0, 2, 0)), [(1, Ok(0))]);
+    }
+
+    #[test]
+    fn a_parcel_that_was_put_back_is_served_first() {
+        let mut admission = admission(1, 1, 8, 1);
+        granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        waiting(&mut admission, None, 3);
+        let served = admission.release(0).remove(0);
+        admission.close_slot(0, 1);
+        assert!(
+            admission
+                .put_back(served.ticket, None, served.parcel)
+                .is_empty()
+        );
+        assert!(admission.release(0).is_empty());
+        assert_eq!(answers(admission.open_slot(0, 2, 0)), [(2, Ok(0))]);
+    }
+
+    #[test]
+    fn a_parcel_that_is_put_back_into_a_closed_pool_is_refused() {
+        let mut admission = admission(1, 1, 8, 1);
+        granted(&mut admission);
+        let ticket = waiting(&mut admission, None, 2);
+        assert_eq!(admission.release(0).len(), 1);
+        assert!(admission.close().is_empty());
+        let back = admission.put_back(ticket, None, 2);
+        assert_eq!(answers(back), [(2, Err(Refusal::Closed))]);
     }
 
     #[test]
@@ -471,59 +499,47 @@ mod tests {
         let mut admission = admission(2, 1, 8, 2);
         admission.router = Box::new(Panics);
         let grants = [granted(&mut admission), granted(&mut admission)];
-        assert_eq!(grants.map(|grant| grant.slot), [0, 1]);
+        assert_eq!(grants.map(|(grant, _)| grant.slot), [0, 1]);
     }
 
     #[test]
     fn a_full_line_is_overload() {
         let mut admission = admission(1, 1, 1, 1);
         granted(&mut admission);
-        waiting(&mut admission, None);
-        assert!(matches!(
-            admission.admit(None, Arrival::New),
-            Err(Refusal::Overloaded)
-        ));
+        waiting(&mut admission, None, 2);
+        assert_eq!(refused(&mut admission), Refusal::Overloaded);
     }
 
     #[test]
     fn a_call_that_comes_back_is_not_refused_for_a_full_line_or_a_draining_pool() {
         let mut admission = admission(1, 1, 0, 1);
-        let first = granted(&mut admission);
+        let (_, ticket) = granted(&mut admission);
         admission.drain();
-        let Ok(Admitted::Waiting(ticket)) = admission.admit(None, Arrival::Returning) else {
-            panic!("it must wait");
-        };
-        assert!(matches!(
-            admission.admit(None, Arrival::New),
-            Err(Refusal::Closed)
-        ));
-        admission.release(first.slot);
-        assert!(matches!(poll(&mut admission, ticket), Poll::Ready(Ok(_))));
+        let again = admission.admit(None, Arrival::Returning(ticket), || 1);
+        assert!(matches!(again, Ok(Admitted::Waiting(_))));
+        assert_eq!(refused(&mut admission), Refusal::Closed);
+        assert_eq!(answers(admission.release(0)), [(1, Ok(0))]);
     }
 
     #[test]
     fn who_waits_for_the_last_worker_of_a_draining_pool_is_told_that_it_is_closed() {
         let mut admission = admission(1, 1, 8, 1);
         granted(&mut admission);
-        let ticket = waiting(&mut admission, None);
+        waiting(&mut admission, None, 2);
         admission.drain();
-        admission.fail_slot(0);
-        assert!(matches!(
-            poll(&mut admission, ticket),
-            Poll::Ready(Err(Refusal::Closed))
-        ));
+        let served = admission.fail_slot(0);
+        assert_eq!(answers(served), [(2, Err(Refusal::Closed))]);
         assert_eq!(admission.turned_away(), 1);
     }
 
     #[test]
-    fn a_ticket_given_back_after_its_turn_came_frees_the_place() {
+    fn a_ticket_that_was_given_back_is_passed_over() {
         let mut admission = admission(1, 1, 8, 1);
-        let first = granted(&mut admission);
-        let second = waiting(&mut admission, None);
-        admission.release(first.slot);
-        admission.leave(second);
-        assert!(admission.is_idle());
         granted(&mut admission);
+        let second = waiting(&mut admission, None, 2);
+        assert_eq!(admission.leave(second), Some(2));
+        assert!(admission.release(0).is_empty());
+        assert!(admission.is_idle());
     }
 
     #[test]
@@ -531,21 +547,23 @@ mod tests {
         let mut admission = admission(1, 1, 8, 1);
         granted(&mut admission);
         let now = Instant::now();
-        let soon = waiting(&mut admission, Some(now + Duration::from_secs(1)));
-        let later = waiting(&mut admission, Some(now + Duration::from_secs(2)));
-        assert_eq!(admission.poll_timeout(), Some(now + Duration::from_secs(1)));
-        admission.handle_timeout(now + Duration::from_secs(1));
-        assert!(matches!(
-            poll(&mut admission, soon),
-            Poll::Ready(Err(Refusal::Expired))
-        ));
-        assert!(poll(&mut admission, later).is_pending());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        waiting(&mut admission, Some(at(2)), 2);
+        waiting(&mut admission, Some(at(1)), 3);
+        assert_eq!(admission.poll_timeout(), Some(at(1)));
+        assert!(admission.handle_timeout(now).is_empty());
+        let expired = admission.handle_timeout(at(1));
+        assert_eq!(answers(expired), [(3, Err(Refusal::Expired))]);
+        assert_eq!(
+            (admission.poll_timeout(), admission.waiting()),
+            (Some(at(2)), 1)
+        );
     }
 
     #[test]
     fn an_older_generation_cannot_close_its_successor() {
         let mut admission = admission(8, 8, 8, 1);
-        admission.open_slot(0, 2, 0);
+        assert!(admission.open_slot(0, 2, 0).is_empty());
         admission.close_slot(0, 1);
         granted(&mut admission);
     }
@@ -555,62 +573,56 @@ mod tests {
         let mut admission = admission(8, 1, 8, 2);
         admission.close_slot(0, 1);
         admission.close_slot(1, 1);
-        let ticket = waiting(&mut admission, None);
-        admission.fail_slot(0);
-        assert!(poll(&mut admission, ticket).is_pending());
-        admission.fail_slot(1);
-        assert!(matches!(
-            poll(&mut admission, ticket),
-            Poll::Ready(Err(Refusal::Unavailable))
-        ));
-        assert!(matches!(
-            admission.admit(None, Arrival::New),
-            Err(Refusal::Unavailable)
-        ));
+        waiting(&mut admission, None, 2);
+        assert!(admission.fail_slot(0).is_empty());
+        let served = admission.fail_slot(1);
+        assert_eq!(answers(served), [(2, Err(Refusal::Unavailable))]);
+        assert_eq!(refused(&mut admission), Refusal::Unavailable);
     }
 
     proptest! {
-        /// Whatever the order of arrivals, releases, departures, deaths and revivals, no limit is overshot and no
-        /// place is lost.
+        /// Whatever the order of arrivals, releases, departures, deaths and revivals, no limit is overshot, no place is
+        /// lost, and nobody waits while there is a place.
         #[test]
         fn no_limit_is_ever_overshot(steps in proptest::collection::vec((0_u8..6, any::<usize>()), 1..200)) {
             let mut admission = admission(5, 2, 4, 3);
             let (mut held, mut tickets): (Vec<usize>, Vec<Ticket>) = (Vec::new(), Vec::new());
             for (step, pick) in steps {
-                match step {
-                    0 | 1 => match admission.admit(None, Arrival::New) {
-                        Ok(Admitted::Granted(grant)) => held.push(grant.slot),
-                        Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
-                        Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),
-                    },
-                    2 if !held.is_empty() => {
-                        admission.release(held.swap_remove(pick % held.len()));
+                let served = match step {
+                    0 | 1 => {
+                        match admission.admit(None, Arrival::New, || 0) {
+                            Ok(Admitted::Granted(grant, _)) => held.push(grant.slot),
+                            Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
+                            Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),
+                        }
+                        Vec::new()
                     }
+                    2 if !held.is_empty() => admission.release(held.swap_remove(pick % held.len())),
                     3 if !tickets.is_empty() => {
-                        admission.leave(tickets.swap_remove(pick % tickets.len()));
+                        let left = admission.leave(tickets.swap_remove(pick % tickets.len()));
+                        prop_assert!(left.is_some());
+                        Vec::new()
                     }
-                    4 => admission.close_slot(pick % 3, 1),
-                    5 => {
-                        admission.open_slot(pick % 3, 1, pick % 3);
+                    4 => {
+                        admission.close_slot(pick % 3, 1);
+                        Vec::new()
                     }
-                    _ => {}
+                    5 => admission.open_slot(pick % 3, 1, pick % 3),
+                    _ => Vec::new(),
+                };
+                for served in served {
+                    tickets.retain(|ticket| *ticket != served.ticket);
+                    held.push(served.answer.unwrap().slot);
                 }
-                tickets.retain(|ticket| match poll(&mut admission, *ticket) {
-                    Poll::Ready(Ok(grant)) => {
-                        held.push(grant.slot);
-                        false
-                    }
-                    Poll::Ready(Err(_)) => false,
-                    Poll::Pending => true,
-                });
                 prop_assert_eq!(admission.in_flight(), held.len());
-                prop_assert!(held.len() <= 5);
-                prop_assert!(admission.waiting() <= 4);
+                prop_assert_eq!(admission.waiting(), tickets.len());
+                prop_assert!(held.len() <= 5 && tickets.len() <= 4);
                 for slot in 0..3 {
                     let on_slot = held.iter().filter(|held| **held == slot).count();
                     prop_assert_eq!(admission.slot_in_flight(slot), on_slot);
                     prop_assert!(on_slot <= 2);
                 }
+                prop_assert!(tickets.is_empty() || admission.take_place().is_none());
             }
         }
     }

@@ -1,19 +1,20 @@
 //! Admission behind a lock, and the permits that it gives out.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::admission::{Admission, Admitted, Arrival, Grant, Refusal, Ticket};
+use super::admission::{Admission, Admitted, Arrival, Grant, Served};
+use super::line::Ticket;
+use super::parcel::Parcel;
 use crate::connection::Connection;
-use crate::ledger::{Issuer, Permit};
+use crate::ledger::{Issuer, Permit, Refusal};
 
 /// The door of a pool: every call passes it on the way in, and its permit on the way out.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    admission: Mutex<Admission<Arc<Connection>>>,
+    admission: Mutex<Admission<Arc<Connection>, Parcel>>,
     /// Told when a waiting call brings the next timeout forward, and when a closing pool becomes idle.
     pub(crate) changed: Notify,
 }
@@ -30,40 +31,45 @@ pub(crate) struct Admittance {
 #[must_use]
 pub(crate) struct Place {
     gate: Arc<Gate>,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
 }
 
-/// A call that asked for admission and was not refused.
+/// A call that asked for admission and was not refused, and the turn that it has.
 #[derive(Debug)]
 pub(crate) enum Entrance {
-    Open(Admittance),
-    Line(Place),
+    Open(Admittance, Ticket),
+    Line(Place, Ticket),
 }
 
 impl Gate {
-    pub(crate) fn new(admission: Admission<Arc<Connection>>) -> Arc<Self> {
+    pub(crate) fn new(admission: Admission<Arc<Connection>, Parcel>) -> Arc<Self> {
         Arc::new(Self {
             admission: Mutex::new(admission),
             changed: Notify::new(),
         })
     }
 
+    /// Asks for admission. Where the call must wait, it leaves a parcel.
     pub(crate) fn enter(
         self: &Arc<Self>,
         deadline: Option<Instant>,
         arrival: Arrival,
+        parcel: impl FnOnce() -> Parcel,
     ) -> Result<Entrance, Refusal> {
-        let admitted = self.lock().admit(deadline, arrival)?;
+        let (admitted, is_earlier) = {
+            let mut admission = self.lock();
+            let before = admission.poll_timeout();
+            let admitted = admission.admit(deadline, arrival, parcel)?;
+            (admitted, admission.poll_timeout() != before)
+        };
+        if is_earlier {
+            self.changed.notify_one();
+        }
         Ok(match admitted {
-            Admitted::Granted(grant) => Entrance::Open(self.admittance(grant)),
+            Admitted::Granted(grant, ticket) => Entrance::Open(self.admittance(grant), ticket),
             Admitted::Waiting(ticket) => {
-                if deadline.is_some() {
-                    self.changed.notify_one();
-                }
-                Entrance::Line(Place {
-                    gate: Arc::clone(self),
-                    ticket: Some(ticket),
-                })
+                let gate = Arc::clone(self);
+                Entrance::Line(Place { gate, ticket }, ticket)
             }
         })
     }
@@ -74,18 +80,23 @@ impl Gate {
         Some(self.admittance(grant))
     }
 
-    pub(crate) fn open_slot(&self, slot: usize, generation: u64, connection: Arc<Connection>) {
+    pub(crate) fn open_slot(
+        self: &Arc<Self>,
+        slot: usize,
+        generation: u64,
+        connection: Arc<Connection>,
+    ) {
         self.change(|admission| admission.open_slot(slot, generation, connection));
     }
 
-    pub(crate) fn close_slot(&self, slot: usize, generation: u64) {
+    pub(crate) fn close_slot(self: &Arc<Self>, slot: usize, generation: u64) {
         self.change(|admission| {
             admission.close_slot(slot, generation);
             Vec::new()
         });
     }
 
-    pub(crate) fn fail_slot(&self, slot: usize) {
+    pub(crate) fn fail_slot(self: &Arc<Self>, slot: usize) {
         self.change(|admission| admission.fail_slot(slot));
     }
 
@@ -95,14 +106,14 @@ impl Gate {
     }
 
     /// Refuses everything.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
         self.change(Admission::close);
     }
 
     /// It is the supervisor who calls this, in each of its turns: told of what it sees itself, it would turn for ever.
-    pub(crate) fn handle_timeout(&self, now: Instant) {
-        let wakers = self.lock().handle_timeout(now);
-        wakers.into_iter().for_each(Waker::wake);
+    pub(crate) fn handle_timeout(self: &Arc<Self>, now: Instant) {
+        let served = self.lock().handle_timeout(now);
+        self.serve(served);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -128,21 +139,52 @@ impl Gate {
         self.lock().slot_in_flight(slot)
     }
 
-    /// Changes the admission, and outside its lock lets go of links and wakes those whose turn has come.
-    fn change(&self, change: impl FnOnce(&mut Admission<Arc<Connection>>) -> Vec<Waker>) {
-        let (wakers, retired, is_quiet) = {
+    /// Changes the admission, and outside its lock lets go of links and sends or refuses those whose turn has come.
+    fn change(
+        self: &Arc<Self>,
+        change: impl FnOnce(
+            &mut Admission<Arc<Connection>, Parcel>,
+        ) -> Vec<Served<Arc<Connection>, Parcel>>,
+    ) {
+        let (served, retired, is_quiet) = {
             let mut admission = self.lock();
-            let wakers = change(&mut admission);
+            let served = change(&mut admission);
             (
-                wakers,
+                served,
                 admission.take_retired(),
                 admission.is_closed() && admission.is_idle(),
             )
         };
         drop(retired);
-        wakers.into_iter().for_each(Waker::wake);
+        self.serve(served);
         if is_quiet {
             self.changed.notify_one();
+        }
+    }
+
+    fn serve(self: &Arc<Self>, served: Vec<Served<Arc<Connection>, Parcel>>) {
+        for Served {
+            ticket,
+            parcel,
+            answer,
+        } in served
+        {
+            match answer {
+                Ok(grant) => self.send(ticket, parcel, self.admittance(grant)),
+                Err(refusal) => parcel.refuse(refusal),
+            }
+        }
+    }
+
+    /// Sends a parcel; one whose connection has closed in the meantime waits again in its old place.
+    fn send(self: &Arc<Self>, ticket: Ticket, parcel: Parcel, admittance: Admittance) {
+        let Admittance { permit, connection } = admittance;
+        if let Err((parcel, permit)) = parcel.send(&connection, permit) {
+            // First the slot is closed, so that neither this nor what follows comes back to it.
+            self.close_slot(connection.worker().slot(), connection.worker().generation());
+            drop(permit);
+            let deadline = parcel.deadline;
+            self.change(|admission| admission.put_back(ticket, deadline, parcel));
         }
     }
 
@@ -154,38 +196,25 @@ impl Gate {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Admission<Arc<Connection>>> {
-        // A router of the user's own may panic under this lock. It does so before any count has changed.
+    fn lock(&self) -> MutexGuard<'_, Admission<Arc<Connection>, Parcel>> {
         self.admission
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// Waits for the place in the line to become a permit.
-    pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<Result<Admittance, Refusal>> {
-        let Some(ticket) = self.ticket else {
-            return Poll::Ready(Err(Refusal::Closed));
-        };
-        let answer = self.gate.lock().poll_ticket(ticket, context);
-        answer.map(|answer| {
-            self.ticket = None;
-            answer.map(|grant| self.gate.admittance(grant))
-        })
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.gate.change(|admission| admission.leave(ticket));
-        }
+        let mut parcel = None;
+        self.gate.change(|admission| {
+            parcel = admission.leave(self.ticket);
+            Vec::new()
+        });
     }
 }
 
 impl Issuer for Gate {
-    fn take_back(&self, slot: usize) {
+    fn take_back(self: Arc<Self>, slot: usize) {
         self.change(|admission| admission.release(slot));
     }
 }

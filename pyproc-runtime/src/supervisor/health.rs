@@ -8,7 +8,7 @@ use pyproc_proto::{Metadata, Request, Status};
 
 use crate::connection::{Connection, Unsent};
 use crate::deadline;
-use crate::ledger::{Entry, Failure};
+use crate::ledger::{Entry, Failure, Promise};
 use crate::pool::{Admittance, Shared};
 
 /// The function that every worker has, unless the user's script replaces it.
@@ -25,7 +25,8 @@ pub(super) async fn watch(shared: &Arc<Shared>, connection: &Arc<Connection>) ->
         if let Some(Admittance { permit, .. }) =
             shared.gate().enter_idle(connection.worker().slot())
         {
-            let (entry, receipt) = Entry::open(Some(permit));
+            let (promise, receipt) = Promise::new();
+            let entry = promise.with_permit(Some(permit));
             if let Err(reason) = ask(
                 shared,
                 connection,
@@ -44,16 +45,23 @@ pub(super) async fn watch(shared: &Arc<Shared>, connection: &Arc<Connection>) ->
 /// Asks a worker that takes no other calls yet.
 pub(super) async fn check(
     shared: &Shared,
-    connection: &Connection,
+    connection: &Arc<Connection>,
     timeout: Duration,
 ) -> Result<(), String> {
-    let (entry, receipt) = Entry::open(None);
-    ask(shared, connection, entry, receipt, timeout).await
+    let (promise, receipt) = Promise::new();
+    ask(
+        shared,
+        connection,
+        promise.with_permit(None),
+        receipt,
+        timeout,
+    )
+    .await
 }
 
 async fn ask(
     shared: &Shared,
-    connection: &Connection,
+    connection: &Arc<Connection>,
     entry: Entry,
     mut receipt: crate::ledger::Receipt,
     timeout: Duration,
@@ -67,10 +75,10 @@ async fn ask(
         metadata: &metadata,
     };
     match connection.submit(request, entry) {
-        Ok(_) => {}
+        Ok(()) => {}
         // Whoever closed the connection knows better what became of the worker.
-        Err(Unsent::Closed) => return Ok(()),
-        Err(Unsent::Invalid(reason)) => {
+        Err((Unsent::Closed, _)) => return Ok(()),
+        Err((Unsent::Invalid(reason), _)) => {
             return Err(format!("`{HEALTH}` cannot be called: {reason}"));
         }
     }
@@ -83,6 +91,6 @@ async fn ask(
             error.type_name, error.message
         )),
         Err(Failure::Expired) => Err(format!("`{HEALTH}` did not answer within {timeout:?}")),
-        Err(Failure::Died { .. } | Failure::Closed) => Ok(()),
+        Err(_) => Ok(()),
     }
 }

@@ -83,7 +83,7 @@ impl Starter {
     }
 
     /// Under the JSON protocol there is no handshake, so the first `health` shows whether anybody answers.
-    async fn check_without_handshake(&self, connection: &Connection) -> Result<(), String> {
+    async fn check_without_handshake(&self, connection: &Arc<Connection>) -> Result<(), String> {
         let check = super::health::check(&self.shared, connection, self.config().start_timeout);
         let drive = connection.drive(|_: ConnectionEvent| {});
         tokio::select! {

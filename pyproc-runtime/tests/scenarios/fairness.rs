@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use pyproc_runtime::{Json, Pool};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::runtime::Handle;
@@ -191,6 +192,24 @@ fn an_argument_may_wait_for_the_only_place_there_is() {
             });
             assert_eq!(within("an answer", call).await.unwrap().unwrap(), 42);
         });
+    });
+}
+
+#[test]
+fn callers_in_the_line_that_nobody_polls_hold_nobody_up() {
+    scenario(async || {
+        let worker = FakeWorker::that(echoes);
+        let pool = attach([&worker]).start().await.unwrap();
+        let calls = stream::iter(1..9).map(|number| pool.call::<_, u64>("echo", number));
+        let mut answers = calls.buffered(3);
+        // While this call waits for its turn, nobody polls those that came before it.
+        while let Some(answer) = within("an answer", answers.next()).await {
+            let stored: u64 = within("it is stored", pool.call("echo", 100 + answer.unwrap()))
+                .await
+                .unwrap();
+            assert!(stored > 100);
+        }
+        assert_eq!(worker.record().requests.len(), 16);
     });
 }
 
