@@ -337,6 +337,48 @@ fn a_forked_copy_of_a_worker_cannot_answer() {
 }
 
 #[test]
+fn a_worker_that_is_told_to_end_by_somebody_else_ends_in_peace_and_is_not_blamed() {
+    scenario(async {
+        // Not a single crash is allowed.
+        let restart = pyproc::Restart::new().max_retries(0);
+        let pool = pool("faults.py").workers(1).restart(restart);
+        let pool = pool.start().await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        for generation in 1..=5 {
+            let path = directory.path().join(generation.to_string());
+            let arguments = json!({ "path": path, "seconds": 0.3 });
+            call_with(&pool, "write_at_exit", arguments).await.unwrap();
+            signal(pid_of(&pool, 0), Signal::TERM);
+            // Calls that come meanwhile wait for the next worker.
+            until("it ends", || {
+                pool.status().workers[0].generation > generation
+            })
+            .await;
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "done");
+            call_with(&pool, "echo", json!(generation)).await.unwrap();
+            assert_eq!(pool.status().workers[0].last_failure, None);
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_says_goodbye_and_stays_is_killed_in_the_end() {
+    scenario(async {
+        let pool = pool("faults.py").workers(1);
+        let pool = pool.stop_timeout(Duration::from_millis(300));
+        let pool = pool.start().await.unwrap();
+        let arguments = json!({ "path": "/dev/null", "seconds": 1000 });
+        call_with(&pool, "write_at_exit", arguments).await.unwrap();
+        signal(pid_of(&pool, 0), Signal::TERM);
+        all_ready(&pool, 2).await;
+        let failure = pool.status().workers[0].last_failure.clone().unwrap();
+        assert!(failure.contains("did not exit"), "{failure}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn deaths_in_a_row_are_answered_with_growing_delays_and_then_with_unavailable() {
     scenario(async {
         let restart = pyproc::Restart::new()

@@ -170,14 +170,20 @@ impl Connection {
         drop(in_flight);
     }
 
-    /// Reads what a worker that is certainly dead has left in the lane, then ends every call that it did not answer.
-    pub(crate) fn bury(&self, death: &Arc<Death>, mut tell: impl FnMut(ConnectionEvent)) {
-        // Whatever stands in the lane is read to its end; what follows a violation or an error is lost.
+    /// Reads what a worker that writes no more has left in the lane, and says whether it has said goodbye.
+    pub(crate) fn read_rest(&self, mut tell: impl FnMut(ConnectionEvent)) -> bool {
+        // What follows a violation or an error is lost.
         while let Ok(turn) = self.turn(&mut tell) {
             if !turn.is_unfinished {
                 break;
             }
         }
+        self.lock().has_left
+    }
+
+    /// Ends every call that the worker did not answer. It must be certain that it will not: it is dead, or has said
+    /// goodbye; and what it has left in the lane must have been read.
+    pub(crate) fn bury(&self, death: &Arc<Death>) {
         let (in_flight, has_left) = {
             let mut state = self.lock();
             state.is_closed = true;

@@ -23,6 +23,10 @@ pub(crate) struct Death {
 pub(crate) enum Cause {
     /// The process ended by itself, or was killed from outside.
     Exited,
+    /// The worker has ended by itself and in good order: it said goodbye, and then exited.
+    Left,
+    /// The worker said goodbye, and then did not exit in time.
+    Lingered,
     /// The process closed its end of the connection and lived on.
     ConnectionClosed,
     /// The connection failed.
@@ -38,6 +42,11 @@ pub(crate) enum Cause {
 }
 
 impl Death {
+    /// Whether the worker ended as it should, if not when the pool had expected it.
+    pub(crate) fn is_in_good_order(&self) -> bool {
+        matches!(self.cause, Cause::Left)
+    }
+
     /// What was done about the worker: one that somebody else started is never killed.
     fn measure(&self) -> &'static str {
         match self.exit {
@@ -78,6 +87,12 @@ impl fmt::Display for Death {
         match (&self.cause, self.exit) {
             (Cause::Exited, Some(exit)) => write!(formatter, "the worker died: {exit}")?,
             (Cause::Exited, None) => formatter.write_str("the worker died")?,
+            (Cause::Left, Some(exit)) => {
+                write!(formatter, "the worker left in good order: {exit}")?
+            }
+            (Cause::Left, None) => formatter.write_str("the worker left in good order")?,
+            (Cause::Lingered, _) => formatter
+                .write_str("the worker said goodbye, and was killed because it did not exit")?,
             (Cause::ConnectionClosed, Some(exit)) => {
                 write!(
                     formatter,

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deadline;
+use crate::death::Death;
 use crate::error::{Error, Result};
 use crate::pool::{Shared, WorkerState};
 use attendance::{Burial, Order, attend};
@@ -215,7 +216,9 @@ impl Supervisor {
             uptime,
         }: Burial,
     ) {
-        self.replace(slot, uptime, death.to_string());
+        if !death.is_in_good_order() || !self.replace_departed(slot, uptime, &death) {
+            self.replace(slot, uptime, death.to_string());
+        }
         let is_given_up =
             self.stop.is_none() && matches!(self.slots[slot].occupant, Occupant::Nobody);
         // A pool that will never have all its workers has not started, even if this one was ready for a while.
@@ -229,6 +232,24 @@ impl Supervisor {
         self.begin_stop(Duration::ZERO);
         if let Some(stop) = &mut self.stop {
             stop.failed_start = Some((ready, error));
+        }
+    }
+
+    /// Has a worker that left in good order replaced, unless the policy or a stop is against it.
+    fn replace_departed(&mut self, slot: usize, uptime: Duration, departure: &Death) -> bool {
+        let policy = &self.shared.config().restart;
+        let decision = self.slots[slot].history.left(policy, uptime);
+        match decision {
+            Decision::RestartAfter(delay) if self.stop.is_none() => {
+                let pool = self.shared.name();
+                tracing::info!(target: "pyproc::pool", pool, slot, %departure, ?delay, "a new worker follows");
+                self.shared
+                    .board()
+                    .gone(slot, WorkerState::Restarting, None);
+                self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
+                true
+            }
+            _ => false,
         }
     }
 

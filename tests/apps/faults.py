@@ -1,5 +1,6 @@
 """Functions that do to their worker what must not hurt anybody else."""
 
+import atexit
 import ctypes
 import os
 import signal
@@ -43,6 +44,17 @@ def busy_loop(started: str) -> None:
     announce(started)
     while True:
         pass
+
+
+@expose
+def write_at_exit(path: str, seconds: float) -> None:
+    """When the worker exits, takes that long and then writes a file."""
+
+    def write() -> None:
+        time.sleep(seconds)
+        Path(path).write_text("done")
+
+    atexit.register(write)
 
 
 @expose

@@ -17,6 +17,8 @@ const READS_PER_TURN: usize = 16;
 /// Why a connection cannot go on.
 #[derive(Debug)]
 pub(crate) enum Lost {
+    /// The worker has answered all that it will answer, and said so.
+    Goodbye,
     /// The worker closed its end.
     Eof,
     Io(io::Error),
@@ -27,6 +29,7 @@ pub(crate) enum Lost {
 impl fmt::Display for Lost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Goodbye => formatter.write_str("the worker said goodbye"),
             Self::Eof => formatter.write_str("the worker closed the connection"),
             Self::Io(error) => error.fmt(formatter),
             Self::Protocol(error) => error.fmt(formatter),
@@ -80,8 +83,9 @@ impl Connection {
             self.hand_out(event, tell);
         }
         match result {
+            Err(Lost::Protocol(violation)) => Err(Lost::Protocol(violation)),
             // Nothing more may come, so the worker need not be waited for to close its end.
-            Ok(_) if has_left => Err(Lost::Eof),
+            _ if has_left => Err(Lost::Goodbye),
             result => result,
         }
     }

@@ -71,8 +71,11 @@ async fn watch(
     loop {
         tokio::select! {
             lost = &mut drive => return match stop_by {
-                Some(stop_by) => last_exit(worker, stop_by).await,
-                None => cause_of(lost, worker).await,
+                Some(stop_by) => last_exit(worker, stop_by, Cause::Shutdown).await,
+                None => match lost {
+                    Lost::Goodbye => leave(worker, shared).await,
+                    lost => cause_of(lost, worker).await,
+                },
             },
             () = exited(worker) => return Cause::Exited,
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
@@ -118,18 +121,22 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         stderr = body.stderr.text();
     }
     let uptime = worker.ready_since.elapsed();
-    let death = Arc::new(Death {
-        worker: connection.worker().clone(),
-        cause,
-        exit,
-        uptime,
-        stderr,
-    });
-    connection.bury(&death, |event| match event {
+    let has_left = connection.read_rest(|event| match event {
         // There is nothing left to be done about it.
         ConnectionEvent::Notice(_) => {}
         ConnectionEvent::Log(record) => log(&origin, &record),
     });
+    let death = Arc::new(Death {
+        worker: connection.worker().clone(),
+        cause: match cause {
+            Cause::Exited if has_left && is_good(exit) => Cause::Left,
+            cause => cause,
+        },
+        exit,
+        uptime,
+        stderr,
+    });
+    connection.bury(&death);
     Burial {
         slot: connection.worker().slot(),
         death,
@@ -137,8 +144,34 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     }
 }
 
+/// The worker has said goodbye, so what it has not answered goes to another at once; it itself gets the time to exit
+/// that it would get from a shutdown.
+async fn leave(worker: &Worker, shared: &Shared) -> Cause {
+    let connection = worker.connection();
+    let uptime = worker.ready_since.elapsed();
+    shared.close_slot(connection.worker());
+    connection.bury(&Arc::new(Death {
+        worker: connection.worker().clone(),
+        cause: Cause::Left,
+        exit: None,
+        uptime,
+        stderr: String::new(),
+    }));
+    if worker.body.is_none() {
+        return Cause::Left;
+    }
+    let exit_by = deadline::after(shared.config().stop_timeout).into();
+    last_exit(worker, exit_by, Cause::Lingered).await
+}
+
+/// Whether a process that had said goodbye also ended well. Nothing is known against a status that somebody else took.
+fn is_good(exit: Option<Exit>) -> bool {
+    matches!(exit, None | Some(Exit::Code(0) | Exit::Unknown))
+}
+
 async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
     let cause = match lost {
+        Lost::Goodbye => Cause::Left,
         Lost::Eof => Cause::ConnectionClosed,
         // So the host hears of it when a request was not read, or could not even be written.
         Lost::Io(error) if is_closed(error.kind()) => Cause::ConnectionClosed,
@@ -162,11 +195,11 @@ fn is_closed(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
-/// The worker has closed its connection because it was told to end; it has until `stop_by` to exit.
-async fn last_exit(worker: &Worker, stop_by: Instant) -> Cause {
+/// The worker has closed its connection because it is about to end; it has until `exit_by` to exit.
+async fn last_exit(worker: &Worker, exit_by: Instant, or_else: Cause) -> Cause {
     tokio::select! {
         () = exited(worker) => Cause::Exited,
-        () = sleep_until(stop_by) => Cause::Shutdown,
+        () = sleep_until(exit_by) => or_else,
     }
 }
 

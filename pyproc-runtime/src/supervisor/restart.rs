@@ -99,6 +99,17 @@ pub(crate) struct RestartHistory {
 }
 
 impl RestartHistory {
+    /// Decides about a worker that left in good order after having been ready for `uptime`. That is no crash, and does
+    /// not count as one. It is replaced at once; only one that leaves right after its start could be replaced without
+    /// end, and waits until the first delay since then has passed.
+    pub(crate) fn left(&self, policy: &Restart, uptime: Duration) -> Decision {
+        if policy.enabled {
+            Decision::RestartAfter(policy.backoff.saturating_sub(uptime))
+        } else {
+            Decision::GiveUp
+        }
+    }
+
     /// Decides about a worker that died after having been ready for `uptime` (zero if it never was). `jitter` is a
     /// random number from 0 to 1; it shortens the delay by up to a half, so that workers that died together do not
     /// start together.
@@ -162,6 +173,19 @@ mod tests {
             history.died(&policy, Duration::from_secs(59), 0.0),
             Decision::GiveUp
         );
+    }
+
+    #[test]
+    fn who_leaves_in_good_order_is_replaced_at_once_but_no_more_often_than_after_a_crash() {
+        let policy = Restart::new().max_retries(0);
+        let history = RestartHistory::default();
+        for (uptime_ms, delay_ms) in [(0, 100), (60, 40), (100, 0), (5000, 0)] {
+            let decision = history.left(&policy, Duration::from_millis(uptime_ms));
+            let delay = Duration::from_millis(delay_ms);
+            assert_eq!(decision, Decision::RestartAfter(delay), "{uptime_ms} ms");
+        }
+        let decision = history.left(&Restart::never(), Duration::from_secs(5));
+        assert_eq!(decision, Decision::GiveUp);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Starter {
 fn handshake_error(error: HandshakeError, path: &Path, time: Duration) -> Error {
     let path_shown = path.display();
     match error {
-        HandshakeError::Lost(lost @ (Lost::Eof | Lost::Io(_))) => {
+        HandshakeError::Lost(lost @ (Lost::Goodbye | Lost::Eof | Lost::Io(_))) => {
             unreachable_worker(path, &lost.to_string())
         }
         HandshakeError::Lost(Lost::Protocol(ProtocolError::HandshakeTimeout { .. })) => {

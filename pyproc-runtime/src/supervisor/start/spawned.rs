@@ -278,7 +278,8 @@ impl Starter {
     fn failure_error(&self, failure: Failure, exit: Exit) -> Error {
         let start = |message: String| Error::new(ErrorKind::Start, message);
         match failure {
-            Failure::Exited | Failure::Handshake(HandshakeError::Lost(Lost::Eof | Lost::Io(_))) => {
+            Failure::Exited
+            | Failure::Handshake(HandshakeError::Lost(Lost::Goodbye | Lost::Eof | Lost::Io(_))) => {
                 start(format!("the worker ended before it was ready: {exit}"))
             }
             Failure::TooSlow
