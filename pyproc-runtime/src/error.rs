@@ -37,8 +37,43 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of which nothing is known yet but its kind and what to tell the reader.
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this kind that says this, for an implementation of your trait that is written by hand. It belongs to
+    /// no function and no worker, and its fate is [`Fate::NotStarted`] unless [`with_fate`](Self::with_fate) says
+    /// otherwise.
+    ///
+    /// A test of what the program does when the pool is overloaded needs no pool:
+    ///
+    /// ```
+    /// # use pyproc_runtime as pyproc;
+    /// use pyproc::{Error, ErrorKind};
+    /// # // What `#[pyproc::remote]` makes of `async fn classify(&self, petal_length: f64) -> pyproc::Result<String>`.
+    /// # trait Iris {
+    /// #     fn classify(&self, petal_length: f64) -> impl Future<Output = pyproc::Result<String>> + Send;
+    /// # }
+    ///
+    /// /// A pool that is always full.
+    /// struct Busy;
+    ///
+    /// impl Iris for Busy {
+    ///     async fn classify(&self, _petal_length: f64) -> pyproc::Result<String> {
+    ///         Err(Error::new(ErrorKind::Overloaded, "no place is free"))
+    ///     }
+    /// }
+    ///
+    /// async fn status(iris: &impl Iris) -> u16 {
+    ///     match iris.classify(1.4).await {
+    ///         Ok(_) => 200,
+    ///         Err(error) if error.is_retryable() => 503,
+    ///         Err(_) => 500,
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert_eq!(status(&Busy).await, 503);
+    /// # }
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             fate: Fate::NotStarted,
@@ -61,7 +96,9 @@ impl Error {
         }
     }
 
-    pub(crate) fn with_fate(mut self, fate: Fate) -> Self {
+    /// The same error with another [fate](Self::fate).
+    #[must_use]
+    pub fn with_fate(mut self, fate: Fate) -> Self {
         self.0.fate = fate;
         self
     }
