@@ -617,3 +617,32 @@ def strange(x): return Strange([1])
     host.request(1, "strange")
     assert host.failed()[1] == Status.EXCEPTION
     assert host.call("health", {}, call=2)
+
+
+def test_a_logger_with_a_level_of_its_own_sends_what_the_host_wants(spawn: Spawn) -> None:
+    host = spawn(
+        "import logging\n"
+        "logging.getLogger('noisy').setLevel(10)\n"
+        "logging.getLogger('noisy').debug('fine')\n"
+        "logging.getLogger('noisy').warning('early')\n"
+    )
+    assert [each["message"] for each in logs(host, 1)] == ["early"]
+
+
+def test_warnings_of_a_forked_child_go_to_stderr(ready: Spawn) -> None:
+    host = ready(
+        PRELUDE
+        + """
+import logging
+@expose
+def fork(x):
+    if os.fork() == 0:
+        logging.info("quiet")
+        logging.warning("from the child")
+        os._exit(0)
+    return os.wait()[1]
+"""
+    )
+    assert host.call("fork") == 0
+    host.send(Kind.GOODBYE)
+    assert host.wait() == (0, "", "from the child\n")

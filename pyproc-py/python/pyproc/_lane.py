@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from _socket import MSG_DONTWAIT
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from collections import deque
 
 TYPE_CHECKING = False
@@ -19,6 +19,9 @@ READ_BYTES = 64 * 1024
 MAX_READ_BYTES = 1024 * 1024
 """Read at once, at most, of a message whose length is known."""
 
+MAX_UNWRITTEN_BYTES = 1024 * 1024
+"""Of what other threads leave to the one that writes; more of it has to wait, or is lost."""
+
 
 class Lane:
     """A blocking stream socket, read by the loop and written to by any thread."""
@@ -27,7 +30,10 @@ class Lane:
         self._socket = sock
         self._stop = stop
         self._unwritten: deque[bytes] = deque()
+        # Added to without a lock, so it may be a little off until nothing is unwritten.
+        self._unwritten_bytes = 0
         self._writing = allocate_lock()
+        self._writer: int | None = None
         self.is_closed = False
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
@@ -53,27 +59,52 @@ class Lane:
         except BlockingIOError:
             return None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is unwritten that what can be spared should be dropped.
+
+        Never for the thread that writes, which cannot wait for itself.
+        """
+        return self._unwritten_bytes > MAX_UNWRITTEN_BYTES and self._writer != get_ident()
+
     def write(self, data: bytes) -> None:
         """Write all of `data`, never within what another thread writes.
 
         The thread that has the lock writes what the others leave. So nobody waits here for
-        anybody, not even a signal handler or a destructor that logs while its own thread writes.
+        anybody while the lane is not full, and a signal handler or a destructor that logs while
+        its own thread writes never does.
         """
+        size = len(data)
+        wait = self.is_full
         self._unwritten.append(data)
-        while self._unwritten and self._writing.acquire(blocking=False):
+        self._unwritten_bytes += size
+        while self._unwritten and self._writing.acquire(blocking=wait):
             try:
-                while self._unwritten:
-                    self._socket.sendall(self._unwritten.popleft())
+                self._write_all()
             finally:
                 self._writing.release()
 
     def close(self) -> None:
-        """Close this process's descriptor, after what another thread is writing."""
+        """Close this process's descriptor, after what is unwritten. Raises `OSError`."""
         with self._writing:
-            self.abandon()
+            try:
+                self._write_all()
+            finally:
+                self.abandon()
 
     def abandon(self) -> None:
         """Close this process's descriptor at once; in a forked child nobody holds the lock."""
         self.is_closed = True
         self._unwritten.clear()
         self._socket.close()
+
+    def _write_all(self) -> None:
+        self._writer = get_ident()
+        try:
+            while self._unwritten:
+                data = self._unwritten.popleft()
+                self._unwritten_bytes -= len(data)
+                self._socket.sendall(data)
+            self._unwritten_bytes = 0
+        finally:
+            self._writer = None
