@@ -147,8 +147,13 @@ impl Error {
         self.0.fate
     }
 
-    /// Whether the same call may be made again at once without the risk of running twice, and with a
-    /// chance of success: its function certainly did not run, and the cause passes by itself.
+    /// Whether the same may be tried again a little later without the risk of running twice, and with a chance of
+    /// success: the function certainly did not run, and the cause passes by itself. So it is for calls that were
+    /// [`Overloaded`](ErrorKind::Overloaded), and for workers on a path that could not be
+    /// [reached](ErrorKind::Connection).
+    ///
+    /// It is not after the loss of a worker: a call that had not begun was moved to another one already, and of the
+    /// rest only the caller knows whether they may run twice.
     pub fn is_retryable(&self) -> bool {
         self.0.fate == Fate::NotStarted && self.0.kind.is_transient()
     }
@@ -214,5 +219,29 @@ impl StdError for Error {
             .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_by_itself_and_did_not_run_is_retryable() {
+        let retryable = |kind, fate| Error::new(kind, "").with_fate(fate).is_retryable();
+        for kind in [ErrorKind::Overloaded, ErrorKind::Connection] {
+            assert!(retryable(kind, Fate::NotStarted), "{kind:?}");
+            assert!(!retryable(kind, Fate::MayHaveRun), "{kind:?}");
+        }
+        for kind in [
+            ErrorKind::WorkerDied,
+            ErrorKind::Protocol,
+            ErrorKind::Unavailable,
+            ErrorKind::Deadline,
+            ErrorKind::Closed,
+            ErrorKind::Start,
+        ] {
+            assert!(!retryable(kind, Fate::NotStarted), "{kind:?}");
+        }
     }
 }

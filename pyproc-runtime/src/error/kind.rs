@@ -33,7 +33,8 @@ pub enum ErrorKind {
     InvalidResult,
     /// The Python function raised an exception.
     Exception,
-    /// The worker that had the call died, or was killed because it no longer answered. It is replaced.
+    /// The worker that had the call died, or was killed because it no longer answered. It is replaced. The function may
+    /// have run: a call that certainly had not begun moves to another worker in place of this error.
     WorkerDied,
 }
 
@@ -52,12 +53,10 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the cause passes by itself, so that the same call may succeed a little later.
+    /// Whether the cause passes by itself, so that the same may succeed a little later. The loss of a worker is not
+    /// among them: the pool itself moves the calls that it is safe to send again.
     pub(crate) fn is_transient(self) -> bool {
-        matches!(
-            self,
-            Self::Overloaded | Self::WorkerDied | Self::Protocol | Self::Connection
-        )
+        matches!(self, Self::Overloaded | Self::Connection)
     }
 }
 
