@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyproc::{
-    Codec, CodecError, Error, ErrorKind, Fate, Json, Pool, PoolBuilder, Protocol, PythonError,
-    Restart, Target,
+    Codec, CodecError, Error, ErrorKind, Exit, Fate, Json, Pool, PoolBuilder, Protocol,
+    PythonError, Restart, Target,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -219,6 +219,22 @@ fn a_crash_at_import_is_reported_with_its_signal() {
         pool_of("import os\nos.abort()\n"),
         &["ended before it was ready", "SIGABRT", "\"app.py\", line 3"],
     );
+}
+
+#[test]
+fn an_error_tells_how_the_process_ended() {
+    scenario(async {
+        let ends = [
+            ("import os\nos._exit(7)\n", Exit::Code(7)),
+            ("import os\nos.abort()\n", Exit::Signal(6)),
+            // Here it was the pool that ended it.
+            ("while True: pass\n", Exit::Signal(9)),
+        ];
+        for (source, exit) in ends {
+            let error = refusal(pool_of(source).start_timeout(Duration::from_secs(2))).await;
+            assert_eq!(error.exit(), Some(exit), "{source}");
+        }
+    });
 }
 
 #[test]

@@ -163,7 +163,9 @@ impl Error {
         self.0.function.as_deref()
     }
 
-    /// How the worker's process ended, if its end is what the error is about.
+    /// How the worker's process ended, if its end is what the error is about. It may have been the pool that ended it:
+    /// a worker that is stuck, unhealthy or too slow to start, or that broke the protocol, is killed, and that is the
+    /// SIGKILL to be found here; the message tells why.
     pub fn exit(&self) -> Option<Exit> {
         self.0.exit
     }

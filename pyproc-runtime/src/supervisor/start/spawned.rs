@@ -272,7 +272,7 @@ impl Starter {
         if std::error::Error::source(&error).is_none() && !stderr.is_empty() {
             error = error.with_source(crate::death::LastWords(stderr));
         }
-        error.with_worker(identity)
+        error.with_worker(identity).with_exit(Some(exit))
     }
 
     fn failure_error(&self, failure: Failure, exit: Exit) -> Error {
