@@ -213,12 +213,12 @@ impl Receipt {
     pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<Outcome> {
         let mut state = self.cell.lock();
         match &mut *state {
-            State::Open(Some(waker)) => {
-                waker.clone_from(context.waker());
-                Poll::Pending
-            }
-            State::Open(None) => {
-                *state = State::Open(Some(context.waker().clone()));
+            State::Open(Some(waker)) if waker.will_wake(context.waker()) => Poll::Pending,
+            State::Open(waker) => {
+                let old = waker.replace(context.waker().clone());
+                // The last waker of a task may own it, and with it other calls.
+                drop(state);
+                drop(old);
                 Poll::Pending
             }
             State::Ended(_) => match std::mem::replace(&mut *state, State::Settled) {
