@@ -377,7 +377,7 @@ type Change = fn(PoolBuilder<Json>) -> PoolBuilder<Json>;
 
 #[test]
 fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
-    let changes: [(Change, &[&str]); 14] = [
+    let changes: [(Change, &[&str]); 15] = [
         (|pool| pool.workers(0), &["workers is 0"]),
         (
             |pool| pool.max_in_flight_per_worker(0),
@@ -402,6 +402,10 @@ fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
         (
             |pool| pool.progress_timeout(Duration::ZERO),
             &["progress_timeout is zero"],
+        ),
+        (
+            |pool| pool.health_interval(Duration::ZERO),
+            &["health_interval is zero"],
         ),
         (
             |pool| pool.health_timeout(Duration::ZERO),

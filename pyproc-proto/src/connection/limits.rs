@@ -13,13 +13,16 @@ pub struct Limits {
     /// a frame can state. On the binary protocol a worker goes by the `Hello` instead.
     pub max_frame: usize,
     /// How long the worker has from the beginning of the connection to its `Welcome`. Only the
-    /// host looks at it; 30 s by default, because it covers importing the user's modules.
+    /// host looks at it; 60 s by default, because it covers importing the user's modules, and large
+    /// models take their time.
     pub handshake_timeout: Duration,
     /// How long a frame has from its first byte to its last. It is a total: a byte a second does
-    /// not extend it. 10 s by default, in which even a slow machine moves 16 MiB many times over.
+    /// not extend it. 30 s by default: even the largest frame takes milliseconds, so whoever takes
+    /// longer has stopped in the middle.
     pub progress_timeout: Duration,
-    /// How long after its deadline a call that is still unanswered is reported as overdue; 1 s by
-    /// default. Only the host looks at it. A call that waits behind others at the worker has this
+    /// How long after its deadline a call that is still unanswered is reported as overdue; 5 s by
+    /// default, because losing the worker costs more than a function that is merely late. Only the
+    /// host looks at it. A call that waits behind others at the worker has this
     /// time from the moment when it is the oldest without an answer, if that is later.
     pub overdue_after: Duration,
 }
@@ -28,9 +31,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_frame: DEFAULT_MAX_FRAME,
-            handshake_timeout: Duration::from_secs(30),
-            progress_timeout: Duration::from_secs(10),
-            overdue_after: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(60),
+            progress_timeout: Duration::from_secs(30),
+            overdue_after: Duration::from_secs(5),
         }
     }
 }

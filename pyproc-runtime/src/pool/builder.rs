@@ -111,7 +111,7 @@ impl PoolBuilder<DefaultCodec> {
 /// What the workers are.
 impl<C: Codec> PoolBuilder<C> {
     /// The pool's name in logs, in the status and in `ps`, where a worker is called `pyproc iris/2`. Default: the
-    /// script's name without its ending.
+    /// script's name without its ending, which is what one looks for there.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = Some(name.into());
         self
@@ -134,8 +134,9 @@ impl<C: Codec> PoolBuilder<C> {
         }
     }
 
-    /// The protocol. Default [`Protocol::Binary`]; [`Protocol::Json`] drives workers that know only the JSON protocol.
-    /// It asks for the codec [`Json`](crate::Json).
+    /// The protocol. Default [`Protocol::Binary`], because it has deadlines, cancelling and a table of functions.
+    /// [`Protocol::Json`] drives workers that know only the JSON protocol; it asks for the codec
+    /// [`Json`](crate::Json).
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.protocol = protocol;
         self
@@ -149,13 +150,15 @@ impl<C: Codec> PoolBuilder<C> {
     }
 
     /// The Python interpreter. Default: the first of `PYPROC_PYTHON`, `$VIRTUAL_ENV`, `$CONDA_PREFIX`, a `.venv` beside
-    /// the script or above it, `python3` and `python` that is at least Python 3.10.
+    /// the script or above it, `python3` and `python` that is at least Python 3.10; so what was asked for comes before
+    /// what is at hand, and the script's own packages before the system's.
     pub fn python(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.python = Some(path.into());
         self
     }
 
-    /// Directories that come after the script's own on the workers' `sys.path`. Default: none.
+    /// Directories that come after the script's own on the workers' `sys.path`. Default: none, because
+    /// what lies beside the script is found without.
     pub fn python_path<P: Into<PathBuf>>(
         mut self,
         directories: impl IntoIterator<Item = P>,
@@ -189,8 +192,9 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// The level from which on the records of Python's `logging` are passed on. Default `INFO`. A worker that listens
-    /// does with its `logging` what the script says.
+    /// The level from which on the records of Python's `logging` are passed on. Default `INFO`, because every record is
+    /// written to the connection, and libraries say much at `DEBUG`. A worker that listens does with its `logging` what
+    /// the script says.
     pub fn log_level(mut self, level: Level) -> Self {
         self.settings.log_level = level;
         self
@@ -199,7 +203,8 @@ impl<C: Codec> PoolBuilder<C> {
 
 /// How much may go on at once, and for how long.
 impl<C: Codec> PoolBuilder<C> {
-    /// How many calls workers may have at once in the whole pool. Default: as many as the workers can take together.
+    /// How many calls workers may have at once in the whole pool. Default: as many as the workers can take together,
+    /// so that none is idle while a call waits. Less spares what they share: a GPU, the memory, a service behind them.
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.settings.max_in_flight = Some(calls);
         self
@@ -220,7 +225,8 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// Which worker a call goes to. Default [`LeastLoaded`].
+    /// Which worker a call goes to. Default [`LeastLoaded`], which keeps a call from waiting behind another
+    /// while a worker is idle.
     pub fn router(mut self, router: impl Router) -> Self {
         self.settings.router = Box::new(router);
         self
@@ -275,7 +281,8 @@ impl<C: Codec> PoolBuilder<C> {
     }
 
     /// How often a connection to a listening worker is tried again, with growing delays, before its start has failed.
-    /// Default 3.
+    /// Default 3, which takes 0.7 s in all: the moment in which whoever runs the worker restarts it; what is down for
+    /// longer is for the [`restart`](Self::restart) policy.
     pub fn connect_retries(mut self, retries: u32) -> Self {
         self.settings.connect_retries = retries;
         self
@@ -288,20 +295,23 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How often an idle worker's function `health` is called. Default 30 s; zero switches it off. The death of a
-    /// process and the loss of a connection are noticed at once, without it.
-    pub fn health_interval(mut self, time: Duration) -> Self {
-        self.settings.health_interval = (!time.is_zero()).then_some(time);
+    /// How often an idle worker's function `health` is called; `None` switches it off. Default 30 s: the death of a
+    /// process and the loss of a connection are noticed at once without it, so it only looks for what goes bad in
+    /// silence.
+    pub fn health_interval(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.settings.health_interval = time.into();
         self
     }
 
-    /// How long `health` may take before the worker is replaced. Default 5 s.
+    /// How long `health` may take before the worker is replaced. Default 5 s: an idle worker answers at once, and a
+    /// `health` of your own has time to ask its model for something.
     pub fn health_timeout(mut self, time: Duration) -> Self {
         self.settings.health_timeout = time;
         self
     }
 
-    /// How dead workers are replaced: a [`Restart`] policy, or `false` for not at all. Default [`Restart::new`].
+    /// How dead workers are replaced: a [`Restart`] policy, or `false` for not at all. Default [`Restart::new`], whose
+    /// setters give the reasons of its numbers.
     pub fn restart(mut self, restart: impl Into<Restart>) -> Self {
         self.settings.restart = restart.into();
         self
@@ -315,7 +325,8 @@ impl<C: Codec> PoolBuilder<C> {
     }
 
     /// How long a worker that was told to end may take for it, its `@on_stop` hooks included, before it is killed.
-    /// Default 5 s.
+    /// Default 5 s: time for a hook to write a file or to close a connection, and together with the `shutdown_timeout`
+    /// still within the 30 s of Kubernetes.
     pub fn stop_timeout(mut self, time: Duration) -> Self {
         self.settings.stop_timeout = time;
         self

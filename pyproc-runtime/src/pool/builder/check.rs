@@ -100,6 +100,10 @@ impl Settings {
             ("deadline", self.deadline.unwrap_or(Duration::MAX)),
             ("start_timeout", self.start_timeout),
             ("progress_timeout", self.progress_timeout),
+            (
+                "health_interval",
+                self.health_interval.unwrap_or(Duration::MAX),
+            ),
             ("health_timeout", self.health_timeout),
         ];
         if let Some((name, _)) = longer_than_zero.iter().find(|(_, value)| value.is_zero()) {

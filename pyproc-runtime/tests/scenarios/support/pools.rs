@@ -14,7 +14,7 @@ pub(crate) fn attach<'a>(workers: impl IntoIterator<Item = &'a FakeWorker>) -> P
         .codec(Json)
         .connect_retries(0)
         .restart(Restart::new().backoff(backoff).max_backoff(4 * backoff))
-        .health_interval(Duration::ZERO)
+        .health_interval(None)
 }
 
 /// Calls `echo` with this number in a task of its own.
