@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -294,3 +295,49 @@ def test_what_another_worker_has_put_in_our_place_is_not_removed(
         Path(worker.path).write_text("not ours")
     assert worker.stop()[0] == 0
     assert Path(worker.path).read_text() == "not ours"
+
+
+def test_a_request_that_waits_in_the_line_counts_as_queued(start: Start, tmp_path: Path) -> None:
+    worker = start(gate(tmp_path))
+    busy = worker.json()
+    busy.send({"id": 1, "method": "hold", "body": 1})
+    wait_for(tmp_path / "running")
+    waiting = [worker.json() for _ in range(3)]
+    for host in waiting:
+        host.send({"id": 2, "method": "echo", "body": 2})
+    worker.process.send_signal(signal.SIGTERM)
+    (tmp_path / "go").touch()
+    for host in (busy, *waiting):
+        assert host.read()["ok"]
+        assert host.read() is None
+        host.close()
+
+
+def test_a_worker_that_ran_out_of_descriptors_hears_again(start: Start, tmp_path: Path) -> None:
+    worker = start(
+        PRELUDE
+        + ECHO
+        + f"""
+import resource, threading
+def take_all():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    while not os.path.exists({str(tmp_path / "worker.sock")!r}): time.sleep(0.001)
+    time.sleep(0.1)
+    taken = []
+    try:
+        while True: taken.append(os.open("/dev/null", 0))
+    except OSError: os.mkdir({str(tmp_path / "taken")!r})
+    while not os.path.exists({str(tmp_path / "go")!r}): time.sleep(0.001)
+    for each in taken: os.close(each)
+threading.Thread(target=take_all, daemon=True).start()
+"""
+    )
+    give_up = time.monotonic() + TIMEOUT_SECONDS
+    while not (tmp_path / "taken").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    with closing(worker.json()) as host:
+        assert worker.process.stderr is not None
+        assert "cannot accept a connection" in worker.process.stderr.readline()
+        (tmp_path / "go").touch()
+        assert host.call("echo", 1) == 1

@@ -41,6 +41,8 @@ class Accepted:
         self.is_closed = False
         self._is_half_closed = False
         self._is_running = False
+        self._is_draining = False
+        self._has_said_goodbye = False
 
     @property
     def has_request(self) -> bool:
@@ -55,7 +57,7 @@ class Accepted:
     @property
     def wants_to_read(self) -> bool:
         """Whether more bytes are welcome."""
-        if self._is_half_closed:
+        if self._is_half_closed or self._has_said_goodbye:
             return False
         return self._connection is None or (
             len(self._connection.requests) < MAX_QUEUED and len(self._unsent) < MAX_UNSENT_BYTES
@@ -94,6 +96,8 @@ class Accepted:
 
         Raises `ProtocolError` for what no host would send, `OSError` where the host is gone.
         """
+        if not self.wants_to_read:
+            return
         connection = self._connection
         missing = 0 if connection is None else connection.missing
         try:
@@ -119,12 +123,15 @@ class Accepted:
                 pass
 
     def drain(self) -> None:
-        """Take no more requests."""
+        """Take no more requests, and none of a connection that turns out to be one later."""
+        self._is_draining = True
         if self._connection is not None:
             self._connection.drain()
 
     def say_goodbye(self) -> None:
         """Tell the host that the worker ends in good order."""
+        # What the host still sends is not read: no frame may follow the last one.
+        self._has_said_goodbye = True
         if self._connection is not None and not self._connection.has_ended:
             self._connection.say_goodbye()
 
@@ -144,6 +151,8 @@ class Accepted:
             raise ProtocolError("the first message is empty")
         is_json = self._beginning[4] in b"{ \t\r\n"
         self._connection = JsonConnection() if is_json else BinaryConnection(self._functions)
+        if self._is_draining:
+            self._connection.drain()
         beginning, self._beginning = self._beginning, b""
         self._connection.feed(beginning)
 

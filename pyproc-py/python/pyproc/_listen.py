@@ -23,21 +23,24 @@ def listen(path: str) -> None:
     """
     dispatcher = Dispatcher(REGISTRY)
     run_start_hooks()
-    listener = Listener(path)
     stop = StopSignal()
     guard = ForkGuard()
     guard.add(stop.close)
-    loop = ListeningLoop(listener, dispatcher, stop, guard)
     try:
-        stop.install(signal.SIGTERM, signal.SIGINT)
-    except ValueError:
-        pass  # Only the main thread may; whoever runs this in another one stops it otherwise.
-    try:
-        loop.run()
-        run_stop_hooks()
-        loop.say_goodbye()
+        # Before the file appears: whoever sees it may send a signal at once.
+        try:
+            stop.install(signal.SIGTERM, signal.SIGINT)
+        except ValueError:
+            pass  # Only the main thread may; whoever runs this in another one stops it otherwise.
+        loop = ListeningLoop(Listener(path), dispatcher, stop, guard)
+        try:
+            loop.run()
+            run_stop_hooks()
+            loop.say_goodbye()
+        finally:
+            if not guard.is_child:
+                loop.close()
     finally:
         if not guard.is_child:
-            loop.close()
             stop.close()
             guard.close()

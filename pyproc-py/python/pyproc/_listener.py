@@ -15,6 +15,7 @@ class Listener:
     def __init__(self, path: str) -> None:
         """Bind and listen. Raises `PyprocError`, naming the path and what is in the way."""
         self.path = path
+        self._is_closed = False
         _remove_stale(path)
         self.socket = socket(AF_UNIX, SOCK_STREAM)
         try:
@@ -39,13 +40,21 @@ class Listener:
             return None
 
     def close(self) -> None:
-        """Stop listening and remove the file, unless somebody has put another one there."""
-        self.socket.close()
+        """Stop listening and remove the file, unless somebody has put another one there.
+
+        Only the first time: once the file is gone its inode may be the one of a successor's.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
+            # Before the socket closes, for a successor takes the place of a socket that nobody has.
             if _identity(self.path) == self._identity:
                 os.unlink(self.path)
-        except FileNotFoundError:
-            pass
+        except OSError:
+            pass  # It is gone, or its directory is; the next worker replaces what is left.
+        finally:
+            self.socket.close()
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FAREWELL_NS = 5_000_000_000
 """How long the last replies wait, at the end, for hosts that do not read."""
 
+FULL_SECONDS = 0.1
+"""How long a worker that may open no more connections waits before it tries again."""
+
 
 class ListeningLoop:
     """Accepts, reads, runs, and writes, in one thread.
@@ -42,6 +45,10 @@ class ListeningLoop:
         self._ready: deque[Accepted] = deque()
         self._is_draining = False
         self._is_full = False
+        """Whether nothing is accepted for a while."""
+        self._was_full = False
+        """Whether the last attempt to accept a connection failed, and this was said."""
+        self._retry_at_ns = 0
         self._selector = DefaultSelector()
         self._selector.register(stop.fileno(), EVENT_READ)
         self._selector.register(listener.socket, EVENT_READ)
@@ -64,6 +71,8 @@ class ListeningLoop:
 
     def say_goodbye(self) -> None:
         """Close all connections in good order; a host that does not read is waited for briefly."""
+        # What came after the drain is refused rather than left unanswered.
+        self._turn(wait=False)
         for each in self._accepted:
             each.say_goodbye()
         give_up = now_ns() + FAREWELL_NS
@@ -87,7 +96,12 @@ class ListeningLoop:
 
     def _turn(self, *, wait: bool, timeout: float | None = None) -> None:
         """Do what the sockets are ready for."""
-        for key, events in self._selector.select(timeout if wait else 0):
+        if self._is_full and timeout is None:
+            timeout = FULL_SECONDS
+        selected = self._selector.select(timeout if wait else 0)
+        if self._is_full and now_ns() >= self._retry_at_ns:
+            self._accept_again()
+        for key, events in selected:
             accepted = key.data
             if accepted is None:
                 if key.fileobj is self._listener.socket:
@@ -104,17 +118,18 @@ class ListeningLoop:
 
     def _accept(self) -> None:
         try:
-            sock = self._listener.accept()
+            while (sock := self._listener.accept()) is not None:
+                accepted = Accepted(sock, self._functions)
+                self._accepted.add(accepted)
+                self._selector.register(sock, EVENT_READ, accepted)
+                self._was_full = False
         except OSError as error:
-            # It would be ready again at once; wait until a connection closes.
-            print(f"pyproc: cannot accept a connection: {error.strerror}", file=sys.stderr)
+            # It would be ready again at once; wait until a connection or a file closes.
+            if not self._was_full:
+                print(f"pyproc: cannot accept a connection: {error.strerror}", file=sys.stderr)
             self._selector.unregister(self._listener.socket)
-            self._is_full = True
-            return
-        if sock is not None:
-            accepted = Accepted(sock, self._functions)
-            self._accepted.add(accepted)
-            self._selector.register(sock, EVENT_READ, accepted)
+            self._is_full = self._was_full = True
+            self._retry_at_ns = now_ns() + int(FULL_SECONDS * 1e9)
 
     def _write(self) -> None:
         """Write what is finished, and wait from now on for what each connection needs."""
@@ -158,12 +173,16 @@ class ListeningLoop:
         accepted.close()
         self._accepted.discard(accepted)
         if self._is_full:
-            self._is_full = False
-            self._selector.register(self._listener.socket, EVENT_READ)
+            self._accept_again()
+
+    def _accept_again(self) -> None:
+        self._is_full = False
+        self._selector.register(self._listener.socket, EVENT_READ)
 
     def _drain(self) -> None:
         self._is_draining = True
-        # What has arrived by now still counts as queued.
+        # What has arrived by now still counts as queued, also on connections that only wait.
+        self._turn(wait=False)
         self._turn(wait=False)
         if not self._is_full:
             self._selector.unregister(self._listener.socket)
