@@ -14,6 +14,9 @@ use crate::ledger::{Entry, Failure};
 /// How often a turn reads before it lets other tasks run.
 const READS_PER_TURN: usize = 16;
 
+/// After how many turns that left input behind the timeouts are looked after all the same: after a few MiB.
+const UNFINISHED_TURNS: u32 = 4;
+
 /// Why a connection cannot go on.
 #[derive(Debug)]
 pub(crate) enum Lost {
@@ -54,6 +57,24 @@ pub(crate) struct Turn {
     pub(crate) timeout: Option<Instant>,
 }
 
+/// How many turns in a row have left input behind.
+#[derive(Debug, Default)]
+pub(super) struct Rush(u32);
+
+impl Rush {
+    /// Whether this turn is one to look after timeouts. It is when everything was read: an answer that is there counts,
+    /// even if its deadline has passed meanwhile. A worker that writes without end must not put deadlines off for so
+    /// long, though.
+    fn has_time_for_timeouts(&mut self, is_unfinished: bool) -> bool {
+        self.0 = if is_unfinished {
+            self.0.wrapping_add(1)
+        } else {
+            0
+        };
+        self.0 % UNFINISHED_TURNS == 0
+    }
+}
+
 impl Connection {
     /// Takes one turn. What was read before the connection was lost is still handed out.
     pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
@@ -92,7 +113,7 @@ impl Connection {
 
     fn exchange(&self, state: &mut State) -> Result<Turn, Lost> {
         let is_unfinished = self.read(state)?;
-        if !is_unfinished {
+        if state.rush.has_time_for_timeouts(is_unfinished) {
             state.protocol.handle_timeout(Instant::now())?;
         }
         let is_flushed = self.flush(state)?;
@@ -146,5 +167,21 @@ impl Connection {
             // The handshake is over, expired calls were told above, and the rest needs no answer.
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_looked_after_when_all_is_read_and_in_a_flood_every_few_turns() {
+        let mut rush = Rush::default();
+        assert!(rush.has_time_for_timeouts(false));
+        let flood: Vec<_> = (0..9).map(|_| rush.has_time_for_timeouts(true)).collect();
+        let (yes, no) = (true, false);
+        assert_eq!(flood, [no, no, no, yes, no, no, no, yes, no]);
+        assert!(rush.has_time_for_timeouts(false));
+        assert!(!rush.has_time_for_timeouts(true));
     }
 }
