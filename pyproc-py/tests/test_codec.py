@@ -109,12 +109,22 @@ def test_msgpack_carries_every_plain_value(msgpack: Codec, value: object) -> Non
         b"\x81\x01\x02",
         b"\x91\x81\xa1a\x91\x81\x01\x02",
         b"\x91" * 100_000,
+        b"\xd4\x05\x00",
+        b"\xd6\xff\x00\x00\x00\x01",
+        b"\x91\xd4\x05\x00",
+        b"\x81\xa1a\xd6\xff\x00\x00\x00\x01",
+        b"\x81\xd4\x05\x00\x01",
     ],
     ids=lambda body: body[:8].hex() or "empty",
 )
 def test_msgpack_refuses(msgpack: Codec, body: bytes) -> None:
     with pytest.raises(InvalidBody):
         msgpack.decode(body)
+
+
+@msgpack_codec
+def test_the_last_of_two_equal_keys_counts_in_msgpack(msgpack: Codec) -> None:
+    assert msgpack.decode(b"\x82\xa1a\x01\xa1a\x02") == {"a": 2}
 
 
 def test_a_codec_that_cannot_be_offered_says_what_to_install(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import schema_types as types
 
+from pyproc._dump import MAX_TYPES, Dumper
 from pyproc._errors import InvalidResult
 from pyproc._schema import analyze
 
@@ -229,3 +230,19 @@ def test_numpy_scalars_are_numbers_and_arrays_are_refused() -> None:
     for scalar in (numpy.datetime64("2000-01-01"), numpy.complex128(1), numpy.longdouble(1)):
         with pytest.raises(InvalidResult, match="cannot be sent"):
             dump(scalar)
+
+
+def test_types_that_are_made_for_each_call_are_not_kept() -> None:
+    import gc
+    import weakref
+
+    dump = Dumper(binary=False)
+    made = []
+    for _ in range(2 * MAX_TYPES):
+        kind = type("Text", (str,), {})
+        made.append(weakref.ref(kind))
+        assert dump(kind("x")) == "x"
+    del kind
+    gc.collect()
+    assert sum(each() is not None for each in made) < MAX_TYPES
+    assert dump(1) == 1

@@ -67,15 +67,18 @@ def _strict(pack: Encode, unpack: Decode) -> Codec:
             raise InvalidBody("the body is nested too deeply") from None
         except Exception as error:
             raise InvalidBody(f"the body is not MessagePack: {error}") from None
-        _require_text_keys(value)
+        _require_plain(value)
         return value
 
     return Codec("msgpack", encode, decode, binary=True)
 
 
-def _require_text_keys(value: Any) -> None:
+def _require_plain(value: Any) -> None:
+    """Refuse keys that are no text, and extension types, however the package shows them."""
     kind = type(value)
     if kind is not dict and kind is not list:
+        if kind not in _KINDS:
+            raise InvalidBody(_EXTENSION)
         return
     pending = [value]
     while pending:
@@ -88,11 +91,17 @@ def _require_text_keys(value: Any) -> None:
         elif type(item) is not list:
             continue
         kinds = set(map(type, item))
+        if not _KINDS.issuperset(kinds):
+            raise InvalidBody(_EXTENSION)
         if dict in kinds or list in kinds:
             pending.extend(item)
 
 
 _MARK = b"\xafpyproc-end-mark"
 """A text of 15 bytes, encoded."""
+
+_EXTENSION = "the body has an extension type, which no codec here carries"
+
+_KINDS = frozenset({type(None), bool, int, float, str, bytes, list, dict})
 
 _ONLY_TEXT = frozenset({str}).issuperset

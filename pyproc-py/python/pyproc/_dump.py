@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 127
 """How deep lists and maps may be nested: serde refuses the 128th level by default."""
 
+MAX_TYPES = 1024
+"""How many types are remembered: a script may make new ones with every call."""
+
 _ONLY_TEXT = frozenset({str}).issuperset
 
 
@@ -43,7 +46,7 @@ class Dumper:
 
     def __init__(self, *, binary: bool) -> None:
         self._binary = binary
-        self._handlers: dict[type, Handler] = {
+        self._plain: dict[type, Handler] = {
             NoneType: as_it_is,
             bool: as_it_is,
             int: checked_int,
@@ -58,6 +61,7 @@ class Dumper:
             bytearray: to_bytes if binary else no_bytes,
             memoryview: to_bytes if binary else no_bytes,
         }
+        self._handlers = self._plain.copy()
 
     def __call__(self, result: object) -> object:
         """Return the result as what codecs carry, or raise `InvalidResult`."""
@@ -69,7 +73,10 @@ class Dumper:
     def _dump(self, value: object, depth: int) -> object:
         handler = self._handlers.get(type(value))
         if handler is None:
-            handler = self._handlers[type(value)] = self._learn(type(value))
+            handler = self._learn(type(value))
+            if len(self._handlers) >= MAX_TYPES:
+                self._handlers = self._plain.copy()
+            self._handlers[type(value)] = handler
         return handler(value, depth)
 
     def _list(self, value: list[Any], depth: int) -> object:
