@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -294,3 +295,12 @@ def found(x: int) -> list: return before
 def test_the_bundle_holds_every_module() -> None:
     assert set(SOURCES) >= {"pyproc/__init__.py", "pyproc/_worker.py", "pyproc_worker/__init__.py"}
     assert Kind.HELLO == 0x81
+
+
+def test_a_refusal_fits_into_the_hosts_frames(spawn: Spawn) -> None:
+    host = spawn("raise ValueError('x' * 100_000)", max_frame=2000)
+    status, error = host.refused()
+    assert status == Status.START_FAILED
+    assert len(json.dumps(error)) <= 2000 - 12
+    host = spawn(max_frame=1024, codec="é" * 2000)
+    assert len(json.dumps(host.refused()[1])) <= 1024 - 12

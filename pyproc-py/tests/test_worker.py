@@ -646,3 +646,22 @@ def fork(x):
     assert host.call("fork") == 0
     host.send(Kind.GOODBYE)
     assert host.wait() == (0, "", "from the child\n")
+
+
+def test_sys_exit_waits_for_no_thread(ready: Spawn) -> None:
+    host = ready(
+        PRELUDE
+        + """
+import threading
+@expose
+def leave(x):
+    threading.Thread(target=time.sleep, args=(60,), name="sleeper").start()
+    sys.exit(7)
+"""
+    )
+    began = time.monotonic()
+    host.request(1, "leave")
+    assert host.read() is None
+    code, _, err = host.wait()
+    assert (code, err) == (7, "pyproc: the thread sleeper still ran at sys.exit()\n")
+    assert time.monotonic() - began < 30

@@ -47,16 +47,20 @@ class BinaryConnection(Connection):
 
         Raises `Refusal`.
         """
+        self.limit_to(hello.max_frame)
         try:
             self.codec = codec(hello.codec)
         except UnsupportedCodec as error:
             raise Refusal(Status.UNSUPPORTED_CODEC, str(error)) from None
-        self.max_frame = self._splitter.max_frame = hello.max_frame
         self.pool = hello.pool
         self.slot = hello.slot
         self._has_absolute_deadlines = hello.has_absolute_deadlines
         self._is_open = True
         self._write(encode_frame(Kind.WELCOME, encode_welcome(hello, functions)))
+
+    def limit_to(self, max_frame: int) -> None:
+        """Keep to a host's limit from now on, also where it is then refused."""
+        self.max_frame = self._splitter.max_frame = max_frame
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer a `Hello` with the reason why not; the connection is of no more use."""

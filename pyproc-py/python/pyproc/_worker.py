@@ -16,6 +16,7 @@ from ._greeting import read_hello
 from ._handshake import Hello, Refusal
 from ._hooks import run_start_hooks, run_stop_hooks
 from ._lane import Lane
+from ._leave import leave_threads
 from ._logging_hook import when_imported
 from ._loop_sync import SyncLoop
 from ._protocol import ProtocolError, Status
@@ -80,6 +81,7 @@ class Worker:
         connection = BinaryConnection()
         try:
             hello = read_hello(self._socket)
+            connection.limit_to(hello.max_frame)
             self._prepare(hello)
             dispatcher = self._load()
             connection.open(hello, dispatcher.functions)
@@ -95,6 +97,11 @@ class Worker:
         loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard)
         try:
             loop.run()
+        except SystemExit as exit:
+            # Before the interpreter waits for threads: the host need not wait for them too.
+            self._close()
+            leave_threads(exit.code)
+            raise
         except ProtocolError as error:
             sys.exit(f"pyproc: the host broke the protocol: {error}")
         except (BrokenPipeError, ConnectionResetError):
@@ -113,9 +120,15 @@ class Worker:
     def _say_last(self, connection: BinaryConnection) -> None:
         try:
             self._lane.write(connection.take_output())
-            self._lane.close()
         except OSError:
             pass  # The host is gone; what was to be said was for it alone.
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            self._lane.close()
+        except OSError:
+            pass  # As above.
 
     def _prepare(self, hello: Hello) -> None:
         place = "" if hello.slot is None else f"/{hello.slot}"

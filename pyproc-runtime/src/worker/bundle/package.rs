@@ -33,6 +33,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_hooks.py"
     "pyproc/_instead.py"
     "pyproc/_lane.py"
+    "pyproc/_leave.py"
     "pyproc/_lifeline.py"
     "pyproc/_listen.py"
     "pyproc/_listener.py"
