@@ -5,9 +5,13 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::{call, pid_of, pool, pool_of, scenario};
+use pyproc::{Json, WorkerState};
+use support::{call, kill, pid_of, pool, pool_of, python_with_packages, scenario, until};
 
 #[test]
 fn the_environment_is_inherited_by_default() {
@@ -118,6 +122,60 @@ fn a_script_can_be_carried_inside_the_program() {
         let pool = pool_of(source).workers(1).start().await.unwrap();
         assert_eq!(pool.name(), "app");
         assert_eq!(pool.call::<_, i64>("double", 21).await.unwrap(), 42);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// An interpreter that notes each time that it is asked who it is, and is the one at `path`.
+fn wrapper(directory: &Path, path: &Path) -> PathBuf {
+    let wrapper = directory.join("wrapper");
+    let draft = directory.join("draft");
+    let (notes, path) = (directory.join("notes"), path.display());
+    let script = format!(
+        "#!/bin/sh\necho asked >> {}\nexec {path} \"$@\"\n",
+        notes.display()
+    );
+    fs::write(&draft, script).unwrap();
+    fs::set_permissions(&draft, Permissions::from_mode(0o755)).unwrap();
+    fs::rename(draft, &wrapper).unwrap();
+    wrapper
+}
+
+#[test]
+fn many_workers_ask_one_interpreter_once_and_look_for_it_again_when_it_is_gone() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let asked = || {
+            let notes = fs::read_to_string(directory.path().join("notes")).unwrap();
+            notes.lines().count()
+        };
+        let python = |name: &str| {
+            let path = directory.path().join(name);
+            let python = fs::canonicalize(python_with_packages()).unwrap();
+            std::os::unix::fs::symlink(python, &path).unwrap();
+            path
+        };
+        let old = python("old");
+        let pool = pool("surroundings.py")
+            .codec(Json)
+            .workers(6)
+            .python(wrapper(directory.path(), &old))
+            .start()
+            .await
+            .unwrap();
+        assert_eq!(asked(), 1);
+
+        wrapper(directory.path(), &python("new"));
+        fs::remove_file(old).unwrap();
+        for slot in 0..2 {
+            kill(pid_of(&pool, slot));
+            until("it is replaced", || {
+                let worker = &pool.status().workers[slot];
+                (worker.generation, worker.state) == (2, WorkerState::Ready)
+            })
+            .await;
+        }
+        assert_eq!(asked(), 2);
         pool.shutdown().await.unwrap();
     });
 }

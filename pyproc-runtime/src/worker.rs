@@ -15,6 +15,7 @@ mod launch;
 pub(crate) use launch::{Launch, Spawned, spawn};
 
 mod spawn_error;
+pub(crate) use spawn_error::SpawnError;
 
 mod spawner;
 

@@ -4,11 +4,12 @@ mod attached;
 mod spawned;
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::{Hello, PROTOCOL_VERSION};
+use tokio::sync::Mutex;
 
 use super::worker::Worker;
 use crate::config::{Config, Source};
@@ -24,11 +25,16 @@ const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Starter {
     shared: Arc<Shared>,
+    /// Found by the first start that needs it, while the others wait.
+    interpreter: Mutex<Option<PathBuf>>,
 }
 
 impl Starter {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            interpreter: Mutex::default(),
+        }
     }
 
     /// Starts a worker, or connects to one, and waits until it is ready.

@@ -13,7 +13,9 @@ use crate::connection::{Connection, Handshake, HandshakeError, Lost};
 use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Body, Worker, log};
 use crate::telemetry::Origin;
-use crate::worker::{self, Exit, Launch, Mode, SocketDir, SocketDirError, Spawned, StderrTail};
+use crate::worker::{
+    self, Exit, Launch, Mode, SocketDir, SocketDirError, SpawnError, Spawned, StderrTail,
+};
 
 /// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
@@ -88,28 +90,34 @@ impl Starter {
     }
 
     async fn spawn(&self, recipe: &Recipe, slot: usize, path: Option<&Path>) -> Result<Newcomer> {
-        let interpreter = self.find_interpreter(recipe).await?;
         let mut environment = recipe.environment.clone();
         if let Some(path) = path {
             environment
                 .set
                 .insert("PYPROC_SOCKET_PATH".into(), path.into());
         }
-        let launch = Launch {
+        let launch = |interpreter| Launch {
             interpreter,
             arguments: worker::arguments(),
-            environment,
+            environment: environment.clone(),
             working_directory: None,
             pool: Arc::clone(&self.config().name),
             slot,
         };
+        let interpreter = self.interpreter(recipe).await?;
+        let mut spawned = worker::spawn(launch(interpreter.clone())).await;
+        if let Err(SpawnError::NotFound { .. }) = &spawned {
+            // It was there once, so there may be another by now.
+            self.forget_interpreter(&interpreter).await;
+            spawned = worker::spawn(launch(self.interpreter(recipe).await?)).await;
+        }
         let Spawned {
             process,
             socket,
             lifeline,
             stdout,
             stderr,
-        } = worker::spawn(launch).await.map_err(|error| {
+        } = spawned.map_err(|error| {
             Error::saying(ErrorKind::Start, error).with_worker(self.identity(slot, 0, None))
         })?;
         let birth = match path {
@@ -238,6 +246,25 @@ impl Starter {
     ) -> Arc<Connection> {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
         Arc::new(Connection::new(identity, handshake))
+    }
+
+    /// The interpreter of all workers of this pool. It is looked for once, so that many starts do not ask it many times.
+    ///
+    /// Cancel safety: who waits next looks for it.
+    async fn interpreter(&self, recipe: &Recipe) -> Result<PathBuf> {
+        let mut found = self.interpreter.lock().await;
+        if let Some(path) = &*found {
+            return Ok(path.clone());
+        }
+        let path = self.find_interpreter(recipe).await?;
+        *found = Some(path.clone());
+        Ok(path)
+    }
+
+    /// Has it looked for again, unless another start has done so already.
+    async fn forget_interpreter(&self, path: &Path) {
+        let mut found = self.interpreter.lock().await;
+        found.take_if(|found| found == path);
     }
 
     async fn find_interpreter(&self, recipe: &Recipe) -> Result<PathBuf> {
