@@ -54,7 +54,6 @@ const LOCAL_DIRECTORIES: [&str; 3] = ["/home/", "/root/", "/Users/"];
 
 pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
     let mut found = Vec::new();
-    let checkout = context.workspace.path("").display().to_string();
     let files = files(&context.workspace)?;
     for file in &files {
         // Deleted files are still listed, and binary ones hold no words.
@@ -64,7 +63,7 @@ pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
         for rule in RULES {
             found.extend(rule.violations(file, &text));
         }
-        found.extend(local_paths(file, &text, &checkout));
+        found.extend(local_paths(file, &text));
     }
     if !found.is_empty() {
         bail!("{}", found.join("\n"));
@@ -115,10 +114,9 @@ fn lies_under(file: &str, part: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// `checkout` is where this copy of the project lies, which is nobody else's business.
-fn local_paths(file: &str, text: &str, checkout: &str) -> Vec<String> {
+fn local_paths(file: &str, text: &str) -> Vec<String> {
     let lines = text.lines().enumerate();
-    let named = lines.filter(|(_, line)| names_local_path(line) || line.contains(checkout));
+    let named = lines.filter(|(_, line)| names_local_path(line));
     named
         .map(|(index, _)| format!("{file}:{}: names a path of one machine", index + 1))
         .collect()
