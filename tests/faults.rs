@@ -12,7 +12,7 @@ use pyproc::{ErrorKind, Exit, Fate, Pool, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::{
-    call, call_with, gone, kill, open_in, pid_of, pool, scenario, signal, until, within,
+    call, call_with, gone, kill, open_in, pid_of, pool, pool_of, scenario, signal, until, within,
 };
 
 /// A path in a directory of its own, at which a function says that it has begun.
@@ -375,6 +375,33 @@ fn a_worker_that_says_goodbye_and_stays_is_killed_in_the_end() {
         let failure = pool.status().workers[0].last_failure.clone().unwrap();
         assert!(failure.contains("did not exit"), "{failure}");
         pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_start_that_is_given_up_leaves_nothing_that_reads_what_its_descendants_write() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("started");
+        let source = format!(
+            "import subprocess, time\nfrom pathlib import Path\n\
+             child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\
+             path = Path({path:?})\n\
+             path.with_suffix('.draft').write_text(str(child.pid))\n\
+             path.with_suffix('.draft').rename(path)\n\
+             time.sleep(1000)\n"
+        );
+        let pipes = || {
+            let open = open_in(std::process::id()).into_iter();
+            open.filter(|path| path.to_string_lossy().starts_with("pipe:"))
+                .count()
+        };
+        let before = pipes();
+        let start = tokio::spawn(pool_of(&source).workers(1).start());
+        let sleeper = begun(path.to_str().unwrap()).await;
+        start.abort();
+        until("nothing is read any more", || pipes() == before).await;
+        kill(sleeper);
     });
 }
 

@@ -20,9 +20,6 @@ use crate::worker::Exit;
 /// A worker that closes its connection usually exits right after it. For so long its own exit status is waited for.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
-/// A killed process is gone at once, unless the kernel itself is stuck in it.
-const REAP_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What a supervisor tells an attendant.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -105,20 +102,9 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let mut exit = None;
     let mut stderr = String::new();
     if let Some(body) = worker.body.take() {
-        body.process.kill();
-        exit = Some(
-            timeout(REAP_TIMEOUT, body.process.reap())
-                .await
-                .unwrap_or(Exit::Unknown),
-        );
-        for reader in body.readers {
-            let abort = reader.abort_handle();
-            // A descendant that left the process group may hold the pipe open for ever.
-            if timeout(LAST_MOMENTS, reader).await.is_err() {
-                abort.abort();
-            }
-        }
-        stderr = body.stderr.text();
+        let (status, last_words) = body.bury(LAST_MOMENTS).await;
+        exit = Some(status);
+        stderr = last_words;
     }
     let uptime = worker.ready_since.elapsed();
     let has_left = connection.read_rest(|event| match event {

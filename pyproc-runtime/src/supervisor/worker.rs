@@ -2,15 +2,19 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyproc_proto::{FunctionInfo, LogRecord, Welcome};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::Level;
 
 use crate::connection::Connection;
 use crate::telemetry::{self, Origin};
-use crate::worker::{Process, StderrTail};
+use crate::worker::{Exit, Process, StderrTail};
+
+/// A killed process is gone at once, unless the kernel itself is stuck in it.
+const REAP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A ready worker. Dropping it, which happens when the runtime ends, ends its calls and kills its process.
 #[derive(Debug)]
@@ -29,7 +33,8 @@ pub(super) struct Body {
     pub(super) process: Process,
     pub(super) origin: Arc<Origin>,
     pub(super) stderr: Arc<StderrTail>,
-    pub(super) readers: Vec<JoinHandle<()>>,
+    /// They end with the process; those that a descendant of it keeps busy are aborted when this is dropped.
+    pub(super) readers: JoinSet<()>,
     /// The socket that a listening worker was born with. Its closing tells the worker that the host is gone.
     pub(super) _birth: Option<UnixStream>,
 }
@@ -70,6 +75,20 @@ impl Worker {
         self.welcome
             .as_ref()
             .map(|welcome| welcome.functions.clone())
+    }
+}
+
+impl Body {
+    /// Kills the process, if it still lives, and gives its status and the end of what it wrote to its standard error.
+    /// So long may the rest of its output take to be read: a descendant that left the process group may hold the pipes
+    /// open for ever.
+    pub(super) async fn bury(mut self, last_moments: Duration) -> (Exit, String) {
+        self.process.kill();
+        let exit = timeout(REAP_TIMEOUT, self.process.reap()).await;
+        let rest = async { while self.readers.join_next().await.is_some() {} };
+        // Dropping the readers ends those that are left.
+        let _ = timeout(last_moments, rest).await;
+        (exit.unwrap_or(Exit::Unknown), self.stderr.text())
     }
 }
 

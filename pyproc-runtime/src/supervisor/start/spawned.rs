@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::{Protocol, ProtocolError, Status, Welcome};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{CONNECT_BACKOFF, Starter, connect};
@@ -133,20 +134,20 @@ impl Starter {
             pid: process.pid(),
         });
         let tail = Arc::new(StderrTail::default());
-        let readers = vec![
-            tokio::spawn(worker::pump(
+        let readers = JoinSet::from_iter([
+            worker::pump(
                 stdout,
                 worker::OutputKind::Stdout,
                 Arc::clone(&origin),
                 None,
-            )),
-            tokio::spawn(worker::pump(
+            ),
+            worker::pump(
                 stderr,
                 worker::OutputKind::Stderr,
                 Arc::clone(&origin),
                 Some(Arc::clone(&tail)),
-            )),
-        ];
+            ),
+        ]);
         Ok(Newcomer {
             body: Body {
                 process,
@@ -285,17 +286,8 @@ impl Starter {
     /// Ends a process that did not become a worker, and says why it did not.
     async fn bury(&self, body: Body, failure: Failure, slot: usize, generation: u64) -> Error {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
-        body.process.kill();
-        let exit = body.process.reap().await;
-        for reader in body.readers {
-            // Its last words are in the pipe; a descendant that holds the pipe open is not waited for.
-            let abort = reader.abort_handle();
-            if timeout(LAST_MOMENTS, reader).await.is_err() {
-                abort.abort();
-            }
-        }
+        let (exit, stderr) = body.bury(LAST_MOMENTS).await;
         let mut error = self.failure_error(failure, exit);
-        let stderr = body.stderr.text();
         if std::error::Error::source(&error).is_none() && !stderr.is_empty() {
             error = error.with_source(crate::death::LastWords(stderr));
         }
