@@ -110,6 +110,18 @@ fn an_interpreter_that_hangs_is_not_waited_for_longer_than_the_start_timeout() {
     });
 }
 
+#[test]
+fn an_interpreter_that_is_elsewhere_than_it_says_is_the_failure_of_the_first_worker() {
+    scenario(async {
+        let answer = "#!/bin/sh\necho pyproc-probe 3.12.1 /nowhere/python3\n";
+        let (_directory, path) = file("python3", 0o755, answer);
+        let error = refusal(pool_of("").python(&path)).await;
+        assert!(said(&error).contains("/nowhere/python3"), "{error}");
+        let worker = error.worker().unwrap();
+        assert_eq!((worker.slot(), worker.generation()), (0, 1));
+    });
+}
+
 // The script.
 
 #[test]

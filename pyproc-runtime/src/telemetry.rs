@@ -11,7 +11,8 @@ use tracing::Level;
 pub(crate) struct Origin {
     pub pool: Arc<str>,
     pub slot: usize,
-    pub pid: u32,
+    /// `None` for a worker that somebody else started and that has not said.
+    pub pid: Option<u32>,
 }
 
 impl fmt::Display for Origin {
@@ -74,7 +75,7 @@ pub(crate) mod tests {
         Origin {
             pool: "iris".into(),
             slot: 2,
-            pid: 77,
+            pid: Some(77),
         }
     }
 
@@ -106,6 +107,17 @@ pub(crate) mod tests {
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
         assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn a_process_that_is_not_known_is_left_out() {
+        let seen = Seen::default();
+        let origin = Origin {
+            pid: None,
+            ..origin()
+        };
+        tracing::subscriber::with_default(seen.clone(), || log(&origin, Level::WARN, "x", "y"));
+        assert!(!seen.0.lock().unwrap()[0].1.contains_key("pid"));
     }
 
     type Fields = BTreeMap<&'static str, String>;

@@ -211,7 +211,7 @@ fn origin(worker: &Worker) -> Origin {
             Origin {
                 pool: identity.pool().into(),
                 slot: identity.slot(),
-                pid: identity.pid().unwrap_or(0),
+                pid: identity.pid(),
             }
         }
     }

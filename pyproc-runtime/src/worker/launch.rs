@@ -24,8 +24,6 @@ pub(crate) struct Launch {
     pub interpreter: PathBuf,
     pub arguments: Vec<OsString>,
     pub environment: Environment,
-    /// The host's own if absent.
-    pub working_directory: Option<PathBuf>,
     /// The pool's name and the slot, which the worker finds as `PYPROC_POOL` and `PYPROC_SLOT`.
     pub pool: Arc<str>,
     pub slot: usize,
@@ -79,9 +77,6 @@ impl Launch {
         self.environment.apply(&mut command);
         command.env("PYPROC_POOL", &*self.pool);
         command.env("PYPROC_SLOT", self.slot.to_string());
-        if let Some(directory) = &self.working_directory {
-            command.current_dir(directory);
-        }
         let mut child = command.spawn()?;
         let process = Process::new(Pid::from_child(&child), lifeline_of_process)?;
 
@@ -95,14 +90,5 @@ impl Launch {
             }),
             _ => Err(io::Error::other("the child was started without its pipes")),
         }
-    }
-
-    /// Whether a failed start was not the working directory's fault.
-    pub(super) fn can_enter_directory(&self) -> bool {
-        let Some(directory) = &self.working_directory else {
-            return true;
-        };
-        // Looking at the entry `.` needs what entering it needs.
-        directory.join(".").metadata().is_ok()
     }
 }

@@ -14,8 +14,6 @@ pub(crate) enum SpawnError {
     NotFound { path: PathBuf, source: io::Error },
     #[error("the interpreter {} cannot be executed", path.display())]
     NotExecutable { path: PathBuf, source: io::Error },
-    #[error("the working directory {} cannot be entered", path.display())]
-    WorkingDirectory { path: PathBuf, source: io::Error },
     /// The program or the system has no descriptor left.
     #[error("too many open files to start a process")]
     TooManyFiles { source: io::Error },
@@ -33,10 +31,6 @@ impl SpawnError {
         match Errno::from_io_error(&source) {
             Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles { source },
             Some(Errno::AGAIN | Errno::NOMEM) => Self::TooManyProcesses { source },
-            Some(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR) if !launch.can_enter_directory() => {
-                let path = launch.working_directory.clone().unwrap_or_default();
-                Self::WorkingDirectory { path, source }
-            }
             Some(Errno::NOENT | Errno::NOTDIR) => Self::NotFound {
                 path: path(),
                 source,

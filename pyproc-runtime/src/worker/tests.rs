@@ -30,7 +30,6 @@ fn program<const N: usize>(path: &str, arguments: [&str; N]) -> Launch {
         interpreter: path.into(),
         arguments: arguments.map(OsString::from).to_vec(),
         environment: Environment::default(),
-        working_directory: None,
         pool: "test".into(),
         slot: 3,
     }

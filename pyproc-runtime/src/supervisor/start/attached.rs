@@ -45,7 +45,7 @@ impl Starter {
         let origin = Origin {
             pool: Arc::clone(&self.config().name),
             slot,
-            pid: 0,
+            pid: None,
         };
         let welcome = handshake
             .shake(None, |record| log(&origin, &record))

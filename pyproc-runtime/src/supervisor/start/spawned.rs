@@ -63,7 +63,9 @@ impl Starter {
             body,
             socket,
             lifeline,
-        } = self.spawn(recipe, slot, path.as_deref()).await?;
+        } = self
+            .spawn(recipe, slot, generation, path.as_deref())
+            .await?;
         let result = {
             let readiness = async {
                 match &path {
@@ -90,7 +92,13 @@ impl Starter {
         }
     }
 
-    async fn spawn(&self, recipe: &Recipe, slot: usize, path: Option<&Path>) -> Result<Newcomer> {
+    async fn spawn(
+        &self,
+        recipe: &Recipe,
+        slot: usize,
+        generation: u64,
+        path: Option<&Path>,
+    ) -> Result<Newcomer> {
         let mut environment = recipe.environment.clone();
         if let Some(path) = path {
             environment
@@ -101,7 +109,6 @@ impl Starter {
             interpreter,
             arguments: worker::arguments(),
             environment: environment.clone(),
-            working_directory: None,
             pool: Arc::clone(&self.config().name),
             slot,
         };
@@ -119,7 +126,8 @@ impl Starter {
             stdout,
             stderr,
         } = spawned.map_err(|error| {
-            Error::saying(ErrorKind::Start, error).with_worker(self.identity(slot, 0, None))
+            Error::saying(ErrorKind::Start, error)
+                .with_worker(self.identity(slot, generation, None))
         })?;
         let birth = match path {
             Some(_) => Some(socket.try_clone().map_err(|error| {
@@ -131,7 +139,7 @@ impl Starter {
         let origin = Arc::new(Origin {
             pool: Arc::clone(&self.config().name),
             slot,
-            pid: process.pid(),
+            pid: Some(process.pid()),
         });
         let tail = Arc::new(StderrTail::default());
         let readers = JoinSet::from_iter([

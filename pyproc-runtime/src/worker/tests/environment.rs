@@ -45,19 +45,6 @@ async fn an_allow_list_lets_through_what_it_names() {
     assert_eq!(names(&seen), expected);
 }
 
-#[tokio::test]
-async fn the_working_directory_can_be_chosen() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut launch = shell("pwd -P");
-    launch.working_directory = Some(directory.path().to_owned());
-    let worker = spawn(launch).await.unwrap();
-    let expected = directory.path().canonicalize().unwrap();
-    assert_eq!(
-        read_to_end(worker.stdout).await.trim_end(),
-        expected.to_str().unwrap()
-    );
-}
-
 #[test]
 fn the_values_of_variables_stay_out_of_logs() {
     let mut environment = Environment::default();

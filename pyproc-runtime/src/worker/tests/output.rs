@@ -15,7 +15,7 @@ async fn printed(script: &str) -> (Vec<(String, String)>, String) {
     let origin = Arc::new(Origin {
         pool: "test".into(),
         slot: 3,
-        pid: worker.process.pid(),
+        pid: Some(worker.process.pid()),
     });
     let tail = Arc::new(StderrTail::default());
     let stdout = pump(worker.stdout, OutputKind::Stdout, origin.clone(), None);
@@ -83,7 +83,7 @@ async fn a_report_does_not_wait_for_more_output() {
     let origin = Arc::new(Origin {
         pool: "test".into(),
         slot: 3,
-        pid: worker.process.pid(),
+        pid: Some(worker.process.pid()),
     });
     let reported = async {
         while !seen

@@ -37,18 +37,6 @@ async fn an_interpreter_that_cannot_be_executed_is_named() {
     }
 }
 
-#[tokio::test]
-async fn a_missing_working_directory_is_not_blamed_on_the_interpreter() {
-    let mut launch = shell("exit 0");
-    launch.working_directory = Some("/no/such/directory".into());
-    let error = refused(launch).await;
-    assert!(
-        matches!(error, SpawnError::WorkingDirectory { .. }),
-        "{error:?}"
-    );
-    assert!(error.to_string().contains("/no/such/directory"), "{error}");
-}
-
 #[test]
 fn a_lack_of_processes_or_memory_is_told() {
     for errno in [Errno::AGAIN, Errno::NOMEM] {
