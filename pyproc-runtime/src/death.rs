@@ -88,7 +88,7 @@ impl fmt::Display for Death {
             (Cause::Exited, Some(exit)) => write!(formatter, "the worker died: {exit}")?,
             (Cause::Exited, None) => formatter.write_str("the worker died")?,
             (Cause::Left, Some(exit)) => {
-                write!(formatter, "the worker left in good order: {exit}")?
+                write!(formatter, "the worker left in good order: {exit}")?;
             }
             (Cause::Left, None) => formatter.write_str("the worker left in good order")?,
             (Cause::Lingered, _) => formatter
