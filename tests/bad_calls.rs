@@ -345,7 +345,7 @@ fn a_breakpoint_in_a_worker_names_the_command_that_can_stop_there() {
         let message = python.message();
         assert!(message.contains("breakpoint()"), "{message}");
         let script = app("bad_calls.py").to_string();
-        let command = format!("python -m pyproc {script} --call debug");
+        let command = format!(" -m pyproc {script} --call debug");
         assert!(message.contains(&command), "{message}");
     });
 }

@@ -341,3 +341,27 @@ threading.Thread(target=take_all, daemon=True).start()
         assert "cannot accept a connection" in worker.process.stderr.readline()
         (tmp_path / "go").touch()
         assert host.call("echo", 1) == 1
+
+
+def test_the_second_ctrl_c_ends_a_worker_that_runs(start: Start, tmp_path: Path) -> None:
+    worker = start(gate(tmp_path))
+    with closing(worker.json()) as host:
+        host.send({"id": 1, "method": "hold", "body": 1})
+        wait_for(tmp_path / "running")
+        worker.process.send_signal(signal.SIGINT)
+        give_up = time.monotonic() + TIMEOUT_SECONDS
+        while worker.process.poll() is None:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+            worker.process.send_signal(signal.SIGINT)
+        assert worker.process.returncode == -signal.SIGINT
+
+
+def test_only_the_body_is_to_blame_for_what_is_in_it(start: Start) -> None:
+    with closing(start().json()) as host:
+        host.send(b'{"id":3,"method":"echo","bodyguard":{"a":1,"a":2}}')
+        answer = host.read()
+        assert (answer["id"], answer["error_type"]) == (3, "invalid_request")
+        assert answer["error"] == "$.bodyguard.a: the key appears twice"
+        host.send({"id": 1.5, "method": "echo"})
+        assert host.read()["error"].endswith("an integer from 0 to 18446744073709551615")

@@ -304,3 +304,12 @@ def test_a_refusal_fits_into_the_hosts_frames(spawn: Spawn) -> None:
     assert len(json.dumps(error)) <= 2000 - 12
     host = spawn(max_frame=1024, codec="é" * 2000)
     assert len(json.dumps(host.refused()[1])) <= 1024 - 12
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("log_level", 256), ("log_level", -1), ("slot", -1), ("slot", 2**32)]
+)
+def test_a_number_out_of_its_range_is_refused(spawn: Spawn, name: str, value: int) -> None:
+    status, error = spawn(**{name: value}).refused()
+    assert status == Status.INVALID_HELLO
+    assert error["message"].startswith(f"`{name}` is {value}; it must be from 0 to ")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +74,7 @@ def test_the_welcome_describes_worker_and_functions(spawn: Spawn) -> None:
     }
     assert [each["name"] for each in welcome["functions"]] == ["add", "health"]
     assert host.call("add", {"a": 1}) == 3
-    assert host.call("health", {}) == {"status": "healthy", "pid": host.process.pid}
+    assert host.call("health", {}, call=2) == {"status": "healthy", "pid": host.process.pid}
 
 
 def test_a_health_function_of_the_user_replaces_the_built_in_one(ready: Spawn) -> None:
@@ -477,13 +479,21 @@ def speak(x):
 
 
 def test_a_breakpoint_says_how_to_get_a_debugger(ready: Spawn, tmp_path: Path) -> None:
-    script = tmp_path / "iris.py"
+    script = tmp_path / "my iris.py"
     script.write_text(PRELUDE + "@expose\ndef stop(x): breakpoint()\n")
     host = ready(target={"path": str(script)})
     host.request(1, "stop")
     error = host.failed()[2]
     assert error["type"] == "RuntimeError"
-    assert f"python -m pyproc {script} --call stop JSON" in error["message"]
+    steps = error["message"].partition("in the foreground: ")[2].replace("/pyproc-py/..", "")
+    python = shlex.quote(os.path.normpath(sys.executable))
+    assert steps == (
+        f"{python} -m pip install pyproc-py, then "
+        f"{python} -m pyproc {shlex.quote(str(script))} --call stop JSON"
+    )
+    host = ready(PRELUDE + "@expose\ndef stop(x): breakpoint()\n")
+    host.request(1, "stop")
+    assert ", then save the source as worker.py, then " in host.failed()[2]["message"]
 
 
 def test_the_title_names_pool_and_slot(ready: Spawn) -> None:
@@ -665,3 +675,51 @@ def leave(x):
     code, _, err = host.wait()
     assert (code, err) == (7, "pyproc: the thread sleeper still ran at sys.exit()\n")
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("second", [5, 4])
+def test_call_ids_must_grow(ready: Spawn, second: int) -> None:
+    host = ready()
+    assert host.call("health", {}, call=5)
+    host.request(second, "health", {})
+    code, _, err = host.wait()
+    assert code == 1
+    assert f"the call id {second} of a request does not follow 5" in err
+
+
+@pytest.mark.parametrize(
+    "signature", ["health(model: str)", "health(a, b: int)", "health(body: list[int])"]
+)
+def test_a_health_function_that_hosts_cannot_call_is_refused(spawn: Spawn, signature: str) -> None:
+    status, error = spawn(PRELUDE + f"@expose\ndef {signature}: return 1\n").refused()
+    assert (status, error["type"]) == (Status.START_FAILED, "RegistrationError")
+    assert (
+        "function `health` (worker.py:3) is what hosts call with an empty map" in error["message"]
+    )
+
+
+def test_a_stop_hook_that_exits_skips_neither_the_others_nor_the_goodbye(ready: Spawn) -> None:
+    host = ready(
+        PRELUDE
+        + """
+@on_stop
+def last(): print("last")
+@on_stop
+def leaves(): sys.exit(3)
+"""
+    )
+    host.send(Kind.DRAIN)
+    host.expect(Kind.GOODBYE)
+    code, out, err = host.wait()
+    assert (code, out) == (0, "last\n")
+    assert err.startswith("pyproc: the stop hook `leaves` failed\n")
+
+
+def test_a_search_for_logging_does_not_lose_it(spawn: Spawn) -> None:
+    host = spawn(
+        "import importlib.util\n"
+        "importlib.util.find_spec('logging')\n"
+        "import logging\n"
+        "logging.warning('early')\n"
+    )
+    assert [each["message"] for each in logs(host, 1)] == ["early"]

@@ -41,6 +41,7 @@ class BinaryConnection(Connection):
         self._splitter = Splitter(self.max_frame)
         self._is_open = False
         self._has_absolute_deadlines = False
+        self._last_call = 0
 
     def open(self, hello: Hello, functions: Sequence[Function]) -> None:
         """Agree to what the host proposes, with a `Welcome` that offers these functions.
@@ -80,8 +81,10 @@ class BinaryConnection(Connection):
                     raise ProtocolError(f"{KIND_NAMES[kind]} has fields that it does not have")
                 self._handle(kind, call, body)
                 continue
-            if not call:
-                raise ProtocolError("a request has the call id 0")
+            if call <= self._last_call:
+                message = f"the call id {call} of a request does not follow {self._last_call}"
+                raise ProtocolError(message)
+            self._last_call = call
             if flags & ~_PLAIN_FLAGS:
                 raise ProtocolError(f"a request has flags 0x{flags:02x}, which nobody negotiated")
             if deadline is not None and not self._has_absolute_deadlines:

@@ -44,7 +44,7 @@ class JsonConnection(Connection):
                 continue
             call = call_id(message)
             if call is None:
-                self._write_error(0, INVALID_REQUEST, "a request needs an `id`, a number")
+                self._write_error(0, INVALID_REQUEST, _NO_ID)
             elif not isinstance(message.get("method"), str):
                 self._write_error(call, INVALID_REQUEST, "a request needs a `method`, a text")
             else:
@@ -72,7 +72,7 @@ class JsonConnection(Connection):
             call = None
         if call is None:
             self._write_error(0, INVALID_REQUEST, reason)
-        elif reason.startswith("$.body"):
+        elif reason.startswith(("$.body:", "$.body.", "$.body[")):
             self._write_error(call, STATUS_NAMES[Status.INVALID_BODY], "$" + reason[6:])
         else:
             self._write_error(call, INVALID_REQUEST, reason)
@@ -99,6 +99,9 @@ def _unique(entries: Any, name: str) -> dict[str, Any]:
     """Return the entry `name` of an object, given as its pairs, if there is just one."""
     found = [value for key, value in entries if key == name]
     return {name: found[0]} if len(found) == 1 else {}
+
+
+_NO_ID = f"a request needs an `id`, an integer from 0 to {MAX_CALL}"
 
 
 def _no_json(text: str) -> None:

@@ -78,6 +78,13 @@ class Hello:
         hello.pool = _take(entries, "pool", str, "")
         hello.slot = _take(entries, "slot", int, None) if "slot" in entries else None
         hello.log_level = _take(entries, "log_level", int, 20)
+        for name, value, most in (
+            ("slot", hello.slot, 2**32 - 1),
+            ("log_level", hello.log_level, 255),
+        ):
+            if value is not None and not 0 <= value <= most:
+                message = f"`{name}` is {value}; it must be from 0 to {most}"
+                raise Refusal(Status.INVALID_HELLO, message)
         return hello
 
 

@@ -37,12 +37,16 @@ def run_start_hooks() -> None:
 
 
 def run_stop_hooks() -> None:
-    """Run all stop hooks in reverse order; one that raises does not keep the next from running."""
+    """Run all stop hooks in reverse order.
+
+    Whatever one raises, be it `SystemExit`, keeps neither the next from running nor the worker
+    from saying goodbye.
+    """
     while _stopping:
         hook = _stopping.pop()
         try:
             hook()
-        except Exception as error:
+        except BaseException as error:
             from ._failure import traceback_of
 
             name = getattr(hook, "__name__", repr(hook))

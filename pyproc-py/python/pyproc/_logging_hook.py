@@ -33,7 +33,6 @@ class _Finder:
     ) -> ModuleSpec | None:
         if name != "logging":
             return None
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         loader: Any = None if spec is None else spec.loader
         if loader is None:
@@ -41,6 +40,9 @@ class _Finder:
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
+            # Not when it is found: somebody may only have asked whether it is there.
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             execute(module)
             self._action()
 

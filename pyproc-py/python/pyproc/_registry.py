@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import getpid
 from types import FunctionType
 
-from ._errors import FunctionNotFound, RegistrationError
+from ._errors import CallError, FunctionNotFound, RegistrationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,11 +125,20 @@ class Registry:
     def complete(self) -> tuple[Function, ...]:
         """Bind all functions and return them.
 
-        Raises `SchemaError` for one whose signature cannot be served.
+        Raises `SchemaError` for one whose signature cannot be served, and `RegistrationError` for
+        a `health` that hosts could not call.
         """
         functions = tuple(self)
         for function in functions:
             function.bind()
+        health = self[self._health.name]
+        try:
+            health.binding.bind({})
+        except CallError as error:
+            raise RegistrationError(
+                f"function `{health.name}` ({health.place}) is what hosts call with an empty map, "
+                f"to see whether the worker is well; it cannot be called so: {error}"
+            ) from None
         return functions
 
     def __getitem__(self, name: str) -> Function:

@@ -61,7 +61,8 @@ class StopSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
-            # The second Ctrl-C is not patient.
-            signal.signal(number, signal.default_int_handler)
+            # The second Ctrl-C is not patient. It ends the process where an exception would only
+            # end the call or the hook that runs.
+            signal.signal(number, signal.SIG_DFL)
         # User code may have taken the wake-up descriptor away, as event loops do.
         self.request()

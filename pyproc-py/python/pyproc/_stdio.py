@@ -35,8 +35,12 @@ def reconfigure() -> None:
             change(line_buffering=True, errors="backslashreplace")
 
 
-def refuse_breakpoints(script: str) -> None:
-    """Make `breakpoint()` say how to get to a debugger."""
+def refuse_breakpoints(script: str, *, is_source: bool, is_embedded: bool) -> None:
+    """Make `breakpoint()` say how to get to a debugger.
+
+    `is_source` is whether the script is only a text, and `is_embedded` whether this package is
+    only there while the host runs.
+    """
 
     def refuse(*args: object, **kwargs: object) -> object:
         if os.environ.get("PYTHONBREAKPOINT"):
@@ -45,9 +49,17 @@ def refuse_breakpoints(script: str) -> None:
 
         request = running_request.get()
         name = "NAME" if request is None else function_name(request.function)
+        from shlex import quote
+
+        python = quote(sys.executable)
+        steps = [
+            *([f"{python} -m pip install pyproc-py"] if is_embedded else []),
+            *([f"save the source as {quote(script)}"] if is_source else []),
+            f"{python} -m pyproc {quote(script)} --call {quote(name)} JSON",
+        ]
         raise RuntimeError(
             "breakpoint() needs a terminal, which a pooled worker does not have; run the call in "
-            f"the foreground: python -m pyproc {script} --call {name} JSON"
+            f"the foreground: {', then '.join(steps)}"
         )
 
     def function_name(reference: int | str) -> str:

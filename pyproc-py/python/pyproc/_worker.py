@@ -133,7 +133,11 @@ class Worker:
     def _prepare(self, hello: Hello) -> None:
         place = "" if hello.slot is None else f"/{hello.slot}"
         set_title(f"pyproc {hello.pool}{place}")
-        _stdio.refuse_breakpoints(self._target.label)
+        _stdio.refuse_breakpoints(
+            self._target.label,
+            is_source=self._target.source is not None,
+            is_embedded=_handshake.origin == "embedded",
+        )
 
         def send_logs() -> None:
             from ._logging import install
