@@ -36,7 +36,7 @@ class SyncLoop:
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.
 
-        Whatever is still to be said then stands in the connection's output. Raises
+        All answers are written by then. Raises
         `ProtocolError` for a host that breaks the protocol, and `OSError` for a connection that
         breaks otherwise.
         """
@@ -54,6 +54,7 @@ class SyncLoop:
                 if connection.is_draining:
                     # What crossed the drain on its way is refused rather than left unanswered.
                     self._read_now()
+                    self._flush()
                     return
                 self._read()
                 turn_began = now_ns()

@@ -50,6 +50,7 @@ class Runner:
             return
         if not function.is_quick:
             self._flush()
+            began = now_ns()
         try:
             self._dispatcher.answer(request, function)
         except SystemExit as exit:
