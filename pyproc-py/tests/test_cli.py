@@ -13,6 +13,8 @@ import pytest
 from host import PACKAGE, TIMEOUT_SECONDS
 from listening import connect_json
 
+from pyproc import PyprocError, _run, run_worker
+
 SCRIPT = """
 from pyproc import expose, on_start, on_stop, current_context
 import sys
@@ -192,3 +194,13 @@ def test_run_worker_without_a_path_says_what_to_do(tmp_path: Path) -> None:
     code, _, err = run(str(script))
     assert code == 1
     assert f"set PYPROC_SOCKET_PATH, or run: python {script} --socket PATH" in err
+
+
+def test_the_arguments_of_another_program_are_no_socket_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PYPROC_SOCKET_PATH", raising=False)
+    monkeypatch.setattr(_run, "is_hosted", False)
+    monkeypatch.setattr(sys, "argv", ["pytest", "/nowhere/at/all"])
+    with pytest.raises(PyprocError, match="needs the path of a socket"):
+        run_worker()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -136,6 +137,22 @@ def test_a_codec_that_cannot_be_offered_says_what_to_install(
     with pytest.raises(UnsupportedCodec) as error:
         codec("msgpack")
     assert f"{sys.executable} -m pip install msgspec" in str(error.value)
+
+
+def test_a_package_that_is_there_and_cannot_serve_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_codec, "_codecs", {})
+    for package in ("msgspec", "msgpack"):
+        monkeypatch.setitem(sys.modules, package, None)
+    old = ModuleType("ormsgpack")
+    vars(old)["__version__"] = "1.2.6"
+    monkeypatch.setitem(sys.modules, "ormsgpack", old)
+    with pytest.raises(UnsupportedCodec) as error:
+        codec("msgpack")
+    assert str(error.value).endswith(
+        "; ormsgpack is there and cannot serve: version 1.2.6 is older than 1.13"
+    )
 
 
 def test_an_unknown_codec_names_those_that_are_there() -> None:

@@ -84,10 +84,10 @@ def codec(name: str) -> Codec:
         )
     try:
         made = _codecs[name] = make()
-    except ImportError:
+    except ImportError as error:
         raise UnsupportedCodec(
             f"codec `{name}` needs a package that {sys.executable} does not have; install it: "
-            f"{sys.executable} -m pip install msgspec (ormsgpack or msgpack serve too)"
+            f"{sys.executable} -m pip install msgspec (ormsgpack or msgpack serve too){error}"
         ) from None
     return made
 

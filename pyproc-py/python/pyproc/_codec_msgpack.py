@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 
 def make() -> Codec:
-    """Return the codec. Raises `ImportError` where no package serves."""
-    for package in (_msgspec, _ormsgpack, _msgpack):
+    """Return the codec.
+
+    Raises `ImportError` where no package serves, with what is wrong with those that are there.
+    """
+    unfit = ""
+    for name, package in (("msgspec", _msgspec), ("ormsgpack", _ormsgpack), ("msgpack", _msgpack)):
         try:
             encode, decode = package()
-        except ImportError:
+        except ImportError as error:
+            if not (isinstance(error, ModuleNotFoundError) and error.name == name):
+                unfit += f"; {name} is there and cannot serve: {error}"
             continue
         return _strict(encode, decode)
-    raise ImportError
+    raise ImportError(unfit)
 
 
 def _msgspec() -> tuple[Encode, Decode]:
@@ -34,7 +40,7 @@ def _ormsgpack() -> tuple[Encode, Decode]:
 
     # Before this version, a body that claimed more elements than it had could crash the process.
     if tuple(map(int, ormsgpack.__version__.split(".")[:2])) < (1, 13):
-        raise ImportError
+        raise ImportError(f"version {ormsgpack.__version__} is older than 1.13")
     unpack = ormsgpack.unpackb
 
     def decode(body: bytes) -> object:

@@ -18,16 +18,20 @@ def run_worker(socket_path: str | os.PathLike[str] | None = None) -> None:
     """Serve the exposed functions on a Unix socket, until SIGTERM or Ctrl-C.
 
     The path is `socket_path`, or else `PYPROC_SOCKET_PATH` from the environment, or else the
-    argument of `--socket`, or the only argument of the command line. Does nothing in a module
-    that a host or `python -m pyproc` has imported: they run the worker themselves.
+    argument of `--socket`, or the only argument of the command line; the command line counts only
+    where the script that is run calls this itself. Does nothing in a module that a host or
+    `python -m pyproc` has imported: they run the worker themselves.
 
     Raises `PyprocError` where there is no path, or nothing can listen there.
     """
     global has_listened
     if is_hosted:
         return
-    path = os.fspath(socket_path) if socket_path else _find_path()
-    if path is None:
+    path = os.fspath(socket_path) if socket_path else os.environ.get("PYPROC_SOCKET_PATH")
+    # The arguments of another program, a test runner's for example, are not meant for this.
+    if not path and sys._getframe(1).f_globals.get("__name__") == "__main__":
+        path = _path_from_arguments()
+    if not path:
         script = sys.argv[0] or "worker.py"
         raise PyprocError(
             "run_worker() needs the path of a socket to listen on: set PYPROC_SOCKET_PATH, "
@@ -39,10 +43,7 @@ def run_worker(socket_path: str | os.PathLike[str] | None = None) -> None:
     has_listened = True
 
 
-def _find_path() -> str | None:
-    from_environment = os.environ.get("PYPROC_SOCKET_PATH")
-    if from_environment:
-        return from_environment
+def _path_from_arguments() -> str | None:
     arguments = sys.argv[1:]
     for index, argument in enumerate(arguments):
         if argument.startswith("--socket="):
