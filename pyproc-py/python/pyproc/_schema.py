@@ -12,7 +12,7 @@ import sys
 from ._annotation import Scope, describe
 from ._bind import body_binder, keywords_binder, nothing_binder
 from ._dump import dump_binary, dump_text
-from ._errors import InvalidArgument, InvalidResult, SchemaError
+from ._errors import SchemaError
 from ._shape import ANYTHING, SCALARS, NoneType, Shape, Unsupported
 from ._signature import NotGiven, RawParameter, Signature
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._bind import Bind
-
-__all__ = ["Binding", "InvalidArgument", "InvalidResult", "Parameter", "SchemaError", "analyze"]
 
 
 class Parameter:

@@ -133,9 +133,6 @@ def explain(error: BaseException, label: str) -> Failure:
         # What this package made of it on the way says nothing to the user.
         error.__cause__ = None
         error.__suppress_context__ = True
-    if isinstance(error, RegistrationError):
-        # What led to it happened within this package, and the message says it better.
-        error.__cause__ = None
     failure = Failure.of(error)
     if isinstance(error, SystemExit):
         failure.message = f"{label} ended itself while it was imported: sys.exit({error.code!r})"
