@@ -24,6 +24,7 @@ use crate::deadline;
 use crate::death::Death;
 use crate::error::{Error, Result};
 use crate::pool::{Shared, WorkerState};
+use crate::telemetry::{self, Next, Origin};
 use attendance::{Burial, Order, attend};
 use restart::{Decision, RestartHistory};
 use start::Starter;
@@ -259,21 +260,25 @@ impl Supervisor {
             self.vacate(slot, WorkerState::Stopped, failure);
             return;
         }
-        let pool = self.shared.name();
+        let origin = Origin {
+            pool: Arc::clone(&self.shared.config().name),
+            slot,
+            pid: None,
+        };
         let policy = &self.shared.config().restart;
         match self.slots[slot]
             .history
             .died(policy, uptime, fastrand::f64())
         {
             Decision::RestartAfter(delay) => {
-                tracing::warn!(target: "pyproc::pool", pool, slot, failure, ?delay, "worker lost, a new one follows");
+                telemetry::loss(&origin, &failure, Next::Successor { delay });
                 self.shared
                     .board()
                     .gone(slot, WorkerState::Restarting, Some(failure));
                 self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
             }
             Decision::GiveUp => {
-                tracing::error!(target: "pyproc::pool", pool, slot, failure, "worker lost, the slot is given up");
+                telemetry::loss(&origin, &failure, Next::Nobody);
                 self.vacate(slot, WorkerState::Failed, failure);
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Level;
 
@@ -50,6 +51,50 @@ pub(crate) fn log(origin: &Origin, level: Level, logger: &str, message: &str) {
         };
     }
     event_at!(TRACE, DEBUG, INFO, WARN, ERROR);
+}
+
+/// Reports the loss of a worker, and what follows: a new one, or none any more.
+///
+/// It becomes a `tracing` event with the target `pyproc::pool`; without a dispatcher it goes to the
+/// host's stderr, like what workers say.
+pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
+    let Origin { pool, slot, .. } = origin;
+    if !tracing::dispatcher::has_been_set() {
+        // The host's stderr may be closed or full; the loss is in the pool's status, too.
+        let message = format!("{failure}; {next}");
+        let _ = io::stderr().write_all(plain(origin, &message).as_bytes());
+        return;
+    }
+    match next {
+        Next::Successor { .. } => {
+            tracing::warn!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
+        }
+        Next::Nobody => {
+            tracing::error!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
+        }
+    }
+}
+
+/// What follows the loss of a worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Next {
+    Successor { delay: Duration },
+    Nobody,
+}
+
+impl fmt::Display for Next {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Successor { delay } => {
+                write!(
+                    formatter,
+                    "a new one is started in {} ms",
+                    delay.as_millis()
+                )
+            }
+            Self::Nobody => formatter.write_str("the slot is given up"),
+        }
+    }
 }
 
 /// The message as it goes to the host's stderr: every line of it carries the prefix, and all of it
