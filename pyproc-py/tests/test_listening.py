@@ -318,11 +318,20 @@ def test_a_worker_that_ran_out_of_descriptors_hears_again(start: Start, tmp_path
         PRELUDE
         + ECHO
         + f"""
-import resource, threading
+import resource, socket, threading
+def served():
+    # Whether the worker has answered a request, and has closed that connection again.
+    request = b'{{"id": 1, "method": "health"}}'
+    with socket.socket(socket.AF_UNIX) as probe:
+        try: probe.connect({str(tmp_path / "worker.sock")!r})
+        except OSError: return False
+        probe.sendall(len(request).to_bytes(4, "big") + request)
+        probe.shutdown(socket.SHUT_WR)
+        while probe.recv(4096): pass
+    return True
 def take_all():
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    while not os.path.exists({str(tmp_path / "worker.sock")!r}): time.sleep(0.001)
-    time.sleep(0.1)
+    while not served(): time.sleep(0.001)
     taken = []
     try:
         while True: taken.append(os.open("/dev/null", 0))
