@@ -15,8 +15,8 @@ pub use pyproc_runtime::{
 
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{
-    Candidate, Counts, LeastLoaded, PoolStatus, Restart, RoundRobin, Router, ShutdownReport,
-    WorkerState, WorkerStatus,
+    Candidate, Core, Counts, LeastLoaded, PoolStatus, Restart, RoundRobin, Router, ShutdownReport,
+    Spin, WorkerState, WorkerStatus,
 };
 
 // How bodies and frames are encoded.

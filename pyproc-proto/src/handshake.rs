@@ -38,6 +38,10 @@ pub struct Hello {
     /// not say.
     #[serde(default = "info")]
     pub log_level: u8,
+    /// How long a worker that has nothing to do may look for the next request without blocking, at
+    /// most, in microseconds, before it sleeps; 0, not at all, if the host does not say.
+    #[serde(default)]
+    pub spin_us: u32,
     /// What the host could do beyond version 1; a worker ignores what it does not know.
     #[serde(default)]
     pub capabilities: Vec<String>,
@@ -142,6 +146,14 @@ fn one() -> u32 {
 
 fn info() -> u8 {
     20
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Reads the body of a `Hello` or `Welcome`.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use pyproc_proto::{DeadlineClock, Limits, Protocol};
 
 use crate::script::ResolvedTarget;
+use crate::spin::Spin;
 use crate::supervisor::Restart;
-use crate::worker::Environment;
+use crate::worker::{Core, Environment};
 
 /// The configuration of a pool. It exists only checked; the builder makes it.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) stop_timeout: Duration,
     pub(crate) log_level: u8,
+    pub(crate) spin: Spin,
 }
 
 /// Where the workers of a pool come from.
@@ -47,6 +49,7 @@ pub(crate) struct Recipe {
     pub(crate) python: Option<PathBuf>,
     pub(crate) python_path: Vec<PathBuf>,
     pub(crate) environment: Environment,
+    pub(crate) core: Core,
     /// The script listens on a path by itself, instead of being handed a connected socket.
     pub(crate) listens: bool,
 }

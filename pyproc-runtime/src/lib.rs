@@ -32,13 +32,16 @@ mod telemetry;
 mod worker;
 
 pub use supervisor::{Restart, ShutdownReport};
-pub use worker::Exit;
+pub use worker::{Core, Exit};
 
 // The frames and the calls in flight.
 mod connection;
 mod deadline;
 mod lane;
 mod ledger;
+mod spin;
+
+pub use spin::Spin;
 
 #[cfg(feature = "msgpack")]
 pub use pyproc_proto::MsgPack;

@@ -8,6 +8,9 @@ pub(crate) use interpreter::find;
 mod bundle;
 pub(crate) use bundle::{Mode, arguments, bundle};
 
+mod core;
+pub use core::Core;
+
 mod environment;
 pub(crate) use environment::{Environment, Inherited};
 

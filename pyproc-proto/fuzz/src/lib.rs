@@ -41,6 +41,7 @@ pub fn hello() -> Hello {
         slot: 2,
         generation: 1,
         log_level: 20,
+        spin_us: 0,
         capabilities: Vec::new(),
     }
 }

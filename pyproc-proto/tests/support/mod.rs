@@ -51,6 +51,7 @@ pub(crate) fn hello() -> Hello {
         slot: 2,
         generation: 1,
         log_level: 20,
+        spin_us: 0,
         capabilities: Vec::new(),
     }
 }

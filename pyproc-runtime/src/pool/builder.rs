@@ -14,8 +14,9 @@ use super::admission::Admission;
 use super::{Gate, LeastLoaded, Pool, Router, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
+use crate::spin::Spin;
 use crate::supervisor::{self, Restart};
-use crate::worker::{Environment, Inherited};
+use crate::worker::{Core, Environment, Inherited};
 
 /// The configuration of a [`Pool`] that is yet to be started.
 ///
@@ -62,6 +63,8 @@ struct Settings {
     shutdown_timeout: Duration,
     stop_timeout: Duration,
     log_level: Level,
+    spin: Spin,
+    core: Option<Core>,
 }
 
 impl PoolBuilder<DefaultCodec> {
@@ -99,6 +102,8 @@ impl PoolBuilder<DefaultCodec> {
             shutdown_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(5),
             log_level: Level::INFO,
+            spin: Spin::default(),
+            core: None,
         };
         Self {
             codec: DefaultCodec::default(),
@@ -192,6 +197,14 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
+    /// Which loop runs in the workers that the host starts. Default: what the host's environment variable `PYPROC_CORE`
+    /// says (`auto`, `native` or `pure`), else [`Core::Auto`], which takes the faster one that is there. Scripts that
+    /// listen by themselves always have the pure one.
+    pub fn core(mut self, core: Core) -> Self {
+        self.settings.core = Some(core);
+        self
+    }
+
     /// The level from which on the records of Python's `logging` are passed on. Default `INFO`, because every record is
     /// written to the connection, and libraries say much at `DEBUG`. A worker that listens does with its `logging` what
     /// the script says.
@@ -222,6 +235,14 @@ impl<C: Codec> PoolBuilder<C> {
     /// for a burst, and few enough that those at its end are not served long after everybody has given up.
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.settings.max_waiting = calls;
+        self
+    }
+
+    /// Whether both sides look for each other's next frame without blocking for a while before they sleep. Default
+    /// [`Spin::Auto`], which does so only where it pays: it takes a short call from the time that it takes to wake two
+    /// processors to a few microseconds.
+    pub fn spin(mut self, spin: Spin) -> Self {
+        self.settings.spin = spin;
         self
     }
 

@@ -57,7 +57,8 @@ pub struct WorkerStatus {
     pub in_flight: usize,
     /// How long the worker has been ready.
     pub uptime: Option<Duration>,
-    /// The interpreter's version and the package that runs in it: `Python 3.11.7, pyproc 0.1.0 (embedded)`.
+    /// The interpreter's version, the package that runs in it, and its loop (see [`Core`](crate::Core)): `Python 3.11.7,
+    /// pyproc 0.1.0 (embedded), pure core`.
     pub runs: Option<String>,
     /// How the slot's last worker ended, or why it could not be started.
     pub last_failure: Option<String>,

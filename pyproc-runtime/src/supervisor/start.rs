@@ -63,6 +63,7 @@ impl Starter {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             generation,
             log_level: config.log_level,
+            spin_us: config.spin.longest_us(),
             capabilities: Vec::new(),
         }
     }

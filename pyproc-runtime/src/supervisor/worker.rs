@@ -47,8 +47,9 @@ impl Worker {
     ) -> Self {
         let runs = welcome.as_ref().map(|welcome| {
             let package = &welcome.package;
+            let core = if package.native { "native" } else { "pure" };
             format!(
-                "Python {}, pyproc {} ({})",
+                "Python {}, pyproc {} ({}), {core} core",
                 welcome.python, package.version, package.origin
             )
         });

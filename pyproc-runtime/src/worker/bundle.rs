@@ -11,6 +11,7 @@ use package::MODULES;
 use pyproc_proto::PROTOCOL_VERSION;
 use serde_json::Value;
 
+use super::Core;
 use crate::script::ResolvedTarget;
 
 /// The program that reads the bundle from descriptor 0 and starts the worker; one screen of
@@ -37,7 +38,12 @@ pub(crate) enum Mode {
 }
 
 /// The bundle as it goes over the wire: a length of four bytes, big-endian, and then JSON.
-pub(crate) fn bundle(target: &ResolvedTarget, mode: Mode, python_path: &[PathBuf]) -> Vec<u8> {
+pub(crate) fn bundle(
+    target: &ResolvedTarget,
+    mode: Mode,
+    core: Core,
+    python_path: &[PathBuf],
+) -> Vec<u8> {
     let modules = modules();
     let target = target_json(target);
     // Where no lifeline comes with a `Hello`, the worker watches the socket that it was born with.
@@ -47,8 +53,9 @@ pub(crate) fn bundle(target: &ResolvedTarget, mode: Mode, python_path: &[PathBuf
     };
     let python_path: Vec<String> = python_path.iter().map(|path| path_json(path)).collect();
     let python_path = python_path.join(",");
+    let core = core.name();
     let json = format!(
-        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","lifeline":{lifeline},"python_path":[{python_path}]}}"#
+        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","core":"{core}","lifeline":{lifeline},"python_path":[{python_path}]}}"#
     );
 
     // A bundle is some hundred kilobytes of our own and one source text of the user's.
@@ -108,17 +115,23 @@ mod tests {
     #[test]
     fn a_bundle_says_what_to_run_and_how() {
         let script = ResolvedTarget::Script("/srv/\"iris\".py".into());
-        let bundle = parse(&bundle(&script, Mode::Connection, &["/lib/a".into()]));
+        let bundle = parse(&bundle(
+            &script,
+            Mode::Connection,
+            Core::Native,
+            &["/lib/a".into()],
+        ));
         assert_eq!(bundle["protocol"], 1);
         assert_eq!(bundle["target"]["path"], "/srv/\"iris\".py");
         assert_eq!(bundle["mode"], "connection");
+        assert_eq!(bundle["core"], "native");
         assert_eq!(bundle["python_path"], serde_json::json!(["/lib/a"]));
     }
 
     #[test]
     fn a_target_is_a_module_or_carries_its_source() {
         let module = ResolvedTarget::Module("models.iris".to_owned());
-        let bundle_of_module = parse(&bundle(&module, Mode::Listen, &[]));
+        let bundle_of_module = parse(&bundle(&module, Mode::Listen, Core::Auto, &[]));
         assert_eq!(bundle_of_module["target"]["module"], "models.iris");
         assert_eq!(bundle_of_module["mode"], "listen");
 
@@ -126,7 +139,7 @@ mod tests {
             name: "iris.py".to_owned(),
             source: "print('ä')\n".to_owned(),
         };
-        let bundle_of_source = parse(&bundle(&source, Mode::Connection, &[]));
+        let bundle_of_source = parse(&bundle(&source, Mode::Connection, Core::Auto, &[]));
         assert_eq!(bundle_of_source["target"]["name"], "iris.py");
         assert_eq!(bundle_of_source["target"]["source"], "print('ä')\n");
     }

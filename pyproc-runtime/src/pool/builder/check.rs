@@ -15,6 +15,7 @@ use crate::pool::admission::Limits as AdmissionLimits;
 use crate::pool::router::Router;
 use crate::remote::Arguments;
 use crate::script::Target;
+use crate::worker::Core;
 
 /// A frame cannot state a greater length than its field can hold, and a smaller one than this leaves no room for a
 /// handshake.
@@ -66,6 +67,7 @@ impl<C: Codec> PoolBuilder<C> {
             shutdown_timeout: settings.shutdown_timeout,
             stop_timeout: settings.stop_timeout,
             log_level: python_level(settings.log_level),
+            spin: settings.spin,
             source: match origin {
                 Origin::Paths(paths) => Source::Attach(paths),
                 Origin::Target(target) => Source::Start(Recipe {
@@ -75,6 +77,7 @@ impl<C: Codec> PoolBuilder<C> {
                     python: settings.python,
                     python_path: settings.python_path,
                     environment: settings.environment,
+                    core: settings.core.map_or_else(core_of_environment, Ok)?,
                     listens: settings.listens,
                 }),
             },
@@ -163,6 +166,19 @@ impl Settings {
         }
         Ok(name.into())
     }
+}
+
+/// What `PYPROC_CORE` says.
+fn core_of_environment() -> Result<Core> {
+    let Some(value) = std::env::var_os("PYPROC_CORE") else {
+        return Ok(Core::Auto);
+    };
+    let name = value.to_string_lossy();
+    Core::from_name(&name).ok_or_else(|| {
+        impossible(format!(
+            "PYPROC_CORE is `{name}`, but must be `auto`, `native` or `pure`"
+        ))
+    })
 }
 
 fn stem(path: &Path) -> String {

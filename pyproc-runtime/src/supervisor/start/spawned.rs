@@ -182,7 +182,12 @@ impl Starter {
         let mut handshake = self
             .handshake(socket, slot, generation)
             .map_err(|error| Failure::Other(error.to_string()))?;
-        let bundle = worker::bundle(&recipe.target, Mode::Connection, &recipe.python_path);
+        let bundle = worker::bundle(
+            &recipe.target,
+            Mode::Connection,
+            recipe.core,
+            &recipe.python_path,
+        );
         handshake.send_preamble(&bundle).await?;
         let welcome = handshake
             .shake(Some(lifeline), |record| log(&body.origin, &record))
@@ -200,7 +205,12 @@ impl Starter {
         slot: usize,
         generation: u64,
     ) -> Result<(Arc<Connection>, Option<Welcome>), Failure> {
-        let bundle = worker::bundle(&recipe.target, Mode::Listen, &recipe.python_path);
+        let bundle = worker::bundle(
+            &recipe.target,
+            Mode::Listen,
+            recipe.core,
+            &recipe.python_path,
+        );
         let birth = self
             .handshake(socket, slot, generation)
             .map_err(|error| Failure::Other(error.to_string()))?;
