@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the benchmark driver in `benches/`, built with optimizations.
 
-use std::env;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
@@ -10,25 +10,20 @@ use crate::command::run as execute;
 use crate::setup;
 use crate::workspace::Workspace;
 
+/// The driver has its own options; `cargo xtask bench --help` shows them.
 #[derive(Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// How long each row is measured, in seconds, over all rounds together.
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
-    /// Write the rows to this file too, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::main_environment(workspace)?;
-    let mut cargo = workspace.cargo(["bench", "--package", "pyproc", "--bench", "calls"]);
-    cargo.args(["--features", "msgpack", "--", "--seconds"]);
-    cargo.arg(options.seconds.to_string());
-    if let Some(file) = &options.json {
-        // Cargo starts the driver in the package's directory, not in the caller's.
-        cargo.arg("--json").arg(env::current_dir()?.join(file));
-    }
-    cargo.env("PYPROC_PYTHON", workspace.python());
-    execute(&mut cargo)
+    execute(&mut workspace.cargo(["build", "--release", "--package", "pyproc-bench"]))?;
+    // Not by `cargo run`: files are named from where the caller stands, and no cargo waits beside what is measured.
+    let driver = workspace.target_dir().join("release/pyproc-bench");
+    let mut driver = Command::new(driver);
+    driver.args(&options.arguments);
+    execute(driver.env("PYPROC_PYTHON", workspace.python()))
 }

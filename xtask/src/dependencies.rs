@@ -50,6 +50,12 @@ const ARROWS: &[Arrows] = &[
         never: &[],
     },
     Arrows {
+        package: "pyproc-bench",
+        own: &["pyproc"],
+        only: None,
+        never: &[],
+    },
+    Arrows {
         package: "xtask",
         own: &[],
         only: None,

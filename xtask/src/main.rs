@@ -40,7 +40,7 @@ enum Noun {
     Setup(setup::Options),
     /// Run everything that CI runs.
     Test(test::Options),
-    /// Measure calls beside a raw socket ping-pong.
+    /// Measure calls beside floors and peers; `--help` shows the options.
     Bench(bench::Options),
     /// Run the fuzz targets of the protocol crate.
     Fuzz(fuzz::Options),

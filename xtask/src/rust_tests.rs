@@ -25,13 +25,28 @@ const UI_TESTS: [&str; 2] = [
 ];
 
 pub(crate) fn default_features(context: &mut Context) -> Result<Outcome> {
-    let mut command = context.workspace.cargo(["test", "--workspace"]);
+    let mut command = default_workspace(context);
     command.args(["--lib", "--bins", "--tests", "--examples"]);
     counted(context, &mut command)
 }
 
 pub(crate) fn doctests(context: &mut Context) -> Result<Outcome> {
-    let mut command = context.workspace.cargo(["test", "--workspace", "--doc"]);
+    let mut command = default_workspace(context);
+    counted(context, command.arg("--doc"))
+}
+
+/// The benchmark is left out: it switches MessagePack on, for everything that is built beside it.
+fn default_workspace(context: &Context) -> Command {
+    let mut command = context.workspace.cargo(["test", "--workspace"]);
+    command.args(["--exclude", "pyproc-bench"]);
+    command
+}
+
+/// The benchmark's own tests; clippy has compiled it before.
+pub(crate) fn benchmark(context: &mut Context) -> Result<Outcome> {
+    let mut command = context
+        .workspace
+        .cargo(["test", "--package", "pyproc-bench"]);
     counted(context, &mut command)
 }
 

@@ -136,6 +136,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: rust_tests::msgpack,
     },
     Step {
+        name: "test-bench",
+        about: "the benchmark's own tests",
+        run: rust_tests::benchmark,
+    },
+    Step {
         name: "test-portable",
         about: "cargo test with the plain-POSIX fallbacks (--cfg pyproc_portable)",
         run: rust_tests::portable,

@@ -1,0 +1,48 @@
+//! A child: one subject, which takes orders on standard input until that ends.
+
+mod echo;
+mod futex;
+mod pool;
+mod server;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cores::Cores;
+use crate::protocol::Greeting;
+use crate::spec::{Spec, Subject};
+use server::Server;
+
+pub(crate) use echo::serve as serve_echo;
+
+pub(crate) fn run(spec: &str) -> Result<ExitCode> {
+    let spec: Spec = serde_json::from_str(spec)?;
+    let mut server = Server::new();
+    let cores = Cores::find();
+    if let Some(placement) = spec.placement {
+        if let Some(obstacle) = Cores::obstacle(cores.as_ref(), placement) {
+            server.greet(&Greeting::Unfit {
+                reason: obstacle.into(),
+            })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(cores) = &cores {
+            cores.confine(placement)?;
+        }
+    }
+    let cores = cores.as_ref();
+    match spec.subject {
+        Subject::Pyproc => pool::run(&spec, cores, &mut server)?,
+        Subject::FloorRustEcho | Subject::FloorPythonEcho => echo::run(&spec, cores, &mut server)?,
+        Subject::FloorFutex => futex::run(&spec, cores, &mut server)?,
+        Subject::FloorMemcpy => server.unfit("comes with the payloads")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The far side of the Rust floor.
+pub(crate) fn echo() -> Result<ExitCode> {
+    serve_echo()?;
+    Ok(ExitCode::SUCCESS)
+}

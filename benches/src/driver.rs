@@ -1,0 +1,198 @@
+//! The driver: rounds, interleaved, and the reports in the end.
+
+mod child;
+mod progress;
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum as _;
+
+use crate::machine::Machine;
+use crate::options::Options;
+use crate::protocol::Order;
+use crate::record::{self, Record};
+use crate::row::{Measured, Row};
+use crate::scenario::Scenario;
+use crate::spec::{Codec, Placement, Spec, Spin, Worker};
+use crate::table;
+use child::{Child, Opened};
+use progress::Progress;
+
+/// Runs the scenarios and reports.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let machine = Machine::look()?;
+    println!("{machine}");
+    let scenarios: Vec<_> = Scenario::value_variants()
+        .iter()
+        .copied()
+        .filter(|scenario| options.only.is_empty() || options.only.contains(scenario))
+        .collect();
+    let mut runs = Vec::new();
+    let mut troubles = Troubles::default();
+    for number in 0..options.repeat {
+        let mut bench = Bench::new(options);
+        for (place, scenario) in scenarios.iter().enumerate() {
+            let stage = format!("{}/{}", place + 1, scenarios.len());
+            bench
+                .progress
+                .stage(&scenario.name(), &stage, number + 1, options.repeat);
+            scenario.run(&mut bench)?;
+            // Their children would be idle from now on, and some idle processes are not quite.
+            bench.children.clear();
+        }
+        bench.progress.end();
+        troubles.absorb(bench.troubles);
+        runs.push(bench.measured);
+    }
+    print!("{}", table::of_runs(&runs));
+    troubles.print();
+    if let Some(file) = &options.json {
+        let records: Vec<_> = runs.iter().flatten().map(Record::new).collect();
+        record::write(&records, file)?;
+    }
+    Ok(troubles.exit_code())
+}
+
+/// One run: what the scenarios measure with.
+pub(crate) struct Bench<'a> {
+    options: &'a Options,
+    children: HashMap<Spec, Opened>,
+    measured: Vec<Measured>,
+    troubles: Troubles,
+    progress: Progress,
+}
+
+impl<'a> Bench<'a> {
+    fn new(options: &'a Options) -> Self {
+        Self {
+            options,
+            children: HashMap::new(),
+            measured: Vec::new(),
+            troubles: Troubles::default(),
+            progress: Progress::new(),
+        }
+    }
+
+    pub(crate) fn quick(&self) -> bool {
+        self.options.quick
+    }
+
+    /// A pool of one worker on the runtime that was asked for.
+    pub(crate) fn pool(
+        &self,
+        codec: Codec,
+        worker: Worker,
+        spin: Spin,
+        placement: Placement,
+    ) -> Spec {
+        Spec {
+            runtime: self.options.runtime,
+            ..Spec::pool(codec, worker, spin, placement)
+        }
+    }
+
+    /// Measures rows in interleaved rounds, the first of which only warms up.
+    pub(crate) fn measure(&mut self, rows: Vec<Row>) -> Result<()> {
+        let measured = self.rounds(rows)?;
+        self.measured.extend(measured);
+        Ok(())
+    }
+
+    /// As [`measure`](Self::measure); the rows are returned instead of reported.
+    pub(crate) fn rounds(&mut self, rows: Vec<Row>) -> Result<Vec<Measured>> {
+        let rounds = if self.quick() { 4 } else { 10 };
+        self.progress.expect(rows.len() * (rounds + 1));
+        let mut measured = Vec::new();
+        for row in rows {
+            if self.open(&row.spec)? {
+                measured.push(Measured::new(row)?);
+            } else {
+                self.progress.advance(rounds + 1);
+            }
+        }
+        for round in 0..=rounds {
+            for one in &mut measured {
+                let order = Order {
+                    load: one.row.load.clone(),
+                    seconds: self.options.seconds() / rounds as f64,
+                };
+                if let Some(Opened::Ready(child)) = self.children.get_mut(&one.row.spec) {
+                    match child.carry_out(&order) {
+                        Ok(numbers) if round > 0 => one.add(&numbers),
+                        Ok(_) => {}
+                        Err(error) => {
+                            self.troubles.fail(format!("{:?}: {error:#}", one.row));
+                            self.children.insert(one.row.spec.clone(), Opened::Failed);
+                        }
+                    }
+                }
+                self.progress.advance(1);
+            }
+        }
+        // A row that failed half way has numbers of a subject that does not work.
+        measured.retain(|one| matches!(self.children.get(&one.row.spec), Some(Opened::Ready(_))));
+        Ok(measured)
+    }
+
+    /// Whether the subject is there; it is started if it was not.
+    fn open(&mut self, spec: &Spec) -> Result<bool> {
+        if !self.children.contains_key(spec) {
+            let opened = Child::open(spec).unwrap_or_else(|error| {
+                self.troubles.fail(format!("{spec:?}: {error:#}"));
+                Opened::Failed
+            });
+            self.children.insert(spec.clone(), opened);
+        }
+        match self.children.get(spec) {
+            Some(Opened::Ready(_)) => Ok(true),
+            Some(Opened::Unfit(reason)) => {
+                self.troubles.skip(reason);
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// What could not be measured, and why.
+#[derive(Default)]
+struct Troubles {
+    skipped: BTreeMap<String, usize>,
+    failed: Vec<String>,
+}
+
+impl Troubles {
+    fn skip(&mut self, reason: &str) {
+        *self.skipped.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    fn fail(&mut self, what: String) {
+        self.failed.push(what);
+    }
+
+    fn absorb(&mut self, other: Self) {
+        for (reason, rows) in other.skipped {
+            *self.skipped.entry(reason).or_default() += rows;
+        }
+        self.failed.extend(other.failed);
+    }
+
+    fn print(&self) {
+        for (reason, rows) in &self.skipped {
+            println!("\nskipped {rows} rows: {reason}");
+        }
+        for what in &self.failed {
+            eprintln!("\nfailed: {what}");
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        if self.failed.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}

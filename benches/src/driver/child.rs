@@ -1,0 +1,82 @@
+use std::env;
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::Path;
+use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
+
+use crate::protocol::{Answer, Greeting, Order, Round};
+use crate::spec::Spec;
+
+/// What came of opening a child.
+pub(crate) enum Opened {
+    Ready(Child),
+    /// This machine cannot have the subject.
+    Unfit(String),
+    /// It did not start, or it failed in a round.
+    Failed,
+}
+
+/// A subject in a process of its own.
+pub(crate) struct Child {
+    process: process::Child,
+    /// `None` once it was told to end.
+    orders: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Child {
+    /// Starts a subject of this program.
+    pub(crate) fn open(spec: &Spec) -> Result<Opened> {
+        Self::open_with(&env::current_exe()?, spec)
+    }
+
+    /// Starts a subject of another build of this program.
+    pub(crate) fn open_with(program: &Path, spec: &Spec) -> Result<Opened> {
+        let mut command = Command::new(program);
+        command.arg("child").arg(serde_json::to_string(spec)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let orders = process.stdin.take();
+        let answers = process.stdout.take().context("no standard output")?;
+        let mut child = Self {
+            process,
+            orders,
+            answers: BufReader::new(answers).lines(),
+        };
+        match child.listen()? {
+            Greeting::Ready { .. } => Ok(Opened::Ready(child)),
+            Greeting::Unfit { reason } => Ok(Opened::Unfit(reason)),
+        }
+    }
+
+    /// One round.
+    pub(crate) fn carry_out(&mut self, order: &Order) -> Result<Round> {
+        let orders = self.orders.as_mut().context("the child was ended")?;
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        orders.write_all(&line)?;
+        orders.flush()?;
+        match self.listen()? {
+            Answer::Done(round) => Ok(round),
+            Answer::Failed { reason } => bail!("{reason}"),
+        }
+    }
+
+    fn listen<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let line = self.answers.next().context("the child has ended")??;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // The end of its input ends it, with its own shutdown. One that does not heed it would be waited for without
+        // end, but a subject that cannot be stopped is a finding and not something to be hidden by a kill.
+        drop(self.orders.take());
+        let _ = self.process.wait();
+    }
+}

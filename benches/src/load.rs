@@ -1,0 +1,46 @@
+//! How calls are made: who calls when, and what is written down.
+
+pub(crate) mod blocking;
+pub(crate) mod closed;
+pub(crate) mod paced;
+mod tally;
+
+pub(crate) use tally::Tally;
+
+use std::future::Future;
+
+use anyhow::Result;
+
+/// Something that can be called again and again, by many at once.
+///
+/// Calls carry a number, so that a reply that went astray is found out.
+pub(crate) trait Caller: Clone + Send + Sync + 'static {
+    type Reply: Send;
+
+    /// Whether replies are so large that the time of checking them is to be left out.
+    const CHECKS_LONG: bool = false;
+
+    fn call(&self, number: u64) -> impl Future<Output = Result<Self::Reply>> + Send;
+
+    /// Whether the reply is the right one. It is checked after the clock was read.
+    fn check(&self, number: u64, reply: &Self::Reply) -> Result<()>;
+}
+
+/// Something that is called by one thread, which waits.
+pub(crate) trait BlockingCaller {
+    fn call(&mut self, number: u64) -> Result<()>;
+
+    /// As [`Caller::check`]; the reply lies in the caller.
+    fn check(&self, number: u64) -> Result<()>;
+}
+
+/// The numbers that callers ask about: small, so that every request and every reply has the same size, and different
+/// from caller to caller and from call to call.
+pub(crate) fn question(caller: usize, call: u64) -> u64 {
+    (caller as u64 * 37 + call) % 64 + 64
+}
+
+/// What the function of the benchmark answers.
+pub(crate) fn answer(question: u64) -> u64 {
+    question * 2
+}

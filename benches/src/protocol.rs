@@ -1,0 +1,55 @@
+//! What driver and child say to each other: one JSON document a line, over the child's standard input and output.
+
+use serde::{Deserialize, Serialize};
+
+/// What the child says first.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Greeting {
+    /// The subject is there and waits for its first round.
+    Ready {
+        /// What runs, in words.
+        about: Option<String>,
+    },
+    /// This machine cannot have the subject.
+    Unfit { reason: String },
+}
+
+/// One round.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) load: Load,
+    /// How long the round takes; a call that is under way at its end is waited for.
+    pub(crate) seconds: f64,
+}
+
+/// How calls are made in a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Load {
+    /// Each caller makes its next call when its last one is answered.
+    Closed { callers: usize },
+    /// One caller makes a call whenever so much time has passed since it made the last one.
+    Paced { interval_us: u64 },
+}
+
+/// What became of a round.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    Done(Round),
+    Failed { reason: String },
+}
+
+/// The numbers of one round.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Round {
+    pub(crate) calls: u64,
+    pub(crate) elapsed_ns: u64,
+    /// The processor time of the side that calls, if it can be known.
+    pub(crate) host_cpu_ns: Option<u64>,
+    /// The processor time of the side that answers.
+    pub(crate) worker_cpu_ns: Option<u64>,
+    /// Latencies in nanoseconds, each with how often it was met.
+    pub(crate) latencies: Vec<(u64, u64)>,
+}
