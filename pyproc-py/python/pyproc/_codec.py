@@ -21,7 +21,7 @@ class UnsupportedCodec(PyprocError):
 class Codec:
     """One way of encoding bodies."""
 
-    __slots__ = ("binary", "decode", "encode", "name")
+    __slots__ = ("accepts_views", "binary", "decode", "encode", "name")
 
     name: str
     """What a host calls it."""
@@ -29,17 +29,29 @@ class Codec:
     binary: bool
     """Whether it carries bytes, nan and infinities."""
 
+    accepts_views: bool
+    """Whether it decodes a view of bytes without copying them first."""
+
     encode: Encode
     """Raises `InvalidResult`."""
 
     decode: Decode
     """Raises `InvalidBody`."""
 
-    def __init__(self, name: str, encode: Encode, decode: Decode, *, binary: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        encode: Encode,
+        decode: Decode,
+        *,
+        binary: bool,
+        accepts_views: bool = False,
+    ) -> None:
         self.name = name
         self.encode = encode
         self.decode = decode
         self.binary = binary
+        self.accepts_views = accepts_views
 
 
 def register_codec(

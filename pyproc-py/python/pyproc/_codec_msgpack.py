@@ -25,7 +25,7 @@ def make() -> Codec:
             if not (isinstance(error, ModuleNotFoundError) and error.name == name):
                 unfit += f"; {name} is there and cannot serve: {error}"
             continue
-        return _strict(encode, decode)
+        return _strict(encode, decode, accepts_views=name == "msgspec")
     raise ImportError(unfit)
 
 
@@ -59,7 +59,7 @@ def _msgpack() -> tuple[Encode, Decode]:
     return msgpack.packb, lambda body: msgpack.unpackb(body, strict_map_key=True)
 
 
-def _strict(pack: Encode, unpack: Decode) -> Codec:
+def _strict(pack: Encode, unpack: Decode, *, accepts_views: bool = False) -> Codec:
     def encode(value: object) -> bytes:
         try:
             return pack(value)
@@ -73,19 +73,24 @@ def _strict(pack: Encode, unpack: Decode) -> Codec:
             raise InvalidBody("the body is nested too deeply") from None
         except Exception as error:
             raise InvalidBody(f"the body is not MessagePack: {error}") from None
-        _require_plain(value)
+        if type(value) not in _SCALARS:
+            _require_plain(value)
         return value
 
-    return Codec("msgpack", encode, decode, binary=True)
+    return Codec("msgpack", encode, decode, binary=True, accepts_views=accepts_views)
 
 
 def _require_plain(value: Any) -> None:
     """Refuse keys that are no text, and extension types, however the package shows them."""
     kind = type(value)
-    if kind is not dict and kind is not list:
-        if kind not in _KINDS:
-            raise InvalidBody(_EXTENSION)
-        return
+    if kind is dict and len(value) <= _FEW:
+        for key, item in value.items():
+            if type(key) is not str or type(item) not in _SCALARS:
+                break
+        else:
+            return
+    if kind not in _KINDS:
+        raise InvalidBody(_EXTENSION)
     pending = [value]
     while pending:
         item = pending.pop()
@@ -108,6 +113,11 @@ _MARK = b"\xafpyproc-end-mark"
 
 _EXTENSION = "the body has an extension type, which no codec here carries"
 
-_KINDS = frozenset({type(None), bool, int, float, str, bytes, list, dict})
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+
+_KINDS = _SCALARS | {list, dict}
+
+_FEW = 16
+"""Up to here, looking at the entries one by one is faster than having it done in C."""
 
 _ONLY_TEXT = frozenset({str}).issuperset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._context import Context, running_request
+from ._dump import dump_binary, dump_text
 from ._errors import CallError, FunctionNotFound, InvalidBody, InvalidResult
 from ._failure import Failure
 from ._protocol import STATUSES, Status
@@ -49,7 +50,7 @@ class Dispatcher:
             stage = _FUNCTION
             result = function.call(*arguments, **keywords)
             stage = _RESULT
-            body = codec.encode(binding.dump(result, binary=codec.binary))
+            body = codec.encode(dump_binary(result) if codec.binary else dump_text(result))
         except SystemExit:
             raise
         except BaseException as error:

@@ -38,8 +38,6 @@ MAX_DEPTH = 127
 MAX_TYPES = 1024
 """How many types are remembered: a script may make new ones with every call."""
 
-_ONLY_TEXT = frozenset({str}).issuperset
-
 
 class Dumper:
     """Knows how the values of each type are encoded, and learns new types as it meets them."""
@@ -62,11 +60,15 @@ class Dumper:
             memoryview: to_bytes if binary else no_bytes,
         }
         self._handlers = self._plain.copy()
+        self._as_they_are = frozenset(
+            kind for kind, handler in self._plain.items() if handler is as_it_is
+        )
 
     def __call__(self, result: object) -> object:
         """Return the result as what codecs carry, or raise `InvalidResult`."""
+        handler = self._handlers.get(type(result)) or self._dump
         try:
-            return self._dump(result, MAX_DEPTH)
+            return handler(result, MAX_DEPTH)
         except Mismatch as mismatch:
             raise InvalidResult(mismatch.path, mismatch.message) from None
 
@@ -116,24 +118,30 @@ class Dumper:
     def _map(self, value: dict[Any, Any], depth: int) -> object:
         if not depth:
             raise _too_deep()
-        if not _ONLY_TEXT(map(type, value)):
-            value = with_text_keys(value)
         handlers = self._handlers
+        as_they_are = self._as_they_are
         copy = None
         key = ""
         try:
             for key, item in value.items():
+                if type(key) is not str:
+                    break
                 if not key.isascii():
                     checked_text(key, 0)
-                handler = handlers.get(type(item)) or self._dump
+                kind = type(item)
+                if kind in as_they_are or (kind is int and MIN_INT <= item <= MAX_INT):
+                    continue
+                handler = handlers.get(kind) or self._dump
                 dumped = handler(item, depth - 1)
                 if dumped is not item:
                     if copy is None:
                         copy = value.copy()
                     copy[key] = dumped
+            else:
+                return value if copy is None else copy
         except Mismatch as mismatch:
             raise mismatch.inside(key_segment(key)) from None
-        return value if copy is None else copy
+        return self._map(with_text_keys(value), depth)
 
     def _elements(self, value: Any, depth: int) -> object:
         return self._list(list(value), depth)
