@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyproc._protocol import Kind, Splitter, encode_frame, parse_frame
+from pyproc._protocol import Kind, encode_frame, parse_frame
+from pyproc._splitter import Splitter
 
 if TYPE_CHECKING:
     from pyproc._protocol import Frame

@@ -8,6 +8,7 @@ import time
 from host import Wire
 
 from pyproc._connection_binary import BinaryConnection
+from pyproc._context import now_ns
 from pyproc._dispatch import Dispatcher
 from pyproc._fork import ForkGuard
 from pyproc._handshake import Hello
@@ -51,6 +52,6 @@ def test_a_slow_write_makes_no_function_slow() -> None:
     runner = Runner(dispatcher, guard, lambda: time.sleep(20 * QUICK_NS / 1e9))
     for call in range(1, 4):  # The first one may be slow for reasons of its own.
         dispatcher.functions[0].is_quick = False
-        runner.run(Request(connection, call, 0, b"{}", None, ()))
+        runner.run(Request(connection, call, 0, b"{}", None, ()), now_ns())
     assert dispatcher.functions[0].is_quick
     guard.close()

@@ -18,11 +18,11 @@ from pyproc._protocol import (
     Flag,
     Kind,
     ProtocolError,
-    Splitter,
     encode_frame,
     parse_frame,
 )
 from pyproc._registry import Registry
+from pyproc._splitter import Splitter
 
 TESTDATA = Path(__file__).parents[2] / "pyproc-proto" / "testdata" / "frames.json"
 GOLDEN: dict[str, Any] = json.loads(TESTDATA.read_text())
@@ -159,6 +159,38 @@ def test_the_missing_bytes_are_known() -> None:
     assert splitter.missing == 2
     assert list(splitter.feed(frame[2:7])) == []
     assert splitter.missing == HEADER_LENGTH + 10 - 7
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([encode_frame(Kind.PONG)], "a host does not send PONG"),
+        ([encode_frame(Kind.DRAIN)] * 2, "the host says DRAIN twice"),
+        ([encode_frame(Kind.GOODBYE), encode_frame(Kind.PING)], "PING comes after GOODBYE"),
+        ([encode_frame(Kind.CANCEL, call=1)], "CANCEL has the call id 1, which no request had"),
+        ([encode_frame(Kind.CANCEL)], "CANCEL has the call id 0, which no request had"),
+    ],
+)
+def test_what_no_host_says_condemns_the_connection(frames: list[bytes], message: str) -> None:
+    connection = opened()
+    with pytest.raises(ProtocolError, match=message):
+        connection.feed(b"".join(frames))
+
+
+def test_the_worker_s_own_drain_may_cross_the_host_s() -> None:
+    connection = opened()
+    connection.drain()
+    connection.feed(encode_frame(Kind.DRAIN))
+    assert connection.is_draining
+
+
+def test_what_crosses_a_refusal_is_ignored() -> None:
+    connection = BinaryConnection()
+    hello = encode_frame(Kind.HELLO, b'{"protocol":1,"codec":"none"}')
+    connection.feed(hello + encode_frame(Kind.PING))
+    (refusal,) = map(parse_frame, Splitter(MAX_FRAME).feed(connection.take_output()))
+    assert refusal[0] == Kind.ERROR
+    assert connection.has_ended
 
 
 def opened() -> BinaryConnection:

@@ -6,7 +6,6 @@ import select
 
 from ._connection_binary import BinaryConnection
 from ._connection_json import JsonConnection
-from ._lane import MAX_READ_BYTES, READ_BYTES
 from ._protocol import ProtocolError
 
 TYPE_CHECKING = False
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._registry import Function
     from ._request import Request
+
+FIRST_BYTES = 4 * 1024
+"""Read at once, at most, while it is not known which protocol is spoken."""
 
 MAX_QUEUED = 1024
 """A host that has so many requests waiting is not read from; they wait in its own memory."""
@@ -82,14 +84,15 @@ class Accepted:
             return True
         return not connection.requests and (self._is_half_closed or connection.is_draining)
 
-    def run_next(self, run: Callable[[Request], None]) -> None:
-        """Have the next request run, if there is one."""
+    def run_next(self, run: Callable[[Request, int], int], now_ns: int) -> int:
+        """Have the next request run, if there is one; return what time it is then."""
         if self._connection is not None and self.has_request:
             self._is_running = True
             try:
-                run(self._connection.requests.popleft())
+                return run(self._connection.requests.popleft(), now_ns)
             finally:
                 self._is_running = False
+        return now_ns
 
     def read(self) -> None:
         """Read what is there, once.
@@ -99,17 +102,17 @@ class Accepted:
         if not self.wants_to_read:
             return
         connection = self._connection
-        missing = 0 if connection is None else connection.missing
+        room = memoryview(bytearray(FIRST_BYTES)) if connection is None else connection.room
         try:
-            data = self.socket.recv(min(max(missing, READ_BYTES), MAX_READ_BYTES))
+            count = self.socket.recv_into(room)
         except BlockingIOError:
             return
-        if not data:
+        if not count:
             self._end()
         elif connection is not None:
-            connection.feed(data)
+            connection.filled(count)
         else:
-            self._recognize(data)
+            self._recognize(bytes(room[:count]))
 
     def write(self) -> None:
         """Write what the host takes without waiting. Raises `OSError` where it is gone."""

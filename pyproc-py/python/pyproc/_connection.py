@@ -1,20 +1,28 @@
 """One connection with a host, in either protocol: bytes in, requests and bytes out.
 
-Nothing here touches a socket. A loop feeds what it has read, runs what stands in `requests`, and
-writes what stands in `output`.
+Nothing here touches a socket. A loop reads into `room`, runs what stands in `requests`, and writes
+what stands in `output`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from ._protocol import DEFAULT_MAX_FRAME, Status
+from ._protocol import DEFAULT_MAX_FRAME, MIN_FRAME, Status
+from ._splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._codec import Codec
     from ._failure import Failure
+    from ._large import LargePayload
     from ._request import Request
+
+READ_BYTES = 64 * 1024
+"""Read at once, at most, while no longer payload is under way."""
+
+LARGE_BYTES = 64 * 1024
+"""From here on a body is written from where it lies, instead of being copied beside its header."""
 
 
 class Connection:
@@ -29,8 +37,11 @@ class Connection:
     slot: int | None = None
     """The worker's place in that pool."""
 
-    def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
-        self.max_frame = max_frame
+    def __init__(self, min_frame: int = MIN_FRAME) -> None:
+        self.max_frame = DEFAULT_MAX_FRAME
+        self._splitter = Splitter(self.max_frame, min_frame)
+        self._buffer = memoryview(b"")
+        self._large: LargePayload | None = None
         self.requests: deque[Request] = deque()
         self.output: list[bytes] = []
         self.output_bytes = 0
@@ -39,13 +50,36 @@ class Connection:
         self.has_ended = False
         """Whether nothing more is to be read from the host."""
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes that were read. Raises `ProtocolError`."""
-        raise NotImplementedError
-
     @property
-    def missing(self) -> int:
-        """How many bytes, at least, are missing from a message that has begun."""
+    def room(self) -> memoryview:
+        """Where the next bytes are to be read to; `filled` takes them from there."""
+        if self._large is None:
+            if self._splitter.missing <= READ_BYTES:
+                if not self._buffer:
+                    self._buffer = memoryview(bytearray(READ_BYTES))
+                return self._buffer
+            self._large = self._splitter.hand_over()
+        return self._large.room
+
+    def filled(self, count: int) -> None:
+        """Take the first `count` bytes of `room`, which were read. Raises `ProtocolError`."""
+        large = self._large
+        if large is None:
+            self.feed(bytes(self._buffer[:count]))
+        elif large.filled(count):
+            self._large = None
+            self._take(large.view)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from elsewhere than `room`, in which nothing has begun.
+
+        Raises `ProtocolError`.
+        """
+        for payload in self._splitter.feed(data):
+            self._take(payload)
+
+    def _take(self, payload: bytes | memoryview) -> None:
+        """Do what the host asks for in one frame or message. Raises `ProtocolError`."""
         raise NotImplementedError
 
     def reply(self, call: int, body: bytes) -> None:
@@ -65,11 +99,24 @@ class Connection:
 
     def take_output(self) -> bytes:
         """Return what is to be written, and forget it."""
-        output = self.output
-        data = output[0] if len(output) == 1 else b"".join(output)
-        output.clear()
+        return b"".join(self.take_pieces())
+
+    def take_pieces(self) -> list[bytes]:
+        """Return what is to be written, and forget it: in one piece, except for large bodies."""
+        output, self.output = self.output, []
+        few = self.output_bytes < LARGE_BYTES
         self.output_bytes = 0
-        return data
+        if few:
+            return [b"".join(output)]
+        pieces: list[bytes] = []
+        small: list[bytes] = []
+        for each in output:
+            if len(each) < LARGE_BYTES:
+                small.append(each)
+            else:
+                pieces += (b"".join(small), each)
+                small.clear()
+        return [*pieces, b"".join(small)]
 
     def _write(self, data: bytes) -> None:
         self.output.append(data)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from ._codec import UnsupportedCodec, codec
-from ._connection import Connection, refusal
+from ._connection import LARGE_BYTES, Connection, refusal
 from ._context import now_ns
 from ._handshake import Hello, Refusal, encode_welcome
 from ._protocol import (
+    HEADER_LENGTH,
     KIND_NAMES,
     MIN_FRAME,
     Flag,
     Kind,
     ProtocolError,
-    Splitter,
     Status,
+    decode_deadline,
+    decode_header,
     encode_frame,
     encode_header,
-    parse_frame,
+    parse_fields,
 )
 from ._request import Request
+from ._splitter import LENGTH_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +41,10 @@ class BinaryConnection(Connection):
         """`functions` are offered to a host whose `Hello` comes through `feed`."""
         super().__init__()
         self._functions = functions
-        self._splitter = Splitter(self.max_frame)
         self._is_open = False
         self._has_absolute_deadlines = False
+        self._is_drained = False
+        """Whether the host has said that it requests no more."""
         self._last_call = 0
 
     def open(self, hello: Hello, functions: Sequence[Function]) -> None:
@@ -69,27 +73,74 @@ class BinaryConnection(Connection):
         self._write(encode_frame(Kind.ERROR, body, index=refusal.status))
         self.has_ended = True
 
-    @property
-    def missing(self) -> int:
-        return self._splitter.missing
-
     def feed(self, data: bytes) -> None:
-        for payload in self._splitter.feed(data):
-            kind, flags, index, call, deadline, metadata, body = parse_frame(payload)
-            if kind != Kind.REQUEST or not self._is_open:
-                if flags or index or (call and kind != Kind.CANCEL):
-                    raise ProtocolError(f"{KIND_NAMES[kind]} has fields that it does not have")
-                self._handle(kind, call, body)
-                continue
-            if call <= self._last_call:
-                message = f"the call id {call} of a request does not follow {self._last_call}"
-                raise ProtocolError(message)
+        data = self._splitter.resume(data)
+        offset = 0
+        while True:
+            if self._is_open and not self.is_draining and not self.has_ended:
+                offset = self._accept_plain(data, offset)
+            payload = self._splitter.cut(data, offset)
+            if payload is None:
+                break
+            self._take(payload)
+            offset += LENGTH_BYTES + len(payload)
+        self._splitter.keep(data, offset)
+
+    def _accept_plain(self, data: bytes, offset: int) -> int:
+        """Accept the requests from `offset` on that are as nearly all are; return where they end.
+
+        It does what `_take` does, in a third of the time: that is for whatever else comes, and
+        for whatever is wrong.
+        """
+        end = offset
+        while len(data) - end >= HEADER_LENGTH:
+            length, kind, flags, index, call = decode_header(data, end)
+            body = end + HEADER_LENGTH
+            after = end + LENGTH_BYTES + length
+            if (
+                kind != Kind.REQUEST
+                or call <= self._last_call
+                or after > len(data)
+                or not MIN_FRAME <= length <= self.max_frame
+            ):
+                break
+            deadline = None
+            if flags == Flag.DEADLINE and after - body >= 8:
+                deadline = self._deadline_ns(*decode_deadline(data, body))
+                body += 8
+            elif flags:
+                break
             self._last_call = call
-            if flags & ~_PLAIN_FLAGS:
-                raise ProtocolError(f"a request has flags 0x{flags:02x}, which nobody negotiated")
-            if deadline is not None and not self._has_absolute_deadlines:
-                deadline = now_ns() + deadline * 1000
-            self._accept(Request(self, call, index, body, deadline, metadata))
+            self.requests.append(Request(self, call, index, data[body:after], deadline))
+            end = after
+        return end
+
+    def _take(self, payload: bytes | memoryview) -> None:
+        kind, flags, index, call, deadline, metadata, offset = parse_fields(payload)
+        body = payload[offset:]
+        if self.has_ended:
+            if self._is_open:
+                raise ProtocolError(f"{KIND_NAMES[kind]} comes after GOODBYE")
+            return  # It was on its way when the host was refused.
+        if kind != Kind.REQUEST or not self._is_open:
+            if flags or index or (call and kind != Kind.CANCEL):
+                raise ProtocolError(f"{KIND_NAMES[kind]} has fields that it does not have")
+            self._handle(kind, call, bytes(body))
+            return
+        if call <= self._last_call:
+            message = f"the call id {call} of a request does not follow {self._last_call}"
+            raise ProtocolError(message)
+        self._last_call = call
+        if flags & ~_PLAIN_FLAGS:
+            raise ProtocolError(f"a request has flags 0x{flags:02x}, which nobody negotiated")
+        if deadline is not None:
+            deadline = self._deadline_ns(deadline)
+        if not self.codec.accepts_views:
+            body = bytes(body)
+        self._accept(Request(self, call, index, body, deadline, metadata))
+
+    def _deadline_ns(self, deadline: int) -> int:
+        return deadline if self._has_absolute_deadlines else now_ns() + deadline * 1000
 
     def reply(self, call: int, body: bytes) -> None:
         length = MIN_FRAME + len(body)
@@ -97,7 +148,12 @@ class BinaryConnection(Connection):
             message = f"the reply has {length} bytes, more than the limit of {self.max_frame}"
             self.fail(call, Status.TOO_LARGE, refusal(message))
             return
-        self._write(encode_header(length, Kind.REPLY, 0, 0, call) + body)
+        header = encode_header(length, Kind.REPLY, 0, 0, call)
+        if length < LARGE_BYTES:
+            self._write(header + body)
+        else:
+            self._write(header)
+            self._write(body)
 
     def fail(self, call: int, status: int, failure: Failure) -> None:
         body = failure.encode(self.max_frame - MIN_FRAME)
@@ -128,17 +184,19 @@ class BinaryConnection(Connection):
             if kind == Kind.CANCEL:
                 self._cancel(call)
             elif kind == Kind.DRAIN:
-                self.is_draining = True
+                if self._is_drained:
+                    raise ProtocolError("the host says DRAIN twice")
+                self.is_draining = self._is_drained = True
             else:
                 self.has_ended = True
         elif kind in (Kind.CREDIT, Kind.STREAM_ITEM, Kind.STREAM_END):
             raise ProtocolError(f"{KIND_NAMES[kind]} was not negotiated")
-        elif kind != Kind.PONG:
+        else:
             raise ProtocolError(f"a host does not send {KIND_NAMES[kind]}")
 
     def _cancel(self, call: int) -> None:
-        if not call:
-            raise ProtocolError("CANCEL has the call id 0")
+        if not 0 < call <= self._last_call:
+            raise ProtocolError(f"CANCEL has the call id {call}, which no request had")
         # A call that runs or has been answered is past cancelling.
         for request in self.requests:
             if request.call == call:

@@ -8,7 +8,7 @@ from ._codec import Codec, codec
 from ._connection import Connection, refusal
 from ._errors import InvalidBody
 from ._failure import encode_cut
-from ._protocol import MAX_CALL, STATUS_NAMES, Splitter, Status
+from ._protocol import MAX_CALL, STATUS_NAMES, Status
 from ._request import Request
 
 TYPE_CHECKING = False
@@ -25,30 +25,25 @@ class JsonConnection(Connection):
     """A connection with a host that speaks the JSON protocol."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._splitter = Splitter(self.max_frame, min_frame=0)
+        super().__init__(min_frame=0)
         self._json = codec("json")
         # A body is decoded with the message around it.
         self.codec = Codec("json", self._json.encode, lambda body: body, binary=False)
 
-    @property
-    def missing(self) -> int:
-        return self._splitter.missing
-
-    def feed(self, data: bytes) -> None:
-        for payload in self._splitter.feed(data):
-            try:
-                message: Any = self._json.decode(payload)
-            except InvalidBody as error:
-                self._reject(payload, str(error))
-                continue
-            call = call_id(message)
-            if call is None:
-                self._write_error(0, INVALID_REQUEST, _NO_ID)
-            elif not isinstance(message.get("method"), str):
-                self._write_error(call, INVALID_REQUEST, "a request needs a `method`, a text")
-            else:
-                self._accept(Request(self, call, message["method"], message.get("body", {})))
+    def _take(self, payload: bytes | memoryview) -> None:
+        payload = bytes(payload)
+        try:
+            message: Any = self._json.decode(payload)
+        except InvalidBody as error:
+            self._reject(payload, str(error))
+            return
+        call = call_id(message)
+        if call is None:
+            self._write_error(0, INVALID_REQUEST, _NO_ID)
+        elif not isinstance(message.get("method"), str):
+            self._write_error(call, INVALID_REQUEST, "a request needs a `method`, a text")
+        else:
+            self._accept(Request(self, call, message["method"], message.get("body", {})))
 
     def reply(self, call: int, body: bytes) -> None:
         message = b'{"id":%d,"ok":true,"body":%b}' % (call, body)

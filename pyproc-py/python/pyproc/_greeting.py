@@ -12,10 +12,10 @@ from ._protocol import (
     KIND_NAMES,
     Kind,
     ProtocolError,
-    Splitter,
     Status,
     parse_frame,
 )
+from ._splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -36,7 +36,15 @@ class Refusal(Exception):
 class Hello:
     """What a host proposes."""
 
-    __slots__ = ("codec", "has_absolute_deadlines", "log_level", "max_frame", "pool", "slot")
+    __slots__ = (
+        "codec",
+        "has_absolute_deadlines",
+        "log_level",
+        "max_frame",
+        "pool",
+        "slot",
+        "spin_us",
+    )
 
     codec: str
     max_frame: int
@@ -46,6 +54,8 @@ class Hello:
     slot: int | None
     log_level: int
     """Records below it are not sent, by the numbers of Python's `logging`."""
+    spin_us: int
+    """How long the worker may look for requests without blocking before it sleeps."""
 
     @classmethod
     def parse(cls, body: bytes) -> Hello:
@@ -78,8 +88,10 @@ class Hello:
         hello.pool = _take(entries, "pool", str, "")
         hello.slot = _take(entries, "slot", int, None) if "slot" in entries else None
         hello.log_level = _take(entries, "log_level", int, 20)
+        hello.spin_us = _take(entries, "spin_us", int, 0)
         for name, value, most in (
             ("slot", hello.slot, 2**32 - 1),
+            ("spin_us", hello.spin_us, 2**32 - 1),
             ("log_level", hello.log_level, 255),
         ):
             if value is not None and not 0 <= value <= most:

@@ -6,18 +6,16 @@ import select
 from _socket import MSG_DONTWAIT
 from _thread import allocate_lock, get_ident
 from collections import deque
+from os import sched_yield
+
+from ._context import now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
     from ._signals import StopSignal
-
-READ_BYTES = 64 * 1024
-"""Read at once, at most, while nobody knows how much is there."""
-
-MAX_READ_BYTES = 1024 * 1024
-"""Read at once, at most, of a message whose length is known."""
+    from ._spin import Spin
 
 MAX_UNWRITTEN_BYTES = 1024 * 1024
 """Of what other threads leave to the one that writes; more of it has to wait, or is lost."""
@@ -39,25 +37,44 @@ class Lane:
         self._poll.register(sock.fileno(), select.POLLIN)
         self._poll.register(stop.fileno(), select.POLLIN)
 
-    def read(self, wanted: int = 0) -> bytes | None:
-        """Wait for bytes and return them.
+    def read(self, room: memoryview, spin: Spin) -> int | None:
+        """Wait for bytes, put them into `room`, and return how many came.
 
-        Returns nothing, `b""`, at the end of the stream, and `None` when a signal came first. A
-        signal that arrives between a look at its flag and the wait would be lost to a plain
-        `recv`, so the wait includes the descriptor that signals write to.
+        Returns 0 at the end of the stream, and `None` when a signal came first. A signal that
+        arrives between a look at its flag and the wait would be lost to a plain `recv`, so the
+        wait includes the descriptor that signals write to.
         """
-        ready = self._poll.poll()
+        ready = self._wait(spin)
         if len(ready) == 1 and ready[0][0] == self._stop.fileno():
             self._stop.clear()
             return None
-        return self._socket.recv(min(max(wanted, READ_BYTES), MAX_READ_BYTES))
+        return self._socket.recv_into(room)
 
-    def read_now(self) -> bytes | None:
-        """Return the bytes that are there, or `None` where there are none."""
+    def read_now(self, room: memoryview) -> int | None:
+        """Put the bytes that are there into `room`, and return how many, or `None` for none."""
         try:
-            return self._socket.recv(READ_BYTES, MSG_DONTWAIT)
+            return self._socket.recv_into(room, 0, MSG_DONTWAIT)
         except BlockingIOError:
             return None
+
+    def _wait(self, spin: Spin) -> list[tuple[int, int]]:
+        """Return what is readable as soon as anything is."""
+        poll = self._poll.poll
+        budget_ns = spin.budget_ns()
+        if budget_ns:
+            ready = poll(0)
+            if ready:
+                return ready
+            give_up = now_ns() + budget_ns
+            while now_ns() < give_up:
+                # Whoever shares this core may be the one that is waited for.
+                sched_yield()
+                ready = poll(0)
+                if ready:
+                    spin.hit()
+                    return ready
+            spin.miss()
+        return poll()
 
     @property
     def is_full(self) -> bool:
@@ -67,16 +84,16 @@ class Lane:
         """
         return self._unwritten_bytes > MAX_UNWRITTEN_BYTES and self._writer != get_ident()
 
-    def write(self, data: bytes) -> None:
-        """Write all of `data`, never within what another thread writes.
+    def write(self, *pieces: bytes) -> None:
+        """Write all of the pieces, never within what another thread writes.
 
         The thread that has the lock writes what the others leave. So nobody waits here for
         anybody while the lane is not full, and a signal handler or a destructor that logs while
         its own thread writes never does.
         """
-        size = len(data)
+        size = sum(map(len, pieces))
         wait = self.is_full
-        self._unwritten.append(data)
+        self._unwritten.extend(pieces)
         self._unwritten_bytes += size
         while self._unwritten and self._writing.acquire(blocking=wait):
             try:

@@ -56,18 +56,18 @@ class ListeningLoop:
 
     def run(self) -> None:
         """Answer requests until a signal asks to stop, and then those that are queued."""
-        turn_began = now_ns()
+        now = turn_began = now_ns()
         while True:
             if self._stop.requested and not self._is_draining:
                 self._drain()
-            if self._ready and now_ns() - turn_began < QUICK_NS:
-                self._run_next()
+            if self._ready and now - turn_began < QUICK_NS:
+                now = self._run_next(now)
                 continue
             self._write()
             if self._is_draining and not self._ready:
                 return
             self._turn(wait=not self._ready)
-            turn_began = now_ns()
+            now = turn_began = now_ns()
 
     def say_goodbye(self) -> None:
         """Close all connections in good order; a host that does not read is waited for briefly."""
@@ -88,11 +88,12 @@ class ListeningLoop:
             self._drop(each)
         self._selector.close()
 
-    def _run_next(self) -> None:
+    def _run_next(self, now: int) -> int:
         accepted = self._ready.popleft()
-        accepted.run_next(self._runner.run)
+        now = accepted.run_next(self._runner.run, now)
         if accepted.has_request:
             self._ready.append(accepted)
+        return now
 
     def _turn(self, *, wait: bool, timeout: float | None = None) -> None:
         """Do what the sockets are ready for."""

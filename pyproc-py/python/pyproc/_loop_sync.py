@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._context import now_ns
 from ._runner import QUICK_NS, Runner
+from ._spin import Spin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ class SyncLoop:
         dispatcher: Dispatcher,
         stop: StopSignal,
         guard: ForkGuard,
+        spin_ns: int = 0,
     ) -> None:
+        """`spin_ns` is how long to look for requests, at most, before going to sleep."""
         self._lane = lane
+        self._spin = Spin(spin_ns)
         self._connection = connection
         self._stop = stop
         self._runner = Runner(dispatcher, guard, self._flush)
@@ -43,7 +47,7 @@ class SyncLoop:
         connection = self._connection
         requests = connection.requests
         run = self._runner.run
-        turn_began = now_ns()
+        now = turn_began = now_ns()
         while not connection.has_ended:
             if self._stop.requested and not connection.is_draining:
                 # What has arrived by now still counts as queued.
@@ -57,34 +61,32 @@ class SyncLoop:
                     self._flush()
                     return
                 self._read()
-                turn_began = now_ns()
+                now = turn_began = now_ns()
                 continue
-            run(requests.popleft())
+            now = run(requests.popleft(), now)
             if connection.output_bytes > MAX_OUTPUT_BYTES:
                 self._flush()
-            if requests and now_ns() - turn_began > QUICK_NS:
+            if requests and now - turn_began > QUICK_NS:
                 # Queued calls may have been cancelled, and finished ones are waited for.
                 self._flush()
                 self._read_now()
-                turn_began = now_ns()
+                now = turn_began = now_ns()
 
     def _read(self) -> None:
-        data = self._lane.read(self._connection.missing)
-        if data:
-            self._connection.feed(data)
-        elif data is not None:
-            self._connection.has_ended = True
+        self._take(self._lane.read(self._connection.room, self._spin))
 
     def _read_now(self) -> None:
-        while not self._connection.has_ended:
-            data = self._lane.read_now()
-            if data is None:
-                return
-            if data:
-                self._connection.feed(data)
-            else:
-                self._connection.has_ended = True
+        count: int | None = 1
+        while count is not None and not self._connection.has_ended:
+            count = self._lane.read_now(self._connection.room)
+            self._take(count)
+
+    def _take(self, count: int | None) -> None:
+        if count:
+            self._connection.filled(count)
+        elif count is not None:
+            self._connection.has_ended = True
 
     def _flush(self) -> None:
         if self._connection.output:
-            self._lane.write(self._connection.take_output())
+            self._lane.write(*self._connection.take_pieces())

@@ -11,15 +11,18 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
+    Fields: TypeAlias = tuple[int, int, int, int, int | None, Metadata, int]
+    """Kind, flags, index or status, call id, deadline, metadata, where the body begins."""
+
     Frame: TypeAlias = tuple[int, int, int, int, int | None, Metadata, bytes]
     """Kind, flags, index or status, call id, deadline, metadata, body.
 
-    A plain tuple, because one is made for every call.
+    A plain tuple: it takes the least time to make.
     """
 
 
@@ -98,61 +101,17 @@ class ProtocolError(Exception):
     """The peer broke the grammar of the protocol; its connection cannot be used any more."""
 
 
-class Splitter:
-    """Cuts a stream of bytes into payloads; any chunking of it gives the same ones."""
-
-    def __init__(self, max_frame: int, min_frame: int = MIN_FRAME) -> None:
-        self.max_frame = max_frame
-        self._min_frame = min_frame
-        self._partial = bytearray()
-        self._needed = 4
-
-    @property
-    def missing(self) -> int:
-        """How many bytes, at least, are missing from the payload that has begun; 0 between two."""
-        return self._needed - len(self._partial) if self._partial else 0
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the payloads that `data` completes.
-
-        Raises `ProtocolError` for a length that is not allowed, as soon as its four bytes are
-        there and after the payloads before it; nothing is allocated for it.
-        """
-        if self._partial:
-            self._partial += data
-            if len(self._partial) < self._needed:
-                return
-            data = bytes(self._partial)
-            self._partial.clear()
-        offset = 0
-        size = len(data)
-        self._needed = 4
-        while size - offset >= 4:
-            (length,) = _LENGTH(data, offset)
-            if not self._min_frame <= length <= self.max_frame:
-                raise ProtocolError(self._refusal(length))
-            end = offset + 4 + length
-            if end > size:
-                self._needed = 4 + length
-                break
-            yield data[offset + 4 : end]
-            offset = end
-        if offset < size:
-            self._partial += data[offset:]
-
-    def _refusal(self, length: int) -> str:
-        if length < self._min_frame:
-            return f"a frame of {length} bytes is shorter than {self._min_frame}"
-        return f"a frame of {length} bytes is longer than the limit of {self.max_frame}"
-
-
 def parse_frame(payload: bytes) -> Frame:
     """Parse one payload of at least `MIN_FRAME` bytes. Raises `ProtocolError`."""
+    kind, flags, index, call, deadline, metadata, offset = parse_fields(payload)
+    return kind, flags, index, call, deadline, metadata, payload[offset:]
+
+
+def parse_fields(payload: bytes | memoryview) -> Fields:
+    """Parse what stands before the body of a frame. Raises `ProtocolError`."""
     kind, flags, index, call = _HEADER_IN(payload)
     if kind not in KIND_NAMES:
         raise ProtocolError(f"0x{kind:02x} is not a kind of frame")
-    if not flags:
-        return kind, 0, index, call, None, (), payload[MIN_FRAME:]
     if flags & ~Flag.ALL:
         raise ProtocolError(f"0x{flags:02x} has a flag that is not known")
     offset = MIN_FRAME
@@ -161,7 +120,7 @@ def parse_frame(payload: bytes) -> Frame:
     if flags & Flag.DEADLINE:
         if len(payload) < offset + 8:
             raise ProtocolError("the frame ends within its deadline")
-        (deadline,) = _U64(payload, offset)
+        (deadline,) = decode_deadline(payload, offset)
         offset += 8
     if flags & Flag.METADATA:
         if len(payload) < offset + 2:
@@ -170,9 +129,9 @@ def parse_frame(payload: bytes) -> Frame:
         offset += 2
         if len(payload) < offset + total:
             raise ProtocolError("the frame ends within its metadata")
-        metadata = _parse_metadata(payload[offset : offset + total])
+        metadata = _parse_metadata(bytes(payload[offset : offset + total]))
         offset += total
-    return kind, flags, index, call, deadline, metadata, payload[offset:]
+    return kind, flags, index, call, deadline, metadata, offset
 
 
 def encode_frame(
@@ -227,10 +186,15 @@ def _encode_metadata(metadata: Iterable[tuple[str, str]]) -> bytes:
     return b"".join(parts)
 
 
-encode_header = Struct(">IBBHQ").pack
+_HEADER = Struct(">IBBHQ")
+
+encode_header = _HEADER.pack
 """Length of all that follows, kind, flags, index or status, call id."""
 
+decode_header = _HEADER.unpack_from
+"""The same, out of `HEADER_LENGTH` bytes at an offset."""
+
+decode_deadline = Struct(">Q").unpack_from
+
 _HEADER_IN = Struct(">BBHQ").unpack_from
-_LENGTH = Struct(">I").unpack_from
 _U16 = Struct(">H").unpack_from
-_U64 = Struct(">Q").unpack_from

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._context import now_ns
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
 from ._errors import FunctionNotFound
 from ._failure import Failure
 from ._protocol import Status
@@ -31,34 +32,36 @@ class Runner:
         self._guard = guard
         self._flush = flush
 
-    def run(self, request: Request) -> None:
-        """Answer a request.
+    def run(self, request: Request, now_ns: int) -> int:
+        """Answer a request, and return what time it is then; `now_ns` is what time it is before.
 
         Raises `SystemExit` where the function does, after the replies before it are written.
         Does not return in a child that the function has forked.
         """
         connection = request.connection
-        began = now_ns()
-        if request.deadline_ns is not None and began >= request.deadline_ns:
+        if request.deadline_ns is not None and now_ns >= request.deadline_ns:
             connection.fail(request.call, Status.DEADLINE, _EXPIRED)
-            return
+            return now_ns
         try:
             function = self._dispatcher.find(request.function)
         except FunctionNotFound as error:
             failure = Failure("FunctionNotFound", str(error))
             connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
-            return
+            return now_ns
         if not function.is_quick:
             self._flush()
-            began = now_ns()
+            now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         try:
             self._dispatcher.answer(request, function)
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             self._flush()
             raise
-        self._guard.leave_if_child()
-        function.is_quick = now_ns() - began < QUICK_NS
+        if self._guard.is_child:
+            self._guard.leave_if_child()
+        ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
+        function.is_quick = ended_ns - now_ns < QUICK_NS
+        return ended_ns
 
 
 _EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")

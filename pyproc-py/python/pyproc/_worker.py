@@ -94,7 +94,8 @@ class Worker:
         # What lives by now will live on; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard)
+        spin_ns = hello.spin_us * 1000
+        loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard, spin_ns)
         try:
             loop.run()
         except SystemExit as exit:
