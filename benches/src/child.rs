@@ -2,8 +2,10 @@
 
 mod echo;
 mod futex;
+mod memcpy;
 mod pool;
 mod server;
+mod start;
 
 use std::process::ExitCode;
 
@@ -31,12 +33,17 @@ pub(crate) fn run(spec: &str) -> Result<ExitCode> {
             cores.confine(placement)?;
         }
     }
+    if let Some(count) = spec.cores {
+        Cores::limit(count)?;
+    }
     let cores = cores.as_ref();
     match spec.subject {
+        Subject::Pyproc if spec.started_by_order => start::pool(&spec, &mut server)?,
         Subject::Pyproc => pool::run(&spec, cores, &mut server)?,
         Subject::FloorRustEcho | Subject::FloorPythonEcho => echo::run(&spec, cores, &mut server)?,
         Subject::FloorFutex => futex::run(&spec, cores, &mut server)?,
-        Subject::FloorMemcpy => server.unfit("comes with the payloads")?,
+        Subject::FloorMemcpy => memcpy::run(&mut server)?,
+        Subject::FloorPythonStart => start::interpreter(&mut server)?,
     }
     Ok(ExitCode::SUCCESS)
 }

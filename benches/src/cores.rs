@@ -42,6 +42,12 @@ impl Cores {
         Ok(())
     }
 
+    /// Before the subject is started: both sides share the first so many cores.
+    pub(crate) fn limit(count: usize) -> Result<()> {
+        let cores: Vec<_> = affinity::allowed().take(count).collect();
+        affinity::confine(None, &cores)
+    }
+
     /// When both sides are there: every thread of this process goes to the one core, every thread of the workers to
     /// the other. Threads that are started later inherit it.
     pub(crate) fn separate(&self, placement: Placement, workers: &[u32]) -> Result<()> {
@@ -112,8 +118,14 @@ mod affinity {
     }
 
     pub(super) fn pin(thread: Option<Pid>, core: usize) -> Result<()> {
+        confine(thread, &[core])
+    }
+
+    pub(super) fn confine(thread: Option<Pid>, cores: &[usize]) -> Result<()> {
         let mut set = CpuSet::new();
-        set.set(core);
+        for &core in cores {
+            set.set(core);
+        }
         Ok(sched_setaffinity(thread, &set)?)
     }
 }
@@ -128,6 +140,10 @@ mod affinity {
     }
 
     pub(super) fn pin(_: Option<Pid>, _: usize) -> Result<()> {
+        bail!("threads cannot be tied to cores on this system")
+    }
+
+    pub(super) fn confine(_: Option<Pid>, _: &[usize]) -> Result<()> {
         bail!("threads cannot be tied to cores on this system")
     }
 }

@@ -95,14 +95,18 @@ impl<'a> Bench<'a> {
 
     /// Measures rows in interleaved rounds, the first of which only warms up.
     pub(crate) fn measure(&mut self, rows: Vec<Row>) -> Result<()> {
-        let measured = self.rounds(rows)?;
-        self.measured.extend(measured);
+        let rounds = if self.quick() { 4 } else { 10 };
+        let measured = self.rounds(rows, rounds)?;
+        self.report(measured);
         Ok(())
     }
 
-    /// As [`measure`](Self::measure); the rows are returned instead of reported.
-    pub(crate) fn rounds(&mut self, rows: Vec<Row>) -> Result<Vec<Measured>> {
-        let rounds = if self.quick() { 4 } else { 10 };
+    pub(crate) fn report(&mut self, measured: Vec<Measured>) {
+        self.measured.extend(measured);
+    }
+
+    /// As [`measure`](Self::measure), in so many rounds; what was measured is returned and not yet reported.
+    pub(crate) fn rounds(&mut self, rows: Vec<Row>, rounds: usize) -> Result<Vec<Measured>> {
         self.progress.expect(rows.len() * (rounds + 1));
         let mut measured = Vec::new();
         for row in rows {
@@ -118,6 +122,10 @@ impl<'a> Bench<'a> {
                     load: one.row.load.clone(),
                     seconds: self.options.seconds() / rounds as f64,
                 };
+                if one.row.spec.started_by_order {
+                    self.children.remove(&one.row.spec);
+                    self.open(&one.row.spec)?;
+                }
                 if let Some(Opened::Ready(child)) = self.children.get_mut(&one.row.spec) {
                     match child.carry_out(&order) {
                         Ok(numbers) if round > 0 => one.add(&numbers),
@@ -136,8 +144,47 @@ impl<'a> Bench<'a> {
         Ok(measured)
     }
 
+    /// Gives orders to the subjects of rows, whose answers are not kept.
+    pub(crate) fn prepare(&mut self, rows: &[Row], orders: &[Order]) -> Result<()> {
+        for row in rows {
+            if self.open(&row.spec)?
+                && let Some(Opened::Ready(child)) = self.children.get_mut(&row.spec)
+            {
+                for order in orders {
+                    child.carry_out(order)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One long round of all rows at once. Only for subjects that leave the processor alone.
+    pub(crate) fn at_once(&mut self, rows: Vec<Row>, seconds: f64) -> Result<()> {
+        self.progress.expect(rows.len());
+        let mut measured = Vec::new();
+        for row in rows {
+            if self.open(&row.spec)? {
+                measured.push(Measured::new(row)?);
+            }
+        }
+        for one in &mut measured {
+            let load = one.row.load.clone();
+            if let Some(Opened::Ready(child)) = self.children.get_mut(&one.row.spec) {
+                child.order(&Order { load, seconds })?;
+            }
+        }
+        for one in &mut measured {
+            if let Some(Opened::Ready(child)) = self.children.get_mut(&one.row.spec) {
+                one.add(&child.answer()?);
+            }
+            self.progress.advance(1);
+        }
+        self.report(measured);
+        Ok(())
+    }
+
     /// Whether the subject is there; it is started if it was not.
-    fn open(&mut self, spec: &Spec) -> Result<bool> {
+    pub(crate) fn open(&mut self, spec: &Spec) -> Result<bool> {
         if !self.children.contains_key(spec) {
             let opened = Child::open(spec).unwrap_or_else(|error| {
                 self.troubles.fail(format!("{spec:?}: {error:#}"));

@@ -28,9 +28,45 @@ pub(crate) struct Order {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Load {
     /// Each caller makes its next call when its last one is answered.
-    Closed { callers: usize },
+    Closed {
+        callers: usize,
+        #[serde(default)]
+        function: Function,
+    },
     /// One caller makes a call whenever so much time has passed since it made the last one.
     Paced { interval_us: u64 },
+    /// So many calls are under way at any time, each of them a task of its own, as in [`Open`](Self::Open).
+    Saturate { calls: usize },
+    /// Calls begin at random moments, so many a second in the long run, whatever became of those before.
+    Open { per_second: f64 },
+    /// One caller, whose argument and whose result are so many bytes.
+    Echo { bytes: usize },
+    /// The subject is started, and that is what is measured.
+    Start,
+    /// A worker is killed, and its replacement is what is measured.
+    Replace,
+    /// Nothing is called.
+    Idle,
+}
+
+/// What is called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Function {
+    /// `predict({"value": 42}) → {"result": 84}`: next to nothing.
+    #[default]
+    Predict,
+    /// The same after 100 µs of computing.
+    Busy,
+}
+
+impl Function {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Predict => "predict",
+            Self::Busy => "busy",
+        }
+    }
 }
 
 /// What became of a round.

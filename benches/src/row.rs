@@ -4,7 +4,7 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Load, Round};
+use crate::protocol::{Function, Load, Round};
 use crate::scenario::Scenario;
 use crate::spec::Spec;
 
@@ -20,7 +20,13 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn closed(scenario: Scenario, spec: Spec, callers: usize) -> Self {
-        Self::new(scenario, spec, Load::Closed { callers })
+        let function = Function::Predict;
+        Self::new(scenario, spec, Load::Closed { callers, function })
+    }
+
+    pub(crate) fn with_case(self, case: &'static str) -> Self {
+        let case = Some(case);
+        Self { case, ..self }
     }
 
     pub(crate) fn new(scenario: Scenario, spec: Spec, load: Load) -> Self {
@@ -35,18 +41,26 @@ impl Row {
     /// How many callers there are, where their number is part of the load.
     pub(crate) fn callers(&self) -> Option<usize> {
         match self.load {
-            Load::Closed { callers } => Some(callers),
-            Load::Paced { .. } => Some(1),
+            Load::Closed { callers, .. } | Load::Saturate { calls: callers } => Some(callers),
+            Load::Paced { .. } | Load::Echo { .. } => Some(1),
+            Load::Open { .. } | Load::Start | Load::Replace | Load::Idle => None,
         }
     }
 
     /// The length of a body, where that is what varies.
     pub(crate) fn bytes(&self) -> Option<usize> {
-        None
+        match self.load {
+            Load::Echo { bytes } => Some(bytes),
+            _ => None,
+        }
     }
 
     pub(crate) fn unit(&self) -> Option<Unit> {
-        Some(Unit::Calls)
+        match self.load {
+            Load::Echo { .. } => Some(Unit::Bytes),
+            Load::Start | Load::Replace | Load::Idle => None,
+            _ => Some(Unit::Calls),
+        }
     }
 }
 

@@ -1,8 +1,14 @@
 //! The scenarios: which rows each of them has.
 
 mod concurrent;
+mod idle;
+mod open_loop;
+mod oversubscribed;
 mod paced;
+mod payload;
+mod scaling;
 mod sequential;
+mod startup;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -19,6 +25,18 @@ pub(crate) enum Scenario {
     Paced,
     /// Many callers at once.
     Concurrent,
+    /// One, two, four and eight workers.
+    Scaling,
+    /// Calls at random moments, at given rates.
+    OpenLoop,
+    /// From no bytes to 64 MiB.
+    Payload,
+    /// From nothing to ready, and from a killed worker to the next one.
+    Startup,
+    /// What a pool costs that nobody calls.
+    Idle,
+    /// More busy workers than cores.
+    Oversubscribed,
 }
 
 impl Scenario {
@@ -39,6 +57,31 @@ impl Scenario {
                 "So many callers at once, each with one call at a time: saturation. The latencies are those of a full \
                  queue."
             }
+            Self::Scaling => {
+                "256 callers and more and more workers. Beyond the number of cores there is nothing to gain. `predict` \
+                 does next to nothing; `busy` computes for 100 µs."
+            }
+            Self::OpenLoop => {
+                "Calls begin at random moments, at a share of the rate that the same subject reached at saturation in \
+                 this run. A latency counts from the moment at which the call was to begin. The host's CPU has that of \
+                 making the arrivals in it."
+            }
+            Self::Payload => {
+                "One caller, whose bytes come back. The Rust floor sends the same message whole both ways, with \
+                 buffers that it keeps; memcpy copies it once."
+            }
+            Self::Startup => {
+                "From the start of a pool to its readiness, in a new process each time; and from `kill -9` to the \
+                 first answer of the next worker."
+            }
+            Self::Idle => {
+                "A pool of four that was called and is called no more. CPU is that of one second, and n counts \
+                 seconds: 1,000 µs are 0.1 % of a core."
+            }
+            Self::Oversubscribed => {
+                "Four workers on two cores: four callers of `busy`, which computes for 100 µs, and 64 callers of \
+                 `predict`, which does next to nothing."
+            }
         }
     }
 
@@ -47,6 +90,12 @@ impl Scenario {
             Self::Sequential => sequential::run(bench),
             Self::Paced => paced::run(bench),
             Self::Concurrent => concurrent::run(bench),
+            Self::Scaling => scaling::run(bench),
+            Self::OpenLoop => open_loop::run(bench),
+            Self::Payload => payload::run(bench),
+            Self::Startup => startup::run(bench),
+            Self::Idle => idle::run(bench),
+            Self::Oversubscribed => oversubscribed::run(bench),
         }
     }
 }

@@ -23,6 +23,15 @@ pub(crate) struct Spec {
     /// The longest frame, where it must be longer than the pool's default.
     #[serde(default)]
     pub(crate) max_frame: Option<usize>,
+    /// How many cores both sides may use together, where it is not all of them.
+    #[serde(default)]
+    pub(crate) cores: Option<usize>,
+    /// The subject is started by an order, and not before.
+    #[serde(default)]
+    pub(crate) started_by_order: bool,
+    /// The interpreter has none of the optional packages.
+    #[serde(default)]
+    pub(crate) bare: bool,
 }
 
 impl Spec {
@@ -38,6 +47,9 @@ impl Spec {
             runtime: Runtime::default(),
             in_flight: None,
             max_frame: None,
+            cores: None,
+            started_by_order: false,
+            bare: false,
         }
     }
 
@@ -69,6 +81,8 @@ pub(crate) enum Subject {
     FloorFutex,
     /// The bytes copied once within a process.
     FloorMemcpy,
+    /// `python3 -c pass`, from its start to its end.
+    FloorPythonStart,
 }
 
 /// How bodies are encoded.

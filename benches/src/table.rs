@@ -148,7 +148,11 @@ fn table(text: &mut String, lines: &[Line]) {
         .iter()
         .map(|&column| {
             let cells = lines.iter().map(|line| line.cells[column].chars().count());
-            cells.max().unwrap_or(0).max(HEADS[column].chars().count())
+            cells
+                .max()
+                .unwrap_or(0)
+                .max(HEADS[column].chars().count())
+                .max(3)
         })
         .collect();
     let mut row = |cell: &dyn Fn(usize) -> String, fill: char| {

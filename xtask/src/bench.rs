@@ -25,5 +25,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let driver = workspace.target_dir().join("release/pyproc-bench");
     let mut driver = Command::new(driver);
     driver.args(&options.arguments);
-    execute(driver.env("PYPROC_PYTHON", workspace.python()))
+    driver.env("PYPROC_PYTHON", workspace.python());
+    driver.env(
+        "PYPROC_BENCH_BARE_PYTHON",
+        setup::bare_environment(workspace)?,
+    );
+    execute(&mut driver)
 }

@@ -32,7 +32,14 @@ pub(crate) fn run(spec: &Spec, cores: Option<&Cores>, server: &mut Server) -> Re
     server.serve(
         || workers.to_vec(),
         |order| match order.load {
-            Load::Closed { callers: 1 } => blocking::closed(&mut caller, order.length()),
+            Load::Closed { callers: 1, .. } => {
+                caller.message = message(SMALL_BYTES);
+                blocking::closed(&mut caller, order.length())
+            }
+            Load::Echo { bytes } if spec.subject == Subject::FloorRustEcho => {
+                caller.message = message(bytes + LENGTH_BYTES);
+                blocking::closed(&mut caller, order.length())
+            }
             Load::Paced { interval_us } => blocking::paced(
                 &mut caller,
                 std::time::Duration::from_micros(interval_us),

@@ -33,7 +33,7 @@ pub(crate) fn run(spec: &Spec, cores: Option<&Cores>, server: &mut Server) -> Re
     server.ready(None)?;
     // Both sides are one process, so its time is the time of both.
     server.serve(Vec::new, |order| match order.load {
-        Load::Closed { callers: 1 } => blocking::closed(&mut near, order.length()),
+        Load::Closed { callers: 1, .. } => blocking::closed(&mut near, order.length()),
         Load::Paced { interval_us } => blocking::paced(
             &mut near,
             std::time::Duration::from_micros(interval_us),

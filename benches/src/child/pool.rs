@@ -1,18 +1,24 @@
 //! The subject that all of this is about.
 
+use std::env;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use pyproc::{Core, ErrorKind, Pool, PoolBuilder};
 use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
 
 use super::server::Server;
 use crate::cores::{self, Cores};
-use crate::load::{Caller, Tally, answer, closed, paced};
-use crate::protocol::{Load, Order};
+use crate::load::{Caller, Tally, answer, closed, open, paced};
+use crate::protocol::{Function, Load, Order};
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/predict.py");
+
+/// Names the interpreter that has none of the optional packages.
+const BARE_PYTHON: &str = "PYPROC_BENCH_BARE_PYTHON";
 
 pub(crate) fn run(spec: &Spec, cores: Option<&Cores>, server: &mut Server) -> Result<()> {
     match spec.codec {
@@ -29,7 +35,7 @@ fn serve<C: pyproc::Codec>(
     server: &mut Server,
 ) -> Result<()> {
     let runtime = runtime(spec)?;
-    let pool = match runtime.block_on(builder(spec, codec).start()) {
+    let pool = match runtime.block_on(builder(spec, codec)?.start()) {
         Ok(pool) => pool,
         // Where the pure loop runs too, an interpreter that cannot start shows in its rows.
         Err(error) if error.kind() == ErrorKind::Start && spec.worker == Some(Worker::Native) => {
@@ -48,27 +54,37 @@ fn serve<C: pyproc::Codec>(
         return server.unfit(format!("no native core: {}", about.unwrap_or_default()));
     }
     server.ready(about)?;
-    let caller = Predict { pool: pool.clone() };
     server.serve(
         || pids(&pool),
-        |order| runtime.block_on(carry_out(&caller, order)),
+        |order| runtime.block_on(carry_out(&pool, order)),
     )?;
     runtime.block_on(pool.shutdown())?;
     Ok(())
 }
 
-async fn carry_out(caller: &impl Caller, order: &Order) -> Result<Tally> {
+async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Tally> {
     let length = order.length();
+    let predict = Predict::new(pool, Function::Predict);
     match order.load {
-        Load::Closed { callers } => closed::run(caller, callers, length).await,
-        Load::Paced { interval_us } => {
-            paced::run(caller, Duration::from_micros(interval_us), length).await
+        Load::Closed { callers, function } => {
+            closed::run(&Predict::new(pool, function), callers, length).await
         }
+        Load::Paced { interval_us } => {
+            paced::run(&predict, Duration::from_micros(interval_us), length).await
+        }
+        Load::Saturate { calls } => open::saturate(&predict, calls, length).await,
+        Load::Open { per_second } => open::poisson(&predict, per_second, length).await,
+        Load::Echo { bytes } => closed::run(&Echo::new(pool, bytes), 1, length).await,
+        Load::Idle => {
+            tokio::time::sleep(length).await;
+            Ok(Tally::idle(length))
+        }
+        Load::Start | Load::Replace => bail!("the pool was started before the order"),
     }
 }
 
 /// The runtime, with as many threads as its side has cores.
-fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
     let mut builder = match spec.runtime {
         Runtime::MultiThread => tokio::runtime::Builder::new_multi_thread(),
         Runtime::CurrentThread => tokio::runtime::Builder::new_current_thread(),
@@ -81,10 +97,12 @@ fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
 }
 
 /// The pool as its defaults make it, but for what the axes say.
-fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> PoolBuilder<C> {
+pub(crate) fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> Result<PoolBuilder<C>> {
     let mut builder = Pool::builder(SCRIPT)
         .codec(codec)
         .workers(spec.workers)
+        // An open loop may have a burst longer than the default line, and a refusal has no latency.
+        .max_waiting(1 << 20)
         .max_in_flight_per_worker(spec.in_flight.unwrap_or(256));
     if let Some(spin) = spec.spin {
         builder = builder.spin(match spin {
@@ -101,10 +119,15 @@ fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> PoolBuilder<C> {
     if let Some(bytes) = spec.max_frame {
         builder = builder.max_frame(bytes);
     }
-    builder
+    if spec.bare {
+        let python =
+            env::var_os(BARE_PYTHON).with_context(|| format!("{BARE_PYTHON} is not set"))?;
+        builder = builder.python(python);
+    }
+    Ok(builder)
 }
 
-fn pids<C: pyproc::Codec>(pool: &Pool<C>) -> Vec<u32> {
+pub(crate) fn pids<C: pyproc::Codec>(pool: &Pool<C>) -> Vec<u32> {
     let workers = pool.status().workers;
     workers
         .into_iter()
@@ -122,15 +145,19 @@ struct Reply {
     result: u64,
 }
 
-/// `predict({"value": 42}) → {"result": 84}`.
-struct Predict<C: pyproc::Codec> {
+/// `{"value": 42} → {"result": 84}`.
+#[derive(Clone)]
+pub(crate) struct Predict<C: pyproc::Codec> {
     pool: Pool<C>,
+    function: &'static str,
 }
 
-impl<C: pyproc::Codec> Clone for Predict<C> {
-    fn clone(&self) -> Self {
-        let pool = self.pool.clone();
-        Self { pool }
+impl<C: pyproc::Codec> Predict<C> {
+    pub(crate) fn new(pool: &Pool<C>, function: Function) -> Self {
+        Self {
+            pool: pool.clone(),
+            function: function.name(),
+        }
     }
 }
 
@@ -139,12 +166,43 @@ impl<C: pyproc::Codec> Caller for Predict<C> {
 
     async fn call(&self, number: u64) -> Result<u64> {
         let question = Question { value: number };
-        let reply: Reply = self.pool.call("predict", &question).await?;
+        let reply: Reply = self.pool.call(self.function, &question).await?;
         Ok(reply.result)
     }
 
     fn check(&self, number: u64, reply: &u64) -> Result<()> {
         ensure!(*reply == answer(number), "{number} was answered by {reply}");
+        Ok(())
+    }
+}
+
+/// Bytes, there and back.
+#[derive(Clone)]
+struct Echo<C: pyproc::Codec> {
+    pool: Pool<C>,
+    body: Arc<[u8]>,
+}
+
+impl<C: pyproc::Codec> Echo<C> {
+    fn new(pool: &Pool<C>, bytes: usize) -> Self {
+        Self {
+            pool: pool.clone(),
+            body: (0..bytes).map(|place| (place % 251) as u8).collect(),
+        }
+    }
+}
+
+impl<C: pyproc::Codec> Caller for Echo<C> {
+    type Reply = ByteBuf;
+
+    const CHECKS_LONG: bool = true;
+
+    async fn call(&self, _: u64) -> Result<ByteBuf> {
+        Ok(self.pool.call("echo", Bytes::new(&self.body)).await?)
+    }
+
+    fn check(&self, _: u64, reply: &ByteBuf) -> Result<()> {
+        ensure!(reply[..] == self.body[..], "the echo differs");
         Ok(())
     }
 }

@@ -55,11 +55,21 @@ impl Child {
 
     /// One round.
     pub(crate) fn carry_out(&mut self, order: &Order) -> Result<Round> {
+        self.order(order)?;
+        self.answer()
+    }
+
+    /// The first half of a round.
+    pub(crate) fn order(&mut self, order: &Order) -> Result<()> {
         let orders = self.orders.as_mut().context("the child was ended")?;
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         orders.write_all(&line)?;
-        orders.flush()?;
+        Ok(orders.flush()?)
+    }
+
+    /// The second half: waits for its end.
+    pub(crate) fn answer(&mut self) -> Result<Round> {
         match self.listen()? {
             Answer::Done(round) => Ok(round),
             Answer::Failed { reason } => bail!("{reason}"),

@@ -12,9 +12,30 @@ pub(crate) struct Tally {
     pub(crate) elapsed: Duration,
     /// The part of the time that went into checking replies where they are so large that it counts.
     pub(crate) checking: Duration,
+    idle_seconds: u64,
 }
 
 impl Tally {
+    /// One thing that took so long.
+    pub(crate) fn single(time: Duration) -> Self {
+        let mut tally = Self {
+            elapsed: time,
+            ..Self::default()
+        };
+        tally.record(time);
+        tally
+    }
+
+    /// Time in which nothing was called. It counts a call for each second, so that the processor time for one call is
+    /// that for one second.
+    pub(crate) fn idle(time: Duration) -> Self {
+        Self {
+            idle_seconds: time.as_secs(),
+            elapsed: time,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn record(&mut self, latency: Duration) {
         let nanoseconds = u32::try_from(latency.as_nanos()).unwrap_or(u32::MAX);
         self.latencies_ns.push(nanoseconds);
@@ -37,7 +58,7 @@ impl Tally {
             }
         }
         Round {
-            calls: self.latencies_ns.len() as u64,
+            calls: self.latencies_ns.len() as u64 + self.idle_seconds,
             elapsed_ns: nanoseconds(self.elapsed.saturating_sub(self.checking)),
             host_cpu_ns: Some(nanoseconds(host.saturating_sub(self.checking))),
             worker_cpu_ns: worker.map(nanoseconds),
