@@ -56,6 +56,6 @@ mod error;
 
 pub use connection::{
     AnswerError, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight, Limits,
-    Protocol, Rejected, Request, RequestError, WorkerConnection, WorkerEvent,
+    Protocol, Rejected, ReplyError, Request, RequestError, WorkerConnection, WorkerEvent,
 };
 pub use error::ProtocolError;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,23 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 Spawn = Callable[..., Host]
 
+CORES = ["pure", *(["native"] if find_spec("pyproc_native") else [])]
+"""The loops that there are to test: the compiled one only where it is installed."""
+
+
+@pytest.fixture(params=CORES)
+def core(request: pytest.FixtureRequest) -> str:
+    """Run the test once with each loop, of which this is the name."""
+    return str(request.param)
+
 
 @pytest.fixture
-def spawn() -> Iterator[Spawn]:
+def spawn(core: str) -> Iterator[Spawn]:
     """Start workers from source text, and end them after the test."""
     hosts: list[Host] = []
 
     def start(source: str = "", **options: Any) -> Host:
+        options.setdefault("core", core)
         target = options.pop("target", {"name": "worker.py", "source": source})
         hosts.append(Host(target, **options))
         return hosts[-1]

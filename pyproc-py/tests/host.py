@@ -82,6 +82,7 @@ class Host(Wire):
         python: str = sys.executable,
         python_path: list[str] | None = None,
         mode: str = "connection",
+        core: str = "pure",
         sources: dict[str, str] = SOURCES,
         cwd: str | Path | None = None,
         env: dict[str, str] | None = None,
@@ -106,6 +107,7 @@ class Host(Wire):
             "modules": sources,
             "target": target,
             "mode": mode,
+            "core": core,
             "python_path": python_path or [],
             "lifeline": mode == "listen" and lifeline,
         }

@@ -52,14 +52,15 @@ def echo(x):
     )
 
 
-def test_the_welcome_describes_worker_and_functions(spawn: Spawn) -> None:
+def test_the_welcome_describes_worker_and_functions(spawn: Spawn, core: str) -> None:
     host = spawn(
         PRELUDE + "@expose\ndef add(a: int, b: int = 2) -> int:\n    return a + b\n",
         codec="json",
     )
     welcome = host.welcome()
     assert welcome["pid"] == host.process.pid
-    assert welcome["package"] == {"version": "0.1.0", "origin": "embedded", "native": False}
+    native = core == "native"
+    assert welcome["package"] == {"version": "0.1.0", "origin": "embedded", "native": native}
     assert welcome["functions"][0] == {
         "name": "add",
         "arguments": "keywords",
@@ -250,8 +251,8 @@ def test_queued_calls_can_be_cancelled_and_running_ones_not(ready: Spawn, tmp_pa
     host.send(Kind.PING, b"between")
     (tmp_path / "go").touch()
     assert host.expect(Kind.REPLY)[3] == 1
-    answers = {host.expect(kind)[0] for kind in (Kind.ERROR, Kind.PONG)}
-    assert answers == {Kind.ERROR, Kind.PONG}
+    answers = [host.read() for _ in range(2)]
+    assert {answer and answer[0] for answer in answers} == {Kind.ERROR, Kind.PONG}
     assert host.expect(Kind.REPLY)[3] == 3
 
 
@@ -684,7 +685,8 @@ def test_call_ids_must_grow(ready: Spawn, second: int) -> None:
     host.request(second, "health", {})
     code, _, err = host.wait()
     assert code == 1
-    assert f"the call id {second} of a request does not follow 5" in err
+    assert "the host broke the protocol" in err
+    assert f"the call id {second} " in err
 
 
 @pytest.mark.parametrize(

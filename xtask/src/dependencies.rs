@@ -56,6 +56,12 @@ const ARROWS: &[Arrows] = &[
         never: &[],
     },
     Arrows {
+        package: "pyproc-native",
+        own: &["pyproc-proto"],
+        only: Some(&["bytes", "itoa", "pyo3", "pyproc-proto", "rustix", "zmij"]),
+        never: &["pyproc-runtime", "tokio"],
+    },
+    Arrows {
         package: "xtask",
         own: &[],
         only: None,

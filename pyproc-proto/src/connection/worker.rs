@@ -5,11 +5,12 @@ mod binary;
 mod event;
 mod input;
 mod json;
+mod unanswered;
 
-pub use answer::AnswerError;
+pub use answer::{AnswerError, ReplyError};
 pub use event::{FunctionRef, WorkerEvent};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::output::Output;
@@ -17,7 +18,8 @@ use super::progress::Progress;
 use super::{Limits, Protocol};
 use crate::frame::Outgoing;
 use crate::id::CallIds;
-use crate::{CallId, Decoder, Kind, ProtocolError};
+use crate::{Decoder, Kind, ProtocolError};
+use unanswered::Unanswered;
 
 /// A worker's end of a connection: a state machine without input or output, which a driver moves
 /// in the order that [`HostConnection`](crate::HostConnection) describes.
@@ -38,7 +40,7 @@ pub struct WorkerConnection {
     state: State,
     condemned: Option<ProtocolError>,
     /// The calls that wait for their answer, with the ids that the host knows them by.
-    unanswered: HashMap<CallId, u64>,
+    unanswered: Unanswered,
     /// Under the JSON protocol ids are the host's own business: they may repeat, or be 0. So
     /// calls get ids of this side's there.
     ids: CallIds,
@@ -75,9 +77,19 @@ impl WorkerConnection {
             events: VecDeque::new(),
             state: State::Waiting,
             condemned: None,
-            unanswered: HashMap::new(),
+            unanswered: Unanswered::default(),
             ids: CallIds::new(),
             last_call: 0,
+        }
+    }
+
+    /// A connection in the binary protocol whose `Hello` and `Welcome` were exchanged elsewhere,
+    /// with the limit that they agreed on: requests can come.
+    pub fn after_handshake(limits: Limits, now: Instant) -> Self {
+        Self {
+            protocol: Some(Protocol::Binary),
+            state: State::Ready,
+            ..Self::new(limits, now)
         }
     }
 }

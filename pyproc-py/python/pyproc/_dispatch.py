@@ -54,7 +54,7 @@ class Dispatcher:
         except SystemExit:
             raise
         except BaseException as error:
-            connection.fail(request.call, *_explain(error, stage))
+            connection.fail(request.call, *explain(error, stage))
         else:
             connection.reply(request.call, body)
         finally:
@@ -64,9 +64,10 @@ class Dispatcher:
 _ARGUMENTS = 0
 _FUNCTION = 1
 _RESULT = 2
+# The compiled core has these numbers too.
 
 
-def _explain(error: BaseException, stage: int) -> tuple[int, Failure]:
+def explain(error: BaseException, stage: int) -> tuple[int, Failure]:
     """Return status and description of what ended a call."""
     if stage != _FUNCTION:
         if isinstance(error, RecursionError):

@@ -24,6 +24,10 @@ origin = "installed"
 """Where this package was loaded from: `installed`, or `embedded` in a host."""
 
 
+is_native = False
+"""Whether the compiled core answers the calls."""
+
+
 class Refusal(Exception):
     """A handshake fails, and why."""
 
@@ -55,7 +59,7 @@ class Hello:
     log_level: int
     """Records below it are not sent, by the numbers of Python's `logging`."""
     spin_us: int
-    """How long the worker may look for requests without blocking before it sleeps."""
+    """How long the worker may look for requests without blocking before it sleeps, in µs."""
 
     @classmethod
     def parse(cls, body: bytes) -> Hello:
@@ -107,7 +111,7 @@ def encode_welcome(hello: Hello, functions: Sequence[Function]) -> bytes:
         "codec": hello.codec,
         "pid": getpid(),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "package": {"version": _version.VERSION, "origin": origin, "native": False},
+        "package": {"version": _version.VERSION, "origin": origin, "native": is_native},
         "functions": [_describe(function) for function in functions],
     }
     body = json.dumps(welcome).encode()

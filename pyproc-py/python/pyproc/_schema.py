@@ -41,7 +41,14 @@ class Parameter:
 class Binding:
     """What was worked out about a function once, so that a call costs little."""
 
-    __slots__ = ("arguments", "bind", "context_parameter", "parameters", "returns")
+    __slots__ = (
+        "arguments",
+        "bind",
+        "context_parameter",
+        "parameters",
+        "returns",
+        "takes_body_as_it_is",
+    )
 
     arguments: Literal["body", "keywords", "none"]
     """Whether the body is the one argument, a map of arguments, or empty."""
@@ -54,6 +61,9 @@ class Binding:
 
     context_parameter: str | None
     """The name under which the function takes its `Context`, if it takes one."""
+
+    takes_body_as_it_is: bool
+    """Whether the decoded body is the one positional argument: then nobody need call `bind`."""
 
     bind: Bind
     """Turns a decoded body into positional and keyword arguments.
@@ -110,6 +120,7 @@ def analyze(
     binding.returns = "Any" if annotation is NotGiven else describe(annotation)
     binding.context_parameter = None if context is None else context.name
     binding.arguments = _style(signature, parameters, arguments, label)
+    binding.takes_body_as_it_is = False
     if binding.arguments == "none":
         binding.bind = nothing_binder()
     elif binding.arguments == "body":
@@ -118,7 +129,9 @@ def analyze(
         behind = first is not None and first is not signature.parameters[0]
         by_name = first is not None and (behind or not first.by_position)
         convert = shapes[0].convert if shapes else None
-        binding.bind = body_binder(first.name if first and by_name else None, convert)
+        name = first.name if first and by_name else None
+        binding.takes_body_as_it_is = name is None and convert is None
+        binding.bind = body_binder(name, convert)
     else:
         rest = signature.var_keyword
         rest_shape = None

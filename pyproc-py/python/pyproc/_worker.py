@@ -10,6 +10,7 @@ from _socket import socket
 
 from . import _handshake, _run, _script, _stdio
 from ._connection_binary import BinaryConnection
+from ._core import choose
 from ._dispatch import Dispatcher
 from ._fork import ForkGuard
 from ._greeting import read_hello
@@ -18,7 +19,6 @@ from ._hooks import run_start_hooks, run_stop_hooks
 from ._lane import Lane
 from ._leave import leave_threads
 from ._logging_hook import when_imported
-from ._loop_sync import SyncLoop
 from ._protocol import ProtocolError, Status
 from ._registry import REGISTRY
 from ._script import Target, explain
@@ -27,6 +27,7 @@ from ._title import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
 
@@ -61,15 +62,17 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
             sys.exit(f"pyproc: {target.label} has ended without listening; does it run_worker()?")
     else:
         _run.is_hosted = True
-        Worker(socket(fileno=descriptor), target).run()
+        Worker(socket(fileno=descriptor), target, bundle.get("core", "auto")).run()
 
 
 class Worker:
     """One connection, one user's module, and the loop between them."""
 
-    def __init__(self, sock: socket, target: Target) -> None:
+    def __init__(self, sock: socket, target: Target, core: str = "auto") -> None:
+        """`core` is which loop is wanted: `auto`, `native` or `pure`."""
         self._socket = sock
         self._target = target
+        self._core = core
         self._stop = StopSignal()
         self._lane = Lane(sock, self._stop)
         self._guard = ForkGuard()
@@ -82,6 +85,8 @@ class Worker:
         try:
             hello = read_hello(self._socket)
             connection.limit_to(hello.max_frame)
+            core = choose(self._core)
+            _handshake.is_native = core is not None
             self._prepare(hello)
             dispatcher = self._load()
             connection.open(hello, dispatcher.functions)
@@ -94,10 +99,8 @@ class Worker:
         # What lives by now will live on; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        spin_ns = hello.spin_us * 1000
-        loop = SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard, spin_ns)
         try:
-            loop.run()
+            self._run_calls(core, hello, connection, dispatcher)
         except SystemExit as exit:
             # Before the interpreter waits for threads: the host need not wait for them too.
             self._close()
@@ -117,6 +120,25 @@ class Worker:
         if not connection.has_ended:
             connection.say_goodbye()
             self._say_last(connection)
+
+    def _run_calls(
+        self,
+        core: ModuleType | None,
+        hello: Hello,
+        connection: BinaryConnection,
+        dispatcher: Dispatcher,
+    ) -> None:
+        if core is None:
+            from ._loop_sync import SyncLoop
+
+            spin_ns = hello.spin_us * 1000
+            SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard, spin_ns).run()
+        else:
+            from ._loop_native import NativeLoop
+
+            NativeLoop(
+                core, self._lane, connection, dispatcher, self._stop, self._guard, hello
+            ).run()
 
     def _say_last(self, connection: BinaryConnection) -> None:
         try:

@@ -2,9 +2,10 @@
 
 use super::{State, WorkerConnection};
 use crate::frame::Outgoing;
+use crate::header::{Header, LENGTH_LEN};
 use crate::json_protocol::{JsonReply, Unwritable, write_framed};
 use crate::remote_error::halve;
-use crate::{CallId, Kind, LogRecord, Protocol, RemoteError};
+use crate::{CallId, Flags, HEADER_LEN, Kind, LogRecord, Protocol, RemoteError, Status};
 
 /// Why an answer was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,62 @@ pub enum AnswerError {
     },
 }
 
+/// Why a reply that was to be encoded in place was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError<E> {
+    /// There is no such call, or no room for its answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// What the encoder said; the call still waits for an answer.
+    #[error("the value cannot be encoded")]
+    Encode(E),
+}
+
 impl WorkerConnection {
+    /// Ends a call with a value that `encode` appends to what it is given: the end of the output,
+    /// so that nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplyError`]; nothing was sent then, and what was appended is gone.
+    pub fn reply_with<E>(
+        &mut self,
+        call: CallId,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), ReplyError<E>> {
+        if self.protocol != Some(Protocol::Binary) || !self.is_open() {
+            let mut body = Vec::new();
+            encode(&mut body).map_err(ReplyError::Encode)?;
+            return Ok(self.reply(call, &body)?);
+        }
+        let Some(id) = self.unanswered.get(call) else {
+            return Err(AnswerError::NotWaiting { call }.into());
+        };
+        let output = self.output.buffer_mut();
+        let start = output.len();
+        output.extend_from_slice(&[0; HEADER_LEN]);
+        if let Err(error) = encode(output) {
+            output.truncate(start);
+            return Err(ReplyError::Encode(error));
+        }
+        let bytes = output.len() - start - LENGTH_LEN;
+        let limit = self.decoder.max_frame();
+        if bytes > limit {
+            output.truncate(start);
+            return Err(AnswerError::TooLarge { bytes, limit }.into());
+        }
+        let header = Header {
+            kind: Kind::Reply,
+            flags: Flags::NONE,
+            index: 0,
+            call: id,
+            length: bytes as u32,
+        };
+        output[start..start + HEADER_LEN].copy_from_slice(&header.encode());
+        self.unanswered.remove(call);
+        Ok(())
+    }
+
     /// Ends a call with a value, encoded already.
     ///
     /// # Errors
@@ -40,7 +96,7 @@ impl WorkerConnection {
     /// [`AnswerError`]; nothing was sent then. Where the call still waits, answer it with
     /// [`error`](Self::error).
     pub fn reply(&mut self, call: CallId, body: &[u8]) -> Result<(), AnswerError> {
-        let Some(&id) = self.unanswered.get(&call) else {
+        let Some(id) = self.unanswered.get(call) else {
             return Err(AnswerError::NotWaiting { call });
         };
         let limit = self.decoder.max_frame();
@@ -54,7 +110,7 @@ impl WorkerConnection {
         } else {
             self.send(&frame);
         }
-        self.unanswered.remove(&call);
+        self.unanswered.remove(call);
         Ok(())
     }
 
@@ -66,11 +122,45 @@ impl WorkerConnection {
     /// [`AnswerError`]; nothing was sent then. `TooLarge` only where the limit has no room for an
     /// error without any text.
     pub fn error(&mut self, call: CallId, error: &RemoteError) -> Result<(), AnswerError> {
-        let Some(&id) = self.unanswered.get(&call) else {
+        let Some(id) = self.unanswered.get(call) else {
             return Err(AnswerError::NotWaiting { call });
         };
         self.write_error(id, error)?;
-        self.unanswered.remove(&call);
+        self.unanswered.remove(call);
+        Ok(())
+    }
+
+    /// Ends a call with an error whose body is encoded already, as [`RemoteError`] describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`]; nothing was sent then. Under the JSON protocol, whose errors look
+    /// otherwise, always `InvalidBody` where the body is none.
+    pub fn error_encoded(
+        &mut self,
+        call: CallId,
+        status: Status,
+        body: &[u8],
+    ) -> Result<(), AnswerError> {
+        if self.protocol == Some(Protocol::Json) {
+            let error = RemoteError::from_body(status, body).map_err(|error| {
+                let message = error.to_string();
+                AnswerError::InvalidBody { message }
+            })?;
+            return self.error(call, &error);
+        }
+        let Some(id) = self.unanswered.get(call) else {
+            return Err(AnswerError::NotWaiting { call });
+        };
+        let limit = self.decoder.max_frame();
+        let mut frame = Outgoing::of_call(Kind::Error, id, body);
+        frame.index = status as u16;
+        let bytes = frame.length();
+        if bytes > limit {
+            return Err(AnswerError::TooLarge { bytes, limit });
+        }
+        self.send(&frame);
+        self.unanswered.remove(call);
         Ok(())
     }
 

@@ -36,14 +36,17 @@ impl WorkerConnection {
                 kind,
                 when: "before the host's Hello",
             }),
-            (State::Ready, Kind::Request) => self.handle_request(frame),
-            (State::Ready | State::Drained, Kind::Cancel) => self.handle_cancel(&frame),
+            (State::Ready | State::Drained, Kind::Request) => self.handle_request(frame),
+            (State::Ready | State::Drained, Kind::Cancel) => {
+                self.handle_cancel(&frame);
+                Ok(())
+            }
             (_, Kind::Ping) => {
                 self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
                 self.events.push_back(WorkerEvent::Ping);
                 Ok(())
             }
-            (State::Ready, Kind::Drain) => {
+            (State::Ready | State::Drained, Kind::Drain) => {
                 self.state = State::Drained;
                 self.events.push_back(WorkerEvent::Drain);
                 Ok(())
@@ -57,11 +60,7 @@ impl WorkerConnection {
                 kind,
                 when: "before the worker's Welcome",
             }),
-            (State::Drained, _) => Err(ProtocolError::UnexpectedFrame {
-                kind,
-                when: "after the host's Drain",
-            }),
-            (State::Ready, _) => Err(ProtocolError::UnexpectedFrame {
+            (State::Ready | State::Drained, _) => Err(ProtocolError::UnexpectedFrame {
                 kind,
                 when: "from a host",
             }),
@@ -107,17 +106,11 @@ impl WorkerConnection {
         Ok(())
     }
 
-    /// A `Cancel` may cross the answer on the way, but it cannot overtake its request.
-    fn handle_cancel(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
-        let number = frame.header.call;
-        match CallId::new(number) {
-            Some(call) if number <= self.last_call => {
-                if self.unanswered.contains_key(&call) {
-                    self.events.push_back(WorkerEvent::Cancel { call });
-                }
-                Ok(())
-            }
-            _ => Err(ProtocolError::UnknownCall { call: number }),
+    /// A `Cancel` may cross the answer on the way; then there is nobody to tell.
+    fn handle_cancel(&mut self, frame: &Frame) {
+        let call = CallId::new(frame.header.call);
+        if let Some(call) = call.filter(|call| self.unanswered.get(*call).is_some()) {
+            self.events.push_back(WorkerEvent::Cancel { call });
         }
     }
 }

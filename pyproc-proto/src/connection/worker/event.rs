@@ -10,7 +10,8 @@ use crate::{CallId, FunctionIndex, Hello, Metadata, RemoteError};
 pub enum WorkerEvent {
     /// The host introduced itself; answer with `welcome` or `refuse`.
     Hello(Box<Hello>),
-    /// The host calls a function; answer once with `reply` or `error`.
+    /// The host calls a function; answer once with `reply` or `error`. One that comes after a
+    /// `Drain`, of either side, is to be refused as `draining`.
     Request {
         /// The call's id on this side. In the binary protocol it is the host's id as well.
         call: CallId,
@@ -32,7 +33,7 @@ pub enum WorkerEvent {
     },
     /// The host asked whether the worker is there; it was answered already.
     Ping,
-    /// The host wants what it has requested finished, and requests no more.
+    /// The host wants what it has requested finished, and should request no more.
     Drain,
     /// The host closed the connection in good order.
     Goodbye,

@@ -1,0 +1,39 @@
+# The compiled loop of pyproc's workers.
+
+from collections.abc import Callable, Sequence
+from typing import Final, final
+
+# The version of the package that this belongs to.
+VERSION: Final[str]
+
+# The call that runs: what `pyproc._request.Request` is to the loop in Python.
+@final
+class Request:
+    @property
+    def call(self) -> int: ...
+    @property
+    def function(self) -> int: ...
+    @property
+    def deadline_ns(self) -> int | None: ...
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def connection(self) -> object: ...
+
+# Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
+def run(
+    *,
+    lane: object,
+    stop: object,
+    guard: object,
+    functions: Sequence[object],
+    connection: object,
+    codec: str,
+    registered: object,
+    dump: Callable[[object], object],
+    max_frame: int,
+    has_absolute_deadlines: bool,
+    set_running: Callable[[Request | None], object],
+    context_of: Callable[[Request], object],
+    explain: Callable[[BaseException, int], tuple[int, bytes]],
+) -> bool: ...

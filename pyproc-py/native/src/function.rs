@@ -1,0 +1,52 @@
+//! The table of functions.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+/// One exposed function, as far as calling it needs.
+pub(crate) struct Function<'py> {
+    pub(crate) call: Bound<'py, PyAny>,
+    pub(crate) binding: Binding<'py>,
+    /// Whether its last call was so short that a finished reply could wait for it.
+    pub(crate) is_quick: bool,
+}
+
+/// How a decoded body becomes arguments.
+pub(crate) enum Binding<'py> {
+    /// It is the one argument, as it is.
+    Body,
+    /// Python works it out.
+    Bind {
+        /// `Binding.bind`: from a body to positional and keyword arguments.
+        bind: Bound<'py, PyAny>,
+        /// The name of the parameter that takes the `Context`.
+        context: Option<Bound<'py, PyString>>,
+    },
+}
+
+impl<'py> Function<'py> {
+    /// Takes what is needed from a `pyproc._registry.Function`.
+    pub(crate) fn of(function: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = function.py();
+        let binding = function.getattr(intern!(py, "binding"))?;
+        let context: Option<Bound<'py, PyString>> = binding
+            .getattr(intern!(py, "context_parameter"))?
+            .extract()?;
+        let takes_body = binding.getattr(intern!(py, "takes_body_as_it_is"))?;
+        let binding = if context.is_none() && takes_body.is_truthy()? {
+            Binding::Body
+        } else {
+            let bind = binding.getattr(intern!(py, "bind"))?;
+            Binding::Bind { bind, context }
+        };
+        Ok(Self {
+            call: function.getattr(intern!(py, "call"))?,
+            binding,
+            is_quick: false,
+        })
+    }
+}
+
+/// What `Binding.bind` returns.
+pub(crate) type Arguments<'py> = (Bound<'py, PyTuple>, Bound<'py, PyDict>);

@@ -1,0 +1,108 @@
+//! The loop of a spawned worker, compiled.
+//!
+//! The handshake, the import of the user's module and the end of the process are Python's; this
+//! takes over after the `Welcome`. `pyproc._loop_native` is the other side of it.
+
+// In the order in which a call meets them.
+mod worker;
+
+mod clock;
+mod descriptor;
+mod lane;
+
+mod function;
+mod request;
+
+mod bodies;
+mod errors;
+mod json;
+mod keys;
+mod msgpack;
+mod plain;
+
+/// The compiled loop of pyproc's workers.
+#[pyo3::pymodule]
+mod pyproc_native {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use pyo3::intern;
+    use pyo3::prelude::*;
+    use pyo3::types::{PyCFunction, PyDict, PyTuple};
+    use pyproc_proto::{Limits, WorkerConnection};
+
+    use crate::bodies::Bodies;
+    use crate::function::Function;
+    use crate::lane::Lane;
+    use crate::worker::{PythonSide, Worker};
+
+    #[pymodule_export]
+    use crate::request::Request;
+
+    /// The version of the package that this belongs to.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
+    #[pyfunction]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, set_running, context_of, explain))]
+    #[allow(clippy::too_many_arguments)]
+    fn run<'py>(
+        py: Python<'py>,
+        lane: Bound<'py, PyAny>,
+        stop: Bound<'py, PyAny>,
+        guard: Bound<'py, PyAny>,
+        functions: Vec<Bound<'py, PyAny>>,
+        connection: Bound<'py, PyAny>,
+        codec: &str,
+        registered: Option<Bound<'py, PyAny>>,
+        dump: Bound<'py, PyAny>,
+        max_frame: usize,
+        has_absolute_deadlines: bool,
+        set_running: Bound<'py, PyAny>,
+        context_of: Bound<'py, PyAny>,
+        explain: Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let is_child = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_child);
+        let enter_child = move |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
+            seen.store(true, Ordering::Relaxed);
+        };
+        let enter_child = PyCFunction::new_closure(py, None, None, enter_child)?;
+        guard.call_method1(intern!(py, "add"), (enter_child,))?;
+
+        let began = Instant::now();
+        let limits = Limits {
+            max_frame,
+            ..Limits::default()
+        };
+        let mut worker = Worker {
+            py,
+            protocol: WorkerConnection::after_handshake(limits, began),
+            lane: Lane::new(lane, stop.clone())?,
+            functions: functions
+                .iter()
+                .map(Function::of)
+                .collect::<PyResult<_>>()?,
+            bodies: Bodies::new(codec, registered, dump),
+            has_absolute_deadlines,
+            python: PythonSide {
+                connection,
+                stop,
+                guard,
+                set_running,
+                context_of,
+                explain,
+            },
+            is_child,
+            queue: VecDeque::new(),
+            was_large: false,
+            is_draining: false,
+            has_ended: false,
+            began,
+        };
+        worker.run()
+    }
+}

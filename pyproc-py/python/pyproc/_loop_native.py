@@ -1,0 +1,71 @@
+"""Runs the calls of a connection in the compiled core; `_loop_sync` is its model."""
+
+from __future__ import annotations
+
+from ._context import Context, running_request
+from ._dispatch import explain
+from ._dump import dump_binary, dump_text
+from ._protocol import MIN_FRAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from ._connection_binary import BinaryConnection
+    from ._dispatch import Dispatcher
+    from ._fork import ForkGuard
+    from ._handshake import Hello
+    from ._lane import Lane
+    from ._signals import StopSignal
+
+_NATIVE_CODECS = ("json", "msgpack")
+"""The compiled core has these itself."""
+
+
+class NativeLoop:
+    """What `SyncLoop` is, behind the `Welcome`."""
+
+    def __init__(
+        self,
+        core: ModuleType,
+        lane: Lane,
+        connection: BinaryConnection,
+        dispatcher: Dispatcher,
+        stop: StopSignal,
+        guard: ForkGuard,
+        hello: Hello,
+    ) -> None:
+        self._core = core
+        self._lane = lane
+        self._connection = connection
+        self._dispatcher = dispatcher
+        self._stop = stop
+        self._guard = guard
+        self._hello = hello
+
+    def run(self) -> None:
+        """Do what `SyncLoop.run` does."""
+        connection = self._connection
+        codec = connection.codec
+        max_body = connection.max_frame - MIN_FRAME
+        self._lane.write(*connection.take_pieces())
+
+        def explain_encoded(error: BaseException, stage: int) -> tuple[int, bytes]:
+            status, failure = explain(error, stage)
+            return status, failure.encode(max_body)
+
+        connection.has_ended = self._core.run(
+            lane=self._lane,
+            stop=self._stop,
+            guard=self._guard,
+            functions=self._dispatcher.functions,
+            connection=connection,
+            codec=codec.name,
+            registered=None if codec.name in _NATIVE_CODECS else codec,
+            dump=dump_binary if codec.binary else dump_text,
+            max_frame=connection.max_frame,
+            has_absolute_deadlines=self._hello.has_absolute_deadlines,
+            set_running=running_request.set,
+            context_of=Context._of,
+            explain=explain_encoded,
+        )
