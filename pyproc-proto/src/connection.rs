@@ -10,7 +10,7 @@ mod output;
 mod progress;
 mod worker;
 
-pub use host::{HostConnection, HostEvent, Rejected, Request, RequestError};
+pub use host::{Body, HostConnection, HostEvent, Rejected, Request, RequestError};
 pub use in_flight::InFlight;
 pub use limits::{DEFAULT_MAX_FRAME, Limits};
 pub use worker::{AnswerError, FunctionRef, ReplyError, WorkerConnection, WorkerEvent};

@@ -147,15 +147,6 @@ fn one() -> u32 {
 fn info() -> u8 {
     20
 }
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature is serde's"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
 /// Reads the body of a `Hello` or `Welcome`.
 ///
 /// The version is looked at first and alone, because a later one may have changed all the rest.

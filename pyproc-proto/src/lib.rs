@@ -55,7 +55,7 @@ mod connection;
 mod error;
 
 pub use connection::{
-    AnswerError, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight, Limits,
+    AnswerError, Body, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight, Limits,
     Protocol, Rejected, ReplyError, Request, RequestError, WorkerConnection, WorkerEvent,
 };
 pub use error::ProtocolError;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pyproc_proto::{
-    CallId, Flags, Frame, FunctionRef, Header, HostConnection, HostEvent, Kind, Limits, Metadata,
-    Request, WorkerConnection, WorkerEvent,
+    Body, CallId, Flags, Frame, FunctionRef, Header, HostConnection, HostEvent, Kind, Limits,
+    Metadata, Request, WorkerConnection, WorkerEvent,
 };
 use serde::Deserialize;
 use support::{from_hex, snake_case};
@@ -299,7 +299,7 @@ fn deliver_reply(
     for token in 1..=id {
         let request = Request {
             function: "f",
-            body: b"",
+            body: Body::Borrowed(b""),
             deadline: None,
             metadata: &Metadata::new(),
         };

@@ -1,6 +1,7 @@
 //! A call, from the first poll to its one end.
 
 mod answer;
+mod scratch;
 
 use std::fmt;
 use std::future::Future;
@@ -9,23 +10,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use pyproc_proto::{Codec, Metadata, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::Unsent;
+use crate::connection::{Look, Sender, Unsent};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Promise, Receipt};
 use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket};
 use answer::{Answer, refusal, unsendable};
+use scratch::Scratch;
 
 /// A call of a Python function: a future that does nothing until it is polled.
 ///
 /// It encodes its argument, waits for its turn, sends the request, waits for the reply, and decodes it into an `R`, on
-/// any executor. It ends exactly once, and by its deadline at the latest. The encoded argument is kept to the end, for
-/// another worker in case that this one is lost.
+/// any executor. It ends exactly once, and by its deadline at the latest. The argument is kept to the end: should the
+/// worker be lost, it is encoded again for another one.
 ///
 /// # Cancel safety
 ///
@@ -41,7 +42,6 @@ pub struct Call<'a, C: Codec, A, R> {
     /// How many workers have died of the call, and may have run it.
     attempts: u32,
     deadline: Option<Instant>,
-    body: Bytes,
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
     state: State,
@@ -56,16 +56,30 @@ pub(crate) struct CallOptions {
 }
 
 enum State {
-    /// Nothing has happened; the argument is not encoded yet.
+    /// Nothing has happened.
     New,
-    /// The body is encoded, and a place is asked for next.
-    Encoded,
-    /// The call was sent, or its parcel waits in the line. Dropping the one leaves the line, dropping the other cancels.
-    Accepted {
-        _place: Option<Place>,
+    /// It came back from a worker that was lost.
+    Returned,
+    /// The call was sent. Dropping the receipt cancels it.
+    Sent {
+        receipt: Receipt,
+        look: Looking,
+    },
+    /// Its parcel waits in the line, or was sent from there. Dropping the place leaves the line.
+    Waiting {
+        _place: Place,
         receipt: Receipt,
     },
     Ended,
+}
+
+/// What the caller of a lone call does in its next polls.
+enum Looking {
+    /// It lets other tasks run once: one of them may be about to make a call too.
+    AfterOthers(Look),
+    Now(Look),
+    /// It waits to be woken.
+    Not,
 }
 
 impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
@@ -82,7 +96,6 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             options,
             attempts: 0,
             deadline: None,
-            body: Bytes::new(),
             ticket: None,
             state: State::New,
             result: PhantomData,
@@ -105,27 +118,28 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
 }
 
 impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
-    fn encode(&mut self) -> Result<()> {
-        self.deadline = self
-            .options
-            .deadline
-            .and_then(|time| Instant::now().checked_add(time));
+    /// Encodes the argument, asks for a place, and sends the call or lets it wait.
+    fn send(&mut self) -> Result<State> {
+        let now = Instant::now();
+        if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
+            self.deadline = now.checked_add(time);
+        }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
-        let mut body = Vec::new();
-        self.pool
-            .codec()
-            .encode(&self.argument, &mut body)
-            .map_err(|error| {
-                Error::new(ErrorKind::Codec, "the argument cannot be encoded")
-                    .with_function(self.function)
-                    .with_source(error)
-            })?;
-        self.body = body.into();
-        Ok(())
+        let codec = self.pool.codec();
+        let body = Scratch::encode(|body| codec.encode(&self.argument, body)).map_err(|error| {
+            Error::new(ErrorKind::Codec, "the argument cannot be encoded")
+                .with_function(self.function)
+                .with_source(error)
+        })?;
+        loop {
+            if let Some(state) = self.enter(&body, now)? {
+                return Ok(state);
+            }
+        }
     }
 
-    /// Asks for a place, and sends the call or lets it wait.
-    fn enter(&mut self) -> Result<State> {
+    /// Asks for a place. `None` says that it was on a connection that had just closed.
+    fn enter(&mut self, body: &Scratch, now: Instant) -> Result<Option<State>> {
         let shared = self.pool.shared();
         let arrival = self.ticket.map_or(Arrival::New, Arrival::Returning);
         let mut waiting = None;
@@ -134,7 +148,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             waiting = Some(receipt);
             Parcel {
                 function: self.function.into(),
-                body: self.body.clone(),
+                body: body.to_bytes(),
                 deadline: self.deadline,
                 clock: shared.deadline_clock(),
                 promise,
@@ -142,44 +156,57 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
         };
         let entrance = shared
             .gate()
-            .enter(self.deadline, arrival, parcel)
+            .enter(self.deadline, arrival, now, parcel)
             .map_err(|reason| refusal(reason, self.function, shared))?;
         match (entrance, waiting) {
-            (Entrance::Line(place, ticket), Some(receipt)) => {
+            (Entrance::Line(_place, ticket), Some(receipt)) => {
                 self.ticket = Some(ticket);
-                let _place = Some(place);
-                Ok(State::Accepted { _place, receipt })
+                Ok(Some(State::Waiting { _place, receipt }))
             }
-            (Entrance::Line(..), None) => Ok(State::Encoded),
+            (Entrance::Line(..), None) => Ok(None),
             (Entrance::Open(admittance, ticket), _) => {
                 self.ticket = Some(ticket);
-                self.submit(admittance)
+                self.submit(admittance, body, now)
             }
         }
     }
 
-    fn submit(&mut self, admittance: Admittance) -> Result<State> {
-        let Admittance { permit, connection } = admittance;
+    fn submit(
+        &self,
+        admittance: Admittance,
+        body: &Scratch,
+        now: Instant,
+    ) -> Result<Option<State>> {
+        let Admittance {
+            permit,
+            connection,
+            is_alone,
+        } = admittance;
         let shared = self.pool.shared();
         let (promise, receipt) = Promise::new();
         let metadata = Metadata::default();
         let request = Request {
             function: self.function,
-            body: &self.body,
+            body: body.body(),
             deadline: self
                 .deadline
                 .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
             metadata: &metadata,
         };
-        match connection.submit(request, promise.with_permit(Some(permit))) {
-            Ok(()) => {
-                let _place = None;
-                Ok(State::Accepted { _place, receipt })
-            }
+        let sender = if is_alone {
+            Sender::LoneCaller
+        } else {
+            Sender::Caller
+        };
+        match connection.submit(request, promise.with_permit(Some(permit)), sender, now) {
+            Ok(submitted) => Ok(Some(State::Sent {
+                receipt: receipt.sent(connection, submitted.call),
+                look: submitted.look.map_or(Looking::Not, Looking::AfterOthers),
+            })),
             Err((Unsent::Closed, _)) => {
                 // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
                 shared.close_slot(connection.worker());
-                Ok(State::Encoded)
+                Ok(None)
             }
             Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, self.function, shared)),
         }
@@ -187,35 +214,48 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
 
     fn poll_state(&mut self, context: &Context<'_>) -> Poll<Result<R>> {
         loop {
-            self.state = match &mut self.state {
-                State::New => {
-                    self.encode()?;
-                    State::Encoded
+            let receipt = match &mut self.state {
+                State::New | State::Returned => {
+                    self.state = self.send()?;
+                    continue;
                 }
-                State::Encoded => self.enter()?,
-                State::Accepted { receipt, .. } => {
-                    let outcome = ready!(receipt.poll(context));
-                    let shared = self.pool.shared();
-                    let worker = receipt.sent().map(|sent| &sent.worker);
-                    let may_run_again =
-                        self.options.idempotent && self.attempts + 1 < shared.max_attempts();
-                    match Answer::judge(outcome, may_run_again, self.function, worker, shared) {
-                        Answer::Body(body) => return Poll::Ready(self.decode(&body)),
-                        Answer::Error(error) => return Poll::Ready(Err(error)),
-                        again @ (Answer::Move | Answer::SendAgain) => {
-                            if let Some(worker) = worker {
-                                shared.close_slot(worker);
-                            }
-                            if matches!(again, Answer::SendAgain) {
-                                self.attempts += 1;
-                                shared.counters().count_resent();
-                            }
-                            State::Encoded
+                State::Sent { receipt, look } => {
+                    match std::mem::replace(look, Looking::Not) {
+                        Looking::AfterOthers(next) => {
+                            *look = Looking::Now(next);
+                            context.waker().wake_by_ref();
                         }
+                        Looking::Now(now) => {
+                            if let Some(connection) = receipt.connection() {
+                                connection.look_for(receipt, &now);
+                            }
+                        }
+                        Looking::Not => {}
                     }
+                    receipt
                 }
+                State::Waiting { receipt, .. } => receipt,
                 State::Ended => return Poll::Ready(Err(ended_already())),
             };
+            let outcome = ready!(receipt.poll(context));
+            let shared = self.pool.shared();
+            let may_run_again =
+                self.options.idempotent && self.attempts + 1 < shared.max_attempts();
+            let worker = receipt.worker();
+            match Answer::judge(outcome, may_run_again, self.function, worker, shared) {
+                Answer::Body(body) => return Poll::Ready(self.decode(body.as_ref())),
+                Answer::Error(error) => return Poll::Ready(Err(error)),
+                again @ (Answer::Move | Answer::SendAgain) => {
+                    if let Some(worker) = worker {
+                        shared.close_slot(worker);
+                    }
+                    if matches!(again, Answer::SendAgain) {
+                        self.attempts += 1;
+                        shared.counters().count_resent();
+                    }
+                    self.state = State::Returned;
+                }
+            }
         }
     }
 
@@ -264,8 +304,10 @@ impl<C: Codec, A, R> Drop for Call<'_, C, A, R> {
 impl<C: Codec, A, R> fmt::Debug for Call<'_, C, A, R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::New | State::Encoded => "new",
-            State::Accepted { .. } => "accepted",
+            State::New => "new",
+            State::Returned => "returned",
+            State::Sent { .. } => "sent",
+            State::Waiting { .. } => "waiting",
             State::Ended => "ended",
         };
         formatter

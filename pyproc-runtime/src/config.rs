@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pyproc_proto::{DeadlineClock, Limits, Protocol};
 
+use crate::pool::InFlight;
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
 use crate::supervisor::Restart;
@@ -20,7 +21,7 @@ pub(crate) struct Config {
     pub(crate) protocol: Protocol,
     pub(crate) codec: String,
     pub(crate) limits: Limits,
-    pub(crate) max_in_flight_per_worker: usize,
+    pub(crate) max_in_flight_per_worker: InFlight,
     pub(crate) max_attempts: u32,
     pub(crate) deadline: Option<Duration>,
     pub(crate) start_timeout: Duration,

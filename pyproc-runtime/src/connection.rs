@@ -1,27 +1,32 @@
 //! The frames between the host and one worker, with the calls in flight on it.
 //!
-//! [`Connection`] drives the protocol's state machine over a lane. Callers append their requests and write them in
-//! their own turn; one driver per connection ([`Connection::drive`]) reads, hands out replies, and looks after the
-//! timeouts and after what the lane did not take at once. No user code runs under the lock.
+//! [`Connection`] drives the protocol's state machine over a lane. Callers append their requests; the one that is alone
+//! writes its own, and may look for its own reply. One driver per connection ([`Connection::drive`]) writes for all the
+//! others, reads, hands out replies, and looks after the timeouts and after what the lane did not take at once. No user
+//! code runs under the lock.
 
+mod driver;
 mod handshake;
+mod look;
 mod turn;
 
 pub(crate) use handshake::{Handshake, HandshakeError};
+pub(crate) use look::Look;
 pub(crate) use turn::Lost;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use pyproc_proto::{CallId, HostConnection, LogRecord, Rejected, Request, RequestError};
-use tokio::io::Interest;
+use pyproc_proto::{CallId, HostConnection, HostEvent, LogRecord, Rejected, Request, RequestError};
 use tokio::sync::Notify;
 
 use crate::death::Death;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
 use crate::ledger::{Entry, Failure};
+use crate::spin::{Spin, Spinner};
 
 /// The connection to one worker, from the end of the handshake to its loss.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub(crate) struct Connection {
     worker: WorkerIdentity,
     lane: SocketLane,
     state: Mutex<State>,
-    /// Tells the driver that there is output left over, or a deadline before the one that it waits for.
+    /// Tells the driver that there is something for it to do that the lane will not wake it for.
     kick: Notify,
 }
 
@@ -41,9 +46,42 @@ struct State {
     /// The worker has said goodbye: what it has not answered by then, it has not run.
     has_left: bool,
     rush: turn::Rush,
+    spinner: Spinner,
+    /// Whether the driver was told to write what is in the output.
+    is_driver_writing: bool,
+    /// Whether the lane wakes the driver.
+    is_watched: bool,
+    /// Whether the one call in flight has a caller that looks for its reply.
+    is_looked_for: bool,
+    /// Changes with every request and with all that is read.
+    progress: u64,
+    /// What a caller has read that only the driver can deal with.
+    for_driver: VecDeque<HostEvent<Entry>>,
     /// What the driver's timer is set to.
     armed: Option<Instant>,
 }
+
+/// Who sends a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// Its caller, whose call is the only one in the pool; so nobody suffers when it looks for the reply.
+    LoneCaller,
+    /// Its caller.
+    Caller,
+    /// Somebody else, after it has waited: its caller may have gone.
+    Line,
+}
+
+/// A call that was sent, or soon will be.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) call: CallId,
+    /// The look that the caller now owes the connection.
+    pub(crate) look: Option<Look>,
+}
+
+/// From so many bytes on, requests do not wait for the driver, so that the worker begins while more of them come.
+const FLUSH_BYTES: usize = 4 * 1024;
 
 /// How many turns are spent on what a dead worker has left behind. A socket holds less than one turn reads; there is
 /// more only when something that outlives the worker, a descendant of it, goes on writing.
@@ -58,6 +96,13 @@ pub(crate) enum Notice {
     Draining,
 }
 
+/// What the driver tells while it drives.
+#[derive(Debug)]
+pub(crate) enum ConnectionEvent {
+    Notice(Notice),
+    Log(LogRecord),
+}
+
 /// Why a request was not sent.
 #[derive(Debug)]
 pub(crate) enum Unsent {
@@ -69,13 +114,19 @@ pub(crate) enum Unsent {
 
 impl Connection {
     /// Takes over from a finished handshake.
-    pub(crate) fn new(worker: WorkerIdentity, handshake: Handshake) -> Self {
-        let Handshake { lane, protocol } = handshake;
+    pub(crate) fn new(worker: WorkerIdentity, handshake: Handshake, spin: Spin) -> Self {
+        let Handshake { lane, protocol, .. } = handshake;
         let state = State {
             protocol,
             is_closed: false,
             has_left: false,
             rush: turn::Rush::default(),
+            spinner: Spinner::new(spin),
+            is_driver_writing: false,
+            is_watched: false,
+            is_looked_for: false,
+            progress: 0,
+            for_driver: VecDeque::new(),
             armed: None,
         };
         Self {
@@ -90,20 +141,20 @@ impl Connection {
         &self.worker
     }
 
-    /// Enters the call into the ledger and sends it, as far as the lane takes it now. The entry comes back when the
-    /// request is not sent.
+    /// Enters the call into the ledger and sends it: at once if the worker has nothing else to do, and otherwise with
+    /// the others that come before the driver has its turn. The entry comes back when the request is not sent.
     pub(crate) fn submit(
         self: &Arc<Self>,
         request: Request<'_>,
         entry: Entry,
-    ) -> Result<(), (Unsent, Entry)> {
-        let now = Instant::now();
+        sender: Sender,
+        now: Instant,
+    ) -> Result<Submitted, (Unsent, Entry)> {
         let deadline = request.deadline.map(|deadline| deadline.at);
         let mut state = self.lock();
         if state.is_closed {
             return Err((Unsent::Closed, entry));
         }
-        let was_flushed = state.protocol.output().is_empty();
         let call = match state.protocol.request(request, entry, now) {
             Ok(call) => call,
             Err(Rejected { reason, token }) => {
@@ -116,24 +167,38 @@ impl Connection {
                 return Err((unsent, token));
             }
         };
-        let entry = state.protocol.token(call);
-        if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
-            state.protocol.cancel(call);
+        state.progress += 1;
+        if sender == Sender::Line {
+            let entry = state.protocol.token(call);
+            if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
+                state.protocol.cancel(call);
+            }
         }
-        let is_flushed = was_flushed && self.flush(&mut state).is_ok_and(|flushed| flushed);
+        let is_alone = state.protocol.in_flight_len() == 1;
+        let is_flushed = (is_alone || state.protocol.output_len() >= FLUSH_BYTES)
+            && self.flush(&mut state).is_ok_and(|is_flushed| is_flushed);
+        let look = if is_alone && is_flushed && sender == Sender::LoneCaller {
+            state.spinner.next_look().map(Look::new)
+        } else {
+            None
+        };
+        state.is_looked_for = look.is_some();
+        let is_news = !is_flushed && !std::mem::replace(&mut state.is_driver_writing, true);
         let is_earlier =
             deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        let is_unseen = look.is_none() && !state.is_watched && !state.is_driver_writing;
         drop(state);
-        if !is_flushed || is_earlier {
+        if is_news || is_earlier || is_unseen {
             self.kick.notify_one();
         }
-        Ok(())
+        Ok(Submitted { call, look })
     }
 
     /// Tells the worker that nobody waits for the call any more.
     pub(crate) fn cancel(&self, call: CallId) {
         let mut state = self.lock();
         state.protocol.cancel(call);
+        state.is_looked_for = false;
         drop(state);
         self.kick.notify_one();
     }
@@ -204,52 +269,7 @@ impl Connection {
         }
     }
 
-    /// Drives the connection until it is lost. Cancel safe: another driver may take over.
-    pub(crate) async fn drive(&self, mut tell: impl FnMut(ConnectionEvent)) -> Lost {
-        loop {
-            let turn = match self.turn(&mut tell) {
-                Ok(turn) => turn,
-                Err(lost) => {
-                    self.close();
-                    return lost;
-                }
-            };
-            if turn.is_unfinished {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            let interest = if turn.is_flushed {
-                Interest::READABLE
-            } else {
-                Interest::READABLE | Interest::WRITABLE
-            };
-            tokio::select! {
-                ready = self.lane.ready(interest) => if let Err(error) = ready {
-                    self.close();
-                    return Lost::Io(error);
-                },
-                () = sleep_until(turn.timeout) => {}
-                () = self.kick.notified() => {}
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the driver tells while it drives.
-#[derive(Debug)]
-pub(crate) enum ConnectionEvent {
-    Notice(Notice),
-    Log(LogRecord),
-}
-
-/// Waits until then; without a time, for ever.
-pub(crate) async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -18,6 +18,14 @@ pub(crate) fn after(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now + NEVER)
 }
 
+/// Waits until then; without a time, for ever.
+pub(crate) async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Thirty years, as in `tokio`.
 const NEVER: Duration = Duration::from_secs(86_400 * 365 * 30);
 

@@ -2,4 +2,4 @@
 
 mod socket;
 
-pub(crate) use socket::{Received, SocketLane};
+pub(crate) use socket::{Received, SocketLane, Watch};

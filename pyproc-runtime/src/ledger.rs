@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use pyproc_proto::{CallId, RemoteError, RequestError};
@@ -16,7 +17,22 @@ use crate::death::Death;
 use crate::error::WorkerIdentity;
 
 /// How an entry ended.
-pub(crate) type Outcome = Result<Bytes, Failure>;
+pub(crate) type Outcome = Result<Reply, Failure>;
+
+/// The encoded value that a call returned.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// A small one is copied, so that the buffer that it was read into is free at once.
+    Small {
+        length: u8,
+        bytes: [u8; MAX_SMALL_REPLY],
+    },
+    /// A view into the buffer that it was read into.
+    Large(Bytes),
+}
+
+/// A cache line, less the length. The typical small struct fits.
+const MAX_SMALL_REPLY: usize = 63;
 
 /// Why an entry ended without a value.
 #[derive(Debug)]
@@ -51,8 +67,8 @@ pub(crate) enum Refusal {
 
 /// Who gives permits out, and takes them back.
 pub(crate) trait Issuer: Send + Sync {
-    /// Takes back a permit for a call on this slot.
-    fn take_back(self: Arc<Self>, slot: usize);
+    /// Takes back this many permits for calls on this slot, which ended at `now`.
+    fn take_back(self: Arc<Self>, slot: usize, permits: usize, now: Instant);
 }
 
 /// The right to have a call in flight on one slot.
@@ -61,8 +77,18 @@ pub(crate) trait Issuer: Send + Sync {
 /// occupies its worker. Dropping the permit gives the place to the next in the line.
 #[must_use]
 pub(crate) struct Permit {
-    issuer: Arc<dyn Issuer>,
+    /// `None` once it is returned.
+    issuer: Option<Arc<dyn Issuer>>,
     slot: usize,
+}
+
+/// Permits of one slot on their way back, which takes one lock for all of them.
+#[must_use]
+pub(crate) struct ReturnedPermits {
+    issuer: Option<Arc<dyn Issuer>>,
+    slot: usize,
+    permits: usize,
+    now: Instant,
 }
 
 /// The ledger's half of a call that was sent.
@@ -83,12 +109,16 @@ pub(crate) struct Promise {
 #[derive(Debug)]
 pub(crate) struct Receipt {
     cell: Arc<Cell>,
+    /// Where the caller itself has sent the call, if it has.
+    sent: Option<(Arc<Connection>, CallId)>,
+    /// Whether the outcome was taken.
+    is_settled: bool,
 }
 
-/// Where a call was sent.
+/// Where a call was sent that waited for it.
 #[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) worker: WorkerIdentity,
+struct Sent {
+    worker: WorkerIdentity,
     /// Weak, because the connection's table owns the entry.
     connection: Weak<Connection>,
     call: CallId,
@@ -110,13 +140,45 @@ enum State {
 
 impl Permit {
     pub(crate) fn new(issuer: Arc<dyn Issuer>, slot: usize) -> Self {
+        let issuer = Some(issuer);
         Self { issuer, slot }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        Arc::clone(&self.issuer).take_back(self.slot);
+        if let Some(issuer) = self.issuer.take() {
+            issuer.take_back(self.slot, 1, Instant::now());
+        }
+    }
+}
+
+impl ReturnedPermits {
+    /// None yet. They are returned at `now`, when this is dropped.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            issuer: None,
+            slot: 0,
+            permits: 0,
+            now,
+        }
+    }
+
+    /// Adds the permit of an entry of the same slot.
+    pub(crate) fn add(&mut self, entry: &mut Entry) {
+        if let Some(mut permit) = entry.permit.take() {
+            self.slot = permit.slot;
+            self.permits += 1;
+            self.issuer = permit.issuer.take();
+        }
+    }
+}
+
+impl Drop for ReturnedPermits {
+    fn drop(&mut self) {
+        if let Some(issuer) = self.issuer.take() {
+            issuer.take_back(self.slot, self.permits, self.now);
+        }
     }
 }
 
@@ -138,6 +200,8 @@ impl Promise {
         });
         let receipt = Receipt {
             cell: Arc::clone(&cell),
+            sent: None,
+            is_settled: false,
         };
         (Self { cell }, receipt)
     }
@@ -181,7 +245,7 @@ impl Entry {
         (self.promise, self.permit)
     }
 
-    /// Notes where the call was sent, before its answer can be read. Says whether anybody waits for that.
+    /// Notes where a call that waited was sent, before its answer can be read. Says whether anybody waits for that.
     pub(crate) fn note_sent(&self, connection: &Arc<Connection>, call: CallId) -> bool {
         let sent = Sent {
             worker: connection.worker().clone(),
@@ -209,6 +273,12 @@ impl Entry {
 }
 
 impl Receipt {
+    /// Notes where its caller has sent the call.
+    pub(crate) fn sent(mut self, connection: Arc<Connection>, call: CallId) -> Self {
+        self.sent = Some((connection, call));
+        self
+    }
+
     /// Waits for the outcome.
     pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<Outcome> {
         let mut state = self.cell.lock();
@@ -222,29 +292,73 @@ impl Receipt {
                 Poll::Pending
             }
             State::Ended(_) => match std::mem::replace(&mut *state, State::Settled) {
-                State::Ended(outcome) => Poll::Ready(outcome),
+                State::Ended(outcome) => {
+                    self.is_settled = true;
+                    Poll::Ready(outcome)
+                }
                 _ => Poll::Ready(Err(Failure::Closed)),
             },
             State::Settled => Poll::Ready(Err(Failure::Closed)),
         }
     }
 
-    /// Where the call was sent, if it was.
-    pub(crate) fn sent(&self) -> Option<&Sent> {
-        self.cell.sent.get()
+    /// Whether the outcome is there.
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(*self.cell.lock(), State::Open(_))
+    }
+
+    /// The connection on which its caller has sent the call, if it has.
+    pub(crate) fn connection(&self) -> Option<&Arc<Connection>> {
+        Some(&self.sent.as_ref()?.0)
+    }
+
+    /// The worker that the call was sent to, if it was.
+    pub(crate) fn worker(&self) -> Option<&WorkerIdentity> {
+        match &self.sent {
+            Some((connection, _)) => Some(connection.worker()),
+            None => Some(&self.cell.sent.get()?.worker),
+        }
     }
 }
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
         let state = std::mem::replace(&mut *self.cell.lock(), State::Settled);
         if let State::Open(_) = state {
-            // Whoever sends it at this moment finds it abandoned, and cancels it there.
-            if let Some(sent) = self.cell.sent.get() {
+            if let Some((connection, call)) = &self.sent {
+                connection.cancel(*call);
+            } else if let Some(sent) = self.cell.sent.get() {
+                // Whoever sends it at this moment finds it abandoned, and cancels it there.
                 if let Some(connection) = sent.connection.upgrade() {
                     connection.cancel(sent.call);
                 }
             }
+        }
+    }
+}
+
+impl From<Bytes> for Reply {
+    fn from(body: Bytes) -> Self {
+        if body.len() > MAX_SMALL_REPLY {
+            return Self::Large(body);
+        }
+        let mut bytes = [0; MAX_SMALL_REPLY];
+        bytes[..body.len()].copy_from_slice(&body);
+        Self::Small {
+            length: body.len() as u8,
+            bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Reply {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Small { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Large(body) => body,
         }
     }
 }

@@ -20,8 +20,8 @@ mod pool;
 mod script;
 
 pub use pool::{
-    Candidate, Counts, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin, Router, WorkerState,
-    WorkerStatus,
+    Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin, Router,
+    WorkerState, WorkerStatus,
 };
 pub use script::Target;
 

@@ -4,12 +4,14 @@ mod admission;
 mod builder;
 mod gate;
 mod line;
+mod pace;
 mod parcel;
 mod router;
 mod shared;
 mod status;
 
 pub use builder::PoolBuilder;
+pub use pace::InFlight;
 pub use router::{Candidate, LeastLoaded, RoundRobin, Router};
 pub use status::{Counts, PoolStatus, WorkerState, WorkerStatus};
 

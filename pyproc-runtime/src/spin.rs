@@ -1,5 +1,7 @@
 //! Looking for an answer without sleeping.
 
+use std::time::Duration;
+
 /// Whether the two sides of a connection look for each other's next frame without blocking, for a bounded time, before
 /// they sleep.
 ///
@@ -8,9 +10,8 @@
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Spin {
-    /// Each side looks for up to 100 µs where that lately paid: where answers came within that time, and nobody else
-    /// wanted the processor. An idle pool, slow functions and busy machines are found out, and cost nothing more than
-    /// a try now and then.
+    /// Each side looks for up to 100 µs where that lately paid: where answers came within that time. Slow functions, an
+    /// idle pool and busy machines are found out, and cost nothing more than a try now and then.
     #[default]
     Auto,
     /// Each side sleeps at once.
@@ -18,11 +19,117 @@ pub enum Spin {
 }
 
 impl Spin {
-    /// The longest look, in microseconds.
-    pub(crate) fn longest_us(self) -> u32 {
+    /// The longest look.
+    pub(crate) fn longest(self) -> Duration {
         match self {
-            Self::Auto => 100,
-            Self::Off => 0,
+            Self::Auto => Duration::from_micros(100),
+            Self::Off => Duration::ZERO,
         }
+    }
+}
+
+/// Decides whether to look, by what became of the last looks. A pure policy: it is told the time that a look took.
+#[derive(Debug)]
+pub(crate) struct Spinner {
+    longest: Duration,
+    /// How many looks in a row were in vain.
+    misses: u32,
+    /// How many more waits go by without a look.
+    skip: u32,
+}
+
+/// After so many waits without one, there is a look again, however often it was in vain: less than half a microsecond
+/// for each wait is a price that nobody notices, and functions that have become quick are soon found out.
+const MAX_SKIP: u32 = 255;
+
+impl Spinner {
+    pub(crate) fn new(spin: Spin) -> Self {
+        Self {
+            longest: spin.longest(),
+            misses: 0,
+            skip: 0,
+        }
+    }
+
+    /// How long to look this time; `None` for not at all.
+    pub(crate) fn next_look(&mut self) -> Option<Duration> {
+        if self.longest.is_zero() {
+            return None;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return None;
+        }
+        Some(self.longest)
+    }
+
+    /// A look found something after `time`. When it took much longer than a look may take, somebody else wanted the
+    /// processor meanwhile, and it would have been better to sleep.
+    pub(crate) fn found(&mut self, time: Duration) {
+        if time > 2 * self.longest {
+            self.missed();
+        } else {
+            self.misses = 0;
+        }
+    }
+
+    /// A look was in vain. One alone changes nothing; each further one doubles the distance to the next look.
+    pub(crate) fn missed(&mut self) {
+        self.misses = (self.misses + 1).min(31);
+        self.skip = ((1 << (self.misses - 1)) - 1).min(MAX_SKIP);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of `waits` waits begin with a look, if every look takes `time` and finds something or not.
+    fn looks(spinner: &mut Spinner, waits: u32, found: Option<Duration>) -> u32 {
+        let mut looks = 0;
+        for _ in 0..waits {
+            if spinner.next_look().is_some() {
+                looks += 1;
+                match found {
+                    Some(time) => spinner.found(time),
+                    None => spinner.missed(),
+                }
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn looks_that_pay_go_on_and_looks_in_vain_become_rare() {
+        let mut spinner = Spinner::new(Spin::Auto);
+        let quick = Some(Duration::from_micros(5));
+        assert_eq!(looks(&mut spinner, 1000, quick), 1000);
+        assert!(looks(&mut spinner, 10_000, None) < 60);
+        // And as soon as one pays again, they go on.
+        let found = looks(&mut spinner, 1000, quick);
+        assert!(found > 700, "{found}");
+    }
+
+    #[test]
+    fn a_look_that_lost_the_processor_counts_as_one_in_vain() {
+        let mut spinner = Spinner::new(Spin::Auto);
+        let preempted = Some(Duration::from_millis(4));
+        assert!(looks(&mut spinner, 10_000, preempted) < 60);
+    }
+
+    #[test]
+    fn one_slow_call_among_quick_ones_changes_nothing() {
+        let mut spinner = Spinner::new(Spin::Auto);
+        for _ in 0..100 {
+            assert!(spinner.next_look().is_some());
+            spinner.missed();
+            assert!(spinner.next_look().is_some());
+            spinner.found(Duration::from_micros(5));
+        }
+    }
+
+    #[test]
+    fn nobody_looks_when_it_is_switched_off() {
+        assert_eq!(looks(&mut Spinner::new(Spin::Off), 100, None), 0);
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn run(
             // The last handle sends a command when it goes, and none can follow it.
             Some(command) = inbox.recv() => supervisor.handle_command(command),
             () = gate.changed.notified() => {}
-            () = crate::connection::sleep_until(timeout) => {}
+            () = crate::deadline::sleep_until(timeout) => {}
         }
         supervisor.handle_timeout(Instant::now());
     }

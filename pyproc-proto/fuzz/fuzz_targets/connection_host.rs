@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
         let at = self.now + Duration::from_millis(u64::from(choice >> 5) * 20);
         let request = Request {
             function: ["classify", "health", "missing"][usize::from(choice & 0x3) % 3],
-            body,
+            body: body.into(),
             deadline: (choice & 0x8 != 0).then_some(CallDeadline { at, wire: 42 }),
             metadata: &metadata,
         };

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pyproc_proto::{
+use pyproc_proto::{Body, 
     HostConnection, HostEvent, Kind, Metadata, Request, Status, WorkerConnection, WorkerEvent,
 };
 use pyproc_proto_fuzz::{Script, frame, hello, limits, peak_of, welcome};
@@ -81,7 +81,7 @@ fn welcome_the_host(body: &[u8]) {
         assert_eq!(usize::from(index.0), place);
         let request = Request {
             function: &function.name,
-            body: b"{}",
+            body: Body::Borrowed(b"{}"),
             deadline: None,
             metadata: &Metadata::new(),
         };

@@ -3,14 +3,16 @@
 mod binary;
 mod commands;
 mod event;
+mod functions;
 mod input;
 mod json;
 mod request;
 
 pub use event::HostEvent;
-pub use request::{Rejected, Request, RequestError};
+pub use request::{Body, Rejected, Request, RequestError};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::time::Instant;
 
 use super::in_flight::Table;
@@ -20,6 +22,7 @@ use super::{Limits, Protocol};
 use crate::frame::Outgoing;
 use crate::id::CallIds;
 use crate::{CallId, Decoder, FunctionIndex, Hello, Kind, ProtocolError, Welcome};
+use functions::FunctionTable;
 
 /// The host's end of a connection: a state machine without input or output.
 ///
@@ -61,7 +64,7 @@ pub struct HostConnection<T> {
     /// The codec that the `Hello` named, which the `Welcome` must name as well.
     codec: String,
     welcome: Option<Welcome>,
-    functions: HashMap<String, FunctionIndex>,
+    functions: FunctionTable,
     pings: Pings,
 }
 
@@ -120,7 +123,7 @@ impl<T> HostConnection<T> {
             condemned: None,
             codec: String::new(),
             welcome: None,
-            functions: HashMap::new(),
+            functions: FunctionTable::default(),
             pings: Pings::default(),
         }
     }
@@ -154,7 +157,7 @@ impl<T> HostConnection<T> {
     /// The place of a function in the worker's table; always `None` under the JSON protocol,
     /// which has no table.
     pub fn function(&self, name: &str) -> Option<FunctionIndex> {
-        self.functions.get(name).copied()
+        self.functions.get(name)
     }
 
     /// What the worker said of itself, once it has.
@@ -180,12 +183,24 @@ impl<T> HostConnection<T> {
 
 /// Output.
 impl<T> HostConnection<T> {
-    /// The bytes that wait for the lane, in order.
+    /// The bytes that wait for the lane, in order, as far as they lie together; empty only if
+    /// there are none.
     pub fn output(&self) -> &[u8] {
         self.output.pending()
     }
 
-    /// The lane took the first `written` bytes of [`output`](Self::output).
+    /// The bytes that wait for the lane, in order, in as many of the slices as they take. Returns
+    /// how many slices were filled; where there are too few of them, more bytes follow.
+    pub fn output_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.output.pending_slices(slices)
+    }
+
+    /// How many bytes wait for the lane.
+    pub fn output_len(&self) -> usize {
+        self.output.pending_len()
+    }
+
+    /// The lane took the first `written` bytes that were waiting.
     pub fn advance_output(&mut self, written: usize) {
         self.output.advance(written);
     }

@@ -1,29 +1,75 @@
 //! The bytes that wait for the lane.
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
 /// A queue of bytes that remembers how far the lane has come, so that one can tell later which
 /// frames were handed over whole.
+///
+/// Small frames are copied into one buffer, so that many of them leave together; large bodies are
+/// queued as they are, and leave from where they lie.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    buffer: Vec<u8>,
-    /// How much of the buffer the lane has taken.
+    /// What goes before `tail`; empty as long as nothing large is sent.
+    pieces: VecDeque<Bytes>,
+    /// How many bytes the pieces have together.
+    pieces_len: usize,
+    /// Where frames are appended to.
+    tail: Vec<u8>,
+    /// How much of the first piece, or of `tail` where there is none, the lane has taken.
     start: usize,
-    /// How many bytes the lane had taken before those that are in the buffer now.
-    before: u64,
+    /// How many bytes the lane has taken since the beginning of the connection.
+    written: u64,
 }
 
 impl Output {
-    /// What the lane has not taken yet.
+    /// What the lane has not taken yet, as far as it lies together.
     pub(super) fn pending(&self) -> &[u8] {
-        &self.buffer[self.start..]
+        &self.pieces.front().map_or(&self.tail[..], |piece| piece)[self.start..]
+    }
+
+    /// What the lane has not taken yet, in as many slices as there is room for. Returns how many
+    /// were filled.
+    pub(super) fn pending_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = self.pieces.iter().map(|piece| &piece[..]);
+        let all = pieces.chain([&self.tail[..]]);
+        let mut skip = self.start;
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(all) {
+            *slice = IoSlice::new(&piece[skip..]);
+            skip = 0;
+            filled += 1;
+        }
+        filled
+    }
+
+    /// How many bytes the lane has not taken yet.
+    pub(super) fn pending_len(&self) -> usize {
+        self.pieces_len + self.tail.len() - self.start
     }
 
     /// The lane took the first `written` bytes of what is pending.
     pub(super) fn advance(&mut self, written: usize) {
-        self.start = self.buffer.len().min(self.start.saturating_add(written));
-        if self.start == self.buffer.len() {
+        let mut written = written.min(self.pending_len());
+        self.written += written as u64;
+        while let Some(piece) = self.pieces.front() {
+            let left = piece.len() - self.start;
+            if written < left {
+                self.start += written;
+                return;
+            }
+            written -= left;
+            self.pieces_len -= piece.len();
+            self.start = 0;
+            self.pieces.pop_front();
+        }
+        self.start += written;
+        if self.start == self.tail.len() {
             self.forget_taken();
-            self.buffer.shrink_to(KEPT_CAPACITY);
-        } else if self.start >= COMPACT_FROM && self.start >= self.buffer.len() / 2 {
+            self.tail.shrink_to(KEPT_CAPACITY);
+        } else if self.start >= COMPACT_FROM && self.start >= self.tail.len() / 2 {
             // At least half is gone, so moving the rest costs no more than writing it did.
             self.forget_taken();
         }
@@ -31,25 +77,48 @@ impl Output {
 
     /// Where frames are appended to.
     pub(super) fn buffer_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
+        &mut self.tail
+    }
+
+    /// Appends bytes without copying them.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if !self.tail.is_empty() {
+            let mut before = std::mem::take(&mut self.tail);
+            if self.pieces.is_empty() {
+                // `start` counts what was taken of the first piece, which this one becomes.
+                before.drain(..std::mem::take(&mut self.start));
+            }
+            self.push_piece(before.into());
+        }
+        self.push_piece(bytes);
+    }
+
+    fn push_piece(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.pieces_len += piece.len();
+            self.pieces.push_back(piece);
+        }
     }
 
     /// Where the stream of bytes ends now, counted from the beginning of the connection.
     pub(super) fn end(&self) -> u64 {
-        self.before + self.buffer.len() as u64
+        self.written + self.pending_len() as u64
     }
 
     /// How many bytes the lane has taken since the beginning of the connection.
     pub(super) fn written(&self) -> u64 {
-        self.before + self.start as u64
+        self.written
     }
 
     fn forget_taken(&mut self) {
-        self.before += self.start as u64;
-        self.buffer.drain(..self.start);
+        self.tail.drain(..self.start);
         self.start = 0;
     }
 }
+
+/// From this length on a body is sent from where it lies: one more slice to write costs less than
+/// a copy then.
+pub(super) const SHARED_FROM: usize = 16 * 1024;
 
 /// What an empty buffer keeps, so that one large frame does not occupy memory for good.
 const KEPT_CAPACITY: usize = 256 * 1024;
@@ -68,23 +137,50 @@ mod tests {
         let mut output = Output::default();
         output.buffer_mut().resize(10_000_000, 0);
         output.advance(10_000_000);
-        assert!(output.buffer.capacity() <= 2 * KEPT_CAPACITY);
+        assert!(output.tail.capacity() <= 2 * KEPT_CAPACITY);
         assert_eq!((output.written(), output.end()), (10_000_000, 10_000_000));
+    }
+
+    #[test]
+    fn a_shared_body_is_sent_from_where_it_lies() {
+        let mut output = Output::default();
+        let body = Bytes::from(vec![7; 100]);
+        output.buffer_mut().extend_from_slice(b"head");
+        output.push(body.clone());
+        output.buffer_mut().extend_from_slice(b"next");
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = output.pending_slices(&mut slices);
+        let seen: Vec<_> = slices[..filled].iter().map(|slice| slice.len()).collect();
+        assert_eq!(seen, [4, 100, 4]);
+        assert_eq!(slices[1].as_ptr(), body.as_ptr());
     }
 
     proptest! {
         #[test]
         fn the_lane_sees_every_byte_once_and_in_order(
-            steps in prop::collection::vec((0usize..100_000, 0usize..150_000), 1..8),
+            steps in prop::collection::vec(
+                (0usize..100_000, any::<bool>(), 0usize..150_000),
+                1..8,
+            ),
         ) {
             let (mut output, mut next, mut seen) = (Output::default(), 0u32, 0u32);
-            for (appended, taken) in steps {
+            for (appended, shared, taken) in steps {
+                let mut bytes = Vec::new();
                 for _ in 0..appended / 4 {
-                    output.buffer_mut().extend_from_slice(&next.to_be_bytes());
+                    bytes.extend_from_slice(&next.to_be_bytes());
                     next += 1;
                 }
-                let taken = output.pending().len().min(taken) / 4 * 4;
-                for word in output.pending()[..taken].chunks_exact(4) {
+                if shared {
+                    output.push(bytes.into());
+                } else {
+                    output.buffer_mut().extend_from_slice(&bytes);
+                }
+                let mut slices = [IoSlice::new(&[]); 3];
+                let filled = output.pending_slices(&mut slices);
+                let all: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+                prop_assert!(all.starts_with(output.pending()));
+                let taken = all.len().min(taken) / 4 * 4;
+                for word in all[..taken].chunks_exact(4) {
                     prop_assert_eq!(word, seen.to_be_bytes());
                     seen += 1;
                 }

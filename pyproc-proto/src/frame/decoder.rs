@@ -119,11 +119,22 @@ impl Decoder {
             self.buffer.reserve(missing.min(MAX_ROOM_AHEAD));
             return None;
         }
-        let mut frame = self.buffer.split_to(total);
+        let mut frame = if total >= LARGE_FRAME {
+            // What follows moves out, so that the memory of this frame goes when the frame goes.
+            let rest = BytesMut::from(&self.buffer[total..]);
+            let mut frame = std::mem::replace(&mut self.buffer, rest);
+            frame.truncate(total);
+            frame
+        } else {
+            self.buffer.split_to(total)
+        };
         frame.advance(skip);
         Some(frame.freeze())
     }
 }
+
+/// From this length on a frame takes the buffer with it, and the next one begins in a new one.
+const LARGE_FRAME: usize = 512 * 1024;
 
 /// How much room is made for a frame ahead of its bytes. A length is only a claim: four bytes
 /// must not make this side allocate the limit, and past this the buffer doubles as bytes arrive.

@@ -49,6 +49,13 @@ impl<'a> Outgoing<'a> {
     /// Appends the frame. The caller has held [`length`](Self::length) against a limit that a
     /// `u32` can express.
     pub(crate) fn write(&self, output: &mut Vec<u8>) {
+        output.reserve(LENGTH_LEN + self.length());
+        self.write_head(output);
+        output.extend_from_slice(self.body);
+    }
+
+    /// Appends what precedes the body, which must follow.
+    pub(crate) fn write_head(&self, output: &mut Vec<u8>) {
         let length = self.length();
         let mut flags = self.flags;
         if self.deadline.is_some() {
@@ -64,7 +71,6 @@ impl<'a> Outgoing<'a> {
             call: self.call,
             length: length as u32,
         };
-        output.reserve(LENGTH_LEN + length);
         output.extend_from_slice(&header.encode());
         if let Some(deadline) = self.deadline {
             output.extend_from_slice(&deadline.to_be_bytes());
@@ -72,6 +78,5 @@ impl<'a> Outgoing<'a> {
         if !self.metadata.is_empty() {
             self.metadata.encode(output);
         }
-        output.extend_from_slice(self.body);
     }
 }

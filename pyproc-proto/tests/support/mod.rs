@@ -75,7 +75,7 @@ pub(crate) fn request<'a>(function: &'a str, body: &'a [u8]) -> Request<'a> {
     const NO_METADATA: &Metadata = &Metadata::new();
     Request {
         function,
-        body,
+        body: body.into(),
         deadline: None,
         metadata: NO_METADATA,
     }

@@ -1,16 +1,15 @@
 //! What an outcome means to the caller.
 
-use bytes::Bytes;
 use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
-use crate::ledger::{Failure, Outcome, Refusal};
+use crate::ledger::{Failure, Outcome, Refusal, Reply};
 use crate::pool::Shared;
 
 /// What to do with a call that has come back.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Body(Bytes),
+    Body(Reply),
     Error(Error),
     /// It certainly did not run: another worker gets it, and nobody notices.
     Move,

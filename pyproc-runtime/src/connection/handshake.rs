@@ -11,14 +11,16 @@ use pyproc_proto::{
 };
 use tokio::io::Interest;
 
-use super::{Lost, sleep_until};
-use crate::lane::{Received, SocketLane};
+use super::Lost;
+use crate::deadline::sleep_until;
+use crate::lane::{Received, SocketLane, Watch};
 use crate::ledger::Entry;
 
 /// A lane on which the handshake is going on, or is done.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(super) lane: SocketLane,
+    watch: Watch,
     pub(super) protocol: HostConnection<Entry>,
 }
 
@@ -48,8 +50,10 @@ impl Handshake {
             Protocol::Binary => HostConnection::binary(hello, limits, now),
             Protocol::Json => HostConnection::json(limits, now),
         };
+        let lane = SocketLane::new(socket)?;
         Ok(Self {
-            lane: SocketLane::new(socket)?,
+            watch: lane.watch()?,
+            lane,
             protocol,
         })
     }
@@ -59,7 +63,7 @@ impl Handshake {
         while !bytes.is_empty() {
             match self.lane.send(bytes).map_err(Lost::Io)? {
                 0 => self
-                    .lane
+                    .watch
                     .ready(Interest::WRITABLE)
                     .await
                     .map_err(Lost::Io)?,
@@ -87,7 +91,7 @@ impl Handshake {
                     .receive(self.protocol.input_mut())
                     .map_err(Lost::Io)?
                 {
-                    Received::Bytes => self
+                    Received::Bytes | Received::LastBytes => self
                         .protocol
                         .handle_input(Instant::now())
                         .map_err(Lost::Protocol)?,
@@ -119,7 +123,7 @@ impl Handshake {
                 _ => Interest::READABLE | Interest::WRITABLE,
             };
             tokio::select! {
-                ready = self.lane.ready(interest) => ready.map_err(Lost::Io)?,
+                ready = self.watch.ready(interest) => ready.map_err(Lost::Io)?,
                 () = sleep_until(self.protocol.poll_timeout()) => {}
             }
         }

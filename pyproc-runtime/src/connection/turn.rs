@@ -1,7 +1,7 @@
 //! One turn of a connection: read what is there, hand out what it brought, write what is due.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -9,7 +9,10 @@ use pyproc_proto::{HostEvent, ProtocolError};
 
 use super::{Connection, ConnectionEvent, Notice, State};
 use crate::lane::Received;
-use crate::ledger::{Entry, Failure};
+use crate::ledger::{Entry, Failure, ReturnedPermits};
+
+/// A request with a large body takes two.
+const SLICES_PER_WRITE: usize = 16;
 
 /// How often a turn reads before it lets other tasks run.
 const READS_PER_TURN: usize = 16;
@@ -49,6 +52,10 @@ impl From<ProtocolError> for Lost {
 /// What is left to do after a turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
+    /// Something was read.
+    pub(crate) has_read: bool,
+    /// A caller would have read it.
+    pub(crate) was_looked_for: bool,
     /// There may be more to read at once.
     pub(crate) is_unfinished: bool,
     /// The lane took all output.
@@ -75,6 +82,14 @@ impl Rush {
     }
 }
 
+impl State {
+    fn next_event(&mut self) -> Option<HostEvent<Entry>> {
+        self.for_driver
+            .pop_front()
+            .or_else(|| self.protocol.poll_event())
+    }
+}
+
 impl Connection {
     /// Takes one turn. What was read before the connection was lost is still handed out.
     pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
@@ -82,8 +97,9 @@ impl Connection {
         let mut expired = Vec::new();
         let (result, has_left) = {
             let mut state = self.lock();
+            state.is_driver_writing = false;
             let result = self.exchange(&mut state);
-            while let Some(event) = state.protocol.poll_event() {
+            while let Some(event) = state.next_event() {
                 match event {
                     // The entry of an expired call stays in the table, so it ends under the lock; its caller is
                     // woken outside.
@@ -94,15 +110,10 @@ impl Connection {
                     event => events.push(event),
                 }
             }
-            if let Ok(turn) = &result {
-                state.armed = turn.timeout;
-            }
             (result, state.has_left)
         };
         expired.into_iter().for_each(Waker::wake);
-        for event in events {
-            self.hand_out(event, tell);
-        }
+        self.hand_out(events, tell);
         match result {
             Err(Lost::Protocol(violation)) => Err(Lost::Protocol(violation)),
             // Nothing more may come, so the worker need not be waited for to close its end.
@@ -112,41 +123,67 @@ impl Connection {
     }
 
     fn exchange(&self, state: &mut State) -> Result<Turn, Lost> {
-        let is_unfinished = self.read(state)?;
+        let (has_read, is_unfinished) = self.read(state)?;
+        let was_looked_for = has_read && std::mem::take(&mut state.is_looked_for);
         if state.rush.has_time_for_timeouts(is_unfinished) {
             state.protocol.handle_timeout(Instant::now())?;
         }
         let is_flushed = self.flush(state)?;
+        // A timer that is set too early costs one idle turn. Setting it anew whenever the calls that it was set for have
+        // ended would cost more.
+        let due = state.protocol.poll_timeout();
+        if state
+            .armed
+            .is_none_or(|armed| due.is_some_and(|due| due < armed))
+        {
+            state.armed = due;
+        }
         Ok(Turn {
+            has_read,
+            was_looked_for,
             is_unfinished,
             is_flushed,
-            timeout: state.protocol.poll_timeout(),
+            timeout: state.armed,
         })
     }
 
-    /// Reads until there is nothing more, or until it is somebody else's turn; says which.
-    fn read(&self, state: &mut State) -> Result<bool, Lost> {
+    /// Reads until there is nothing more, or until it is somebody else's turn. Returns whether it has read anything, and
+    /// whether there may be more.
+    fn read(&self, state: &mut State) -> Result<(bool, bool), Lost> {
+        let mut has_read = false;
         for _ in 0..READS_PER_TURN {
-            match self
+            let received = self
                 .lane
                 .receive(state.protocol.input_mut())
-                .map_err(Lost::Io)?
-            {
-                Received::Bytes => state.protocol.handle_input(Instant::now())?,
-                Received::Nothing => return Ok(false),
+                .map_err(Lost::Io)?;
+            match received {
+                Received::Bytes | Received::LastBytes => {
+                    has_read = true;
+                    state.progress += 1;
+                    state.protocol.handle_input(Instant::now())?;
+                    if received == Received::LastBytes {
+                        return Ok((true, false));
+                    }
+                }
+                Received::Nothing => return Ok((has_read, false)),
                 Received::Eof => {
                     state.protocol.handle_eof()?;
                     return Err(Lost::Eof);
                 }
             }
         }
-        Ok(true)
+        Ok((true, true))
     }
 
     /// Writes what the lane takes now, and says whether that was all.
     pub(super) fn flush(&self, state: &mut State) -> Result<bool, Lost> {
-        while !state.protocol.output().is_empty() {
-            match self.lane.send(state.protocol.output()).map_err(Lost::Io)? {
+        while state.protocol.output_len() > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+            let written = match state.protocol.output_slices(&mut slices) {
+                1 => self.lane.send(&slices[0]),
+                count => self.lane.send_slices(&slices[..count]),
+            };
+            match written.map_err(Lost::Io)? {
                 0 => return Ok(false),
                 written => state.protocol.advance_output(written),
             }
@@ -154,9 +191,23 @@ impl Connection {
         Ok(true)
     }
 
-    fn hand_out(&self, event: HostEvent<Entry>, tell: &mut impl FnMut(ConnectionEvent)) {
+    fn hand_out(&self, mut events: Vec<HostEvent<Entry>>, tell: &mut impl FnMut(ConnectionEvent)) {
+        // A caller that has its answer finds the place free.
+        let mut permits = ReturnedPermits::new(Instant::now());
+        for event in &mut events {
+            if let HostEvent::Reply { token, .. } | HostEvent::Failed { token, .. } = event {
+                permits.add(token);
+            }
+        }
+        drop(permits);
+        for event in events {
+            self.hand_out_one(event, tell);
+        }
+    }
+
+    fn hand_out_one(&self, event: HostEvent<Entry>, tell: &mut impl FnMut(ConnectionEvent)) {
         match event {
-            HostEvent::Reply { token, body, .. } => token.end(Ok(body)),
+            HostEvent::Reply { token, body, .. } => token.end(Ok(body.into())),
             HostEvent::Failed { token, error, .. } => token.end(Err(Failure::Remote(error))),
             HostEvent::Overdue { .. } => tell(ConnectionEvent::Notice(Notice::Overdue)),
             HostEvent::Draining => {

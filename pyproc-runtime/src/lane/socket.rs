@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
@@ -24,37 +25,55 @@ const READ_BYTES: usize = 64 * 1024;
 /// One end of a Unix stream socket.
 #[derive(Debug)]
 pub(crate) struct SocketLane {
-    socket: AsyncFd<OwnedFd>,
+    socket: Arc<OwnedFd>,
+}
+
+/// The registration of a lane with the tokio runtime, by which one can sleep until something happens on it. Where there
+/// is none, nothing that happens on the lane wakes anybody.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    socket: AsyncFd<Arc<OwnedFd>>,
 }
 
 /// What one read brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
+    /// There may be more.
     Bytes,
+    /// There was less than there was room for, so there is no more for now.
+    LastBytes,
     Nothing,
     Eof,
 }
 
 impl SocketLane {
-    /// Takes over a connected socket, which it makes non-blocking. Must be called within a tokio runtime.
+    /// Takes over a connected socket, which it makes non-blocking.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         #[cfg(target_vendor = "apple")]
         rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
+        Ok(Self {
+            socket: Arc::new(socket.into()),
+        })
+    }
+
+    /// Registers the lane with the tokio runtime in which this is called. What is there already counts as happening.
+    pub(crate) fn watch(&self) -> io::Result<Watch> {
         #[expect(
             unsafe_code,
             reason = "tokio cannot check that a type keeps its descriptor open"
         )]
-        // SAFETY: an `OwnedFd` keeps one and the same descriptor open until it is dropped, which the `AsyncFd` that
-        // owns it does last.
-        let socket = unsafe { AsyncFd::register(OwnedFd::from(socket)) }?;
-        Ok(Self { socket })
+        // SAFETY: an `OwnedFd` keeps one and the same descriptor open until it is dropped, which is not before the
+        // `AsyncFd` has dropped its share of it.
+        let socket = unsafe { AsyncFd::register(Arc::clone(&self.socket)) }?;
+        Ok(Watch { socket })
     }
 
     /// Reads once into the spare room of `buffer`.
     pub(crate) fn receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
         buffer.reserve(READ_BYTES);
         let length = buffer.len();
+        let room = buffer.capacity() - length;
         loop {
             match rustix::net::recv(
                 &self.socket,
@@ -68,10 +87,10 @@ impl SocketLane {
                     unsafe {
                         buffer.set_len(length + count);
                     }
-                    return Ok(if count == 0 {
-                        Received::Eof
-                    } else {
-                        Received::Bytes
+                    return Ok(match count {
+                        0 => Received::Eof,
+                        _ if count < room => Received::LastBytes,
+                        _ => Received::Bytes,
                     });
                 }
                 Err(Errno::INTR) => {}
@@ -83,14 +102,13 @@ impl SocketLane {
 
     /// Writes what the socket takes now, and says how much that was.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match rustix::net::send(&self.socket, bytes, QUIETLY) {
-                Ok(count) => return Ok(count),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        until_taken(|| rustix::net::send(&self.socket, bytes, QUIETLY))
+    }
+
+    /// Like [`send`](Self::send), of bytes that lie in several places.
+    pub(crate) fn send_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut ancillary = SendAncillaryBuffer::default();
+        until_taken(|| rustix::net::sendmsg(&self.socket, slices, &mut ancillary, QUIETLY))
     }
 
     /// Like [`send`](Self::send), with a descriptor that travels with the first byte.
@@ -103,19 +121,8 @@ impl SocketLane {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        loop {
-            match rustix::net::sendmsg(
-                &self.socket,
-                &[IoSlice::new(bytes)],
-                &mut ancillary,
-                QUIETLY,
-            ) {
-                Ok(count) => return Ok(count),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let slices = [IoSlice::new(bytes)];
+        until_taken(|| rustix::net::sendmsg(&self.socket, &slices, &mut ancillary, QUIETLY))
     }
 
     /// Closes the connection for both sides, whoever still holds the lane.
@@ -123,7 +130,9 @@ impl SocketLane {
         // There is nothing to close when the worker was faster.
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
+}
 
+impl Watch {
     /// Waits until a read may bring something, or, if `interest` says so, until a write may be taken.
     ///
     /// The readiness is cleared at once, so the caller must read (and write) until there is nothing more before it
@@ -132,6 +141,18 @@ impl SocketLane {
         let mut guard = self.socket.ready(interest).await?;
         guard.clear_ready();
         Ok(())
+    }
+}
+
+/// Tries to write until it is not interrupted; a socket that takes nothing takes 0 bytes.
+fn until_taken(mut send: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match send() {
+            Ok(count) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

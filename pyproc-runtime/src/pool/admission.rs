@@ -5,13 +5,14 @@
 //! a place from others. What was decided about parcels is handed back, so that none is sent or answered under a lock.
 //!
 //! The invariants: never more than `max_in_flight` calls are in flight, never more than `max_in_flight_per_worker` on one
-//! slot, never more than `max_waiting` in the line (those that come back from a lost worker do not count), and the line
+//! slot when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do not count), and the line
 //! is first come, first served.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::line::{Line, Ticket};
+use super::pace::{InFlight, Pace};
 use super::router::{Candidate, Router};
 use crate::ledger::Refusal;
 
@@ -19,7 +20,7 @@ use crate::ledger::Refusal;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) in_flight: usize,
-    pub(crate) in_flight_per_worker: usize,
+    pub(crate) in_flight_per_worker: InFlight,
     pub(crate) waiting: usize,
 }
 
@@ -81,6 +82,7 @@ pub(crate) struct Admission<L, P> {
 struct Slot<L> {
     state: SlotState<L>,
     in_flight: usize,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl<L: Clone, P> Admission<L, P> {
             .map(|_| Slot {
                 state: SlotState::Closed,
                 in_flight: 0,
+                pace: Pace::new(),
             })
             .collect();
         Self {
@@ -125,6 +128,7 @@ impl<L: Clone, P> Admission<L, P> {
         &mut self,
         deadline: Option<Instant>,
         arrival: Arrival,
+        now: Instant,
         parcel: impl FnOnce() -> P,
     ) -> Result<Admitted<L>, Refusal> {
         match (self.phase, arrival) {
@@ -136,7 +140,7 @@ impl<L: Clone, P> Admission<L, P> {
         }
         let ticket = self.ticket(arrival);
         if self.line.is_empty() {
-            if let Some(grant) = self.take_place() {
+            if let Some(grant) = self.take_place(now) {
                 return Ok(Admitted::Granted(grant, ticket));
             }
         }
@@ -153,6 +157,7 @@ impl<L: Clone, P> Admission<L, P> {
         ticket: Ticket,
         deadline: Option<Instant>,
         parcel: P,
+        now: Instant,
     ) -> Vec<Served<L, P>> {
         let refusal = match self.phase {
             Phase::Closed => Some(Refusal::Closed),
@@ -168,14 +173,14 @@ impl<L: Clone, P> Admission<L, P> {
             }];
         }
         self.line.join(ticket, deadline, parcel);
-        self.serve_line()
+        self.serve_line(now)
     }
 
     /// Takes a place on this very slot if it is open and nothing is in flight on it.
-    pub(crate) fn admit_idle(&mut self, slot: usize) -> Option<Grant<L>> {
+    pub(crate) fn admit_idle(&mut self, slot: usize, now: Instant) -> Option<Grant<L>> {
         let is_idle = self.slots[slot].in_flight == 0 && self.in_flight < self.limits.in_flight;
         if is_idle {
-            self.take_place_on(slot)
+            self.take_place_on(slot, now)
         } else {
             None
         }
@@ -186,20 +191,34 @@ impl<L: Clone, P> Admission<L, P> {
         self.line.leave(ticket)
     }
 
-    /// Gives a place on a slot back.
-    pub(crate) fn release(&mut self, slot: usize) -> Vec<Served<L, P>> {
-        self.slots[slot].in_flight -= 1;
-        self.in_flight -= 1;
-        self.serve_line()
+    /// Gives places on a slot back, because so many calls have ended there.
+    pub(crate) fn release(
+        &mut self,
+        index: usize,
+        places: usize,
+        now: Instant,
+    ) -> Vec<Served<L, P>> {
+        let slot = &mut self.slots[index];
+        slot.in_flight -= places;
+        slot.pace.answered(places, slot.in_flight == 0, now);
+        self.in_flight -= places;
+        self.serve_line(now)
     }
 
     /// A worker is ready in the slot.
-    pub(crate) fn open_slot(&mut self, slot: usize, generation: u64, link: L) -> Vec<Served<L, P>> {
+    pub(crate) fn open_slot(
+        &mut self,
+        slot: usize,
+        generation: u64,
+        link: L,
+        now: Instant,
+    ) -> Vec<Served<L, P>> {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
+        self.slots[slot].pace = Pace::new();
         self.set_state(slot, SlotState::Open { link, generation });
-        self.serve_line()
+        self.serve_line(now)
     }
 
     /// Nothing more goes to this generation of the slot. A newer one is left alone.
@@ -297,13 +316,18 @@ impl<L: Clone, P> Admission<L, P> {
             .all(|slot| matches!(slot.state, SlotState::Failed))
     }
 
-    fn take_place(&mut self) -> Option<Grant<L>> {
+    fn take_place(&mut self, now: Instant) -> Option<Grant<L>> {
         if self.in_flight >= self.limits.in_flight {
             return None;
         }
-        let room = self.limits.in_flight_per_worker;
-        let has_room =
-            |slot: &Slot<L>| matches!(slot.state, SlotState::Open { .. }) && slot.in_flight < room;
+        let limit = self.limits.in_flight_per_worker;
+        let has_room = |slot: &Slot<L>| {
+            matches!(slot.state, SlotState::Open { .. })
+                && match limit {
+                    InFlight::AtMost(calls) => slot.in_flight < calls,
+                    InFlight::Auto => slot.in_flight == 0 || slot.in_flight < slot.pace.limit(now),
+                }
+        };
         self.candidates.clear();
         self.candidates.extend(
             (self.slots.iter().enumerate())
@@ -314,24 +338,27 @@ impl<L: Clone, P> Admission<L, P> {
         // A router of the user's own may panic. Whoever gave a place back must not pay for it.
         let route = || self.router.route(&self.candidates, self.slots.len());
         let chosen = catch_unwind(AssertUnwindSafe(route)).unwrap_or(0).min(last);
-        self.take_place_on(self.candidates[chosen].slot)
+        self.take_place_on(self.candidates[chosen].slot, now)
     }
 
-    fn take_place_on(&mut self, index: usize) -> Option<Grant<L>> {
+    fn take_place_on(&mut self, index: usize, now: Instant) -> Option<Grant<L>> {
         let slot = &mut self.slots[index];
         let SlotState::Open { link, .. } = &slot.state else {
             return None;
         };
         let link = link.clone();
+        if slot.in_flight == 0 {
+            slot.pace.begin(now);
+        }
         slot.in_flight += 1;
         self.in_flight += 1;
         Some(Grant { slot: index, link })
     }
 
-    fn serve_line(&mut self) -> Vec<Served<L, P>> {
+    fn serve_line(&mut self, now: Instant) -> Vec<Served<L, P>> {
         let mut served = Vec::new();
         while !self.line.is_empty() {
-            let Some(grant) = self.take_place() else {
+            let Some(grant) = self.take_place(now) else {
                 break;
             };
             if let Some((ticket, parcel)) = self.line.pop_first() {
@@ -400,32 +427,38 @@ mod tests {
     fn admission(in_flight: usize, per_worker: usize, waiting: usize, slots: usize) -> Numbers {
         let limits = Limits {
             in_flight,
-            in_flight_per_worker: per_worker,
+            in_flight_per_worker: InFlight::AtMost(per_worker),
             waiting,
         };
         let mut admission = Admission::new(limits, slots, Box::new(LeastLoaded::default()));
         for slot in 0..slots {
-            assert!(admission.open_slot(slot, 1, slot).is_empty());
+            assert!(
+                admission
+                    .open_slot(slot, 1, slot, Instant::now())
+                    .is_empty()
+            );
         }
         admission
     }
 
     fn granted(admission: &mut Numbers) -> (Grant<usize>, Ticket) {
-        match admission.admit(None, Arrival::New, || 0) {
+        match admission.admit(None, Arrival::New, Instant::now(), || 0) {
             Ok(Admitted::Granted(grant, ticket)) => (grant, ticket),
             other => panic!("expected a grant, got {other:?}"),
         }
     }
 
     fn waiting(admission: &mut Numbers, deadline: Option<Instant>, parcel: u32) -> Ticket {
-        match admission.admit(deadline, Arrival::New, || parcel) {
+        match admission.admit(deadline, Arrival::New, Instant::now(), || parcel) {
             Ok(Admitted::Waiting(ticket)) => ticket,
             other => panic!("expected a ticket, got {other:?}"),
         }
     }
 
     fn refused(admission: &mut Numbers) -> Refusal {
-        admission.admit(None, Arrival::New, || 0).unwrap_err()
+        admission
+            .admit(None, Arrival::New, Instant::now(), || 0)
+            .unwrap_err()
     }
 
     /// The parcels and what was decided about them.
@@ -443,8 +476,14 @@ mod tests {
         let (first, _) = granted(&mut admission);
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
-        assert_eq!(answers(admission.release(first.slot)), [(2, Ok(0))]);
-        assert_eq!(answers(admission.release(0)), [(3, Ok(0))]);
+        assert_eq!(
+            answers(admission.release(first.slot, 1, Instant::now())),
+            [(2, Ok(0))]
+        );
+        assert_eq!(
+            answers(admission.release(0, 1, Instant::now())),
+            [(3, Ok(0))]
+        );
     }
 
     #[test]
@@ -453,10 +492,13 @@ mod tests {
         let (_, ticket) = granted(&mut admission);
         waiting(&mut admission, None, 2);
         admission.close_slot(0, 1);
-        assert!(admission.release(0).is_empty());
-        let again = admission.admit(None, Arrival::Returning(ticket), || 1);
+        assert!(admission.release(0, 1, Instant::now()).is_empty());
+        let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
         assert!(matches!(again, Ok(Admitted::Waiting(same)) if same == ticket));
-        assert_eq!(answers(admission.open_slot(0, 2, 0)), [(1, Ok(0))]);
+        assert_eq!(
+            answers(admission.open_slot(0, 2, 0, Instant::now())),
+            [(1, Ok(0))]
+        );
     }
 
     #[test]
@@ -465,15 +507,18 @@ mod tests {
         granted(&mut admission);
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
-        let served = admission.release(0).remove(0);
+        let served = admission.release(0, 1, Instant::now()).remove(0);
         admission.close_slot(0, 1);
         assert!(
             admission
-                .put_back(served.ticket, None, served.parcel)
+                .put_back(served.ticket, None, served.parcel, Instant::now())
                 .is_empty()
         );
-        assert!(admission.release(0).is_empty());
-        assert_eq!(answers(admission.open_slot(0, 2, 0)), [(2, Ok(0))]);
+        assert!(admission.release(0, 1, Instant::now()).is_empty());
+        assert_eq!(
+            answers(admission.open_slot(0, 2, 0, Instant::now())),
+            [(2, Ok(0))]
+        );
     }
 
     #[test]
@@ -481,9 +526,9 @@ mod tests {
         let mut admission = admission(1, 1, 8, 1);
         granted(&mut admission);
         let ticket = waiting(&mut admission, None, 2);
-        assert_eq!(admission.release(0).len(), 1);
+        assert_eq!(admission.release(0, 1, Instant::now()).len(), 1);
         assert!(admission.close().is_empty());
-        let back = admission.put_back(ticket, None, 2);
+        let back = admission.put_back(ticket, None, 2, Instant::now());
         assert_eq!(answers(back), [(2, Err(Refusal::Closed))]);
     }
 
@@ -515,10 +560,13 @@ mod tests {
         let mut admission = admission(1, 1, 0, 1);
         let (_, ticket) = granted(&mut admission);
         admission.drain();
-        let again = admission.admit(None, Arrival::Returning(ticket), || 1);
+        let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
         assert!(matches!(again, Ok(Admitted::Waiting(_))));
         assert_eq!(refused(&mut admission), Refusal::Closed);
-        assert_eq!(answers(admission.release(0)), [(1, Ok(0))]);
+        assert_eq!(
+            answers(admission.release(0, 1, Instant::now())),
+            [(1, Ok(0))]
+        );
     }
 
     #[test]
@@ -538,7 +586,7 @@ mod tests {
         granted(&mut admission);
         let second = waiting(&mut admission, None, 2);
         assert_eq!(admission.leave(second), Some(2));
-        assert!(admission.release(0).is_empty());
+        assert!(admission.release(0, 1, Instant::now()).is_empty());
         assert!(admission.is_idle());
     }
 
@@ -563,7 +611,7 @@ mod tests {
     #[test]
     fn an_older_generation_cannot_close_its_successor() {
         let mut admission = admission(8, 8, 8, 1);
-        assert!(admission.open_slot(0, 2, 0).is_empty());
+        assert!(admission.open_slot(0, 2, 0, Instant::now()).is_empty());
         admission.close_slot(0, 1);
         granted(&mut admission);
     }
@@ -590,14 +638,14 @@ mod tests {
             for (step, pick) in steps {
                 let served = match step {
                     0 | 1 => {
-                        match admission.admit(None, Arrival::New, || 0) {
+                        match admission.admit(None, Arrival::New, Instant::now(), || 0) {
                             Ok(Admitted::Granted(grant, _)) => held.push(grant.slot),
                             Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
                             Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),
                         }
                         Vec::new()
                     }
-                    2 if !held.is_empty() => admission.release(held.swap_remove(pick % held.len())),
+                    2 if !held.is_empty() => admission.release(held.swap_remove(pick % held.len()), 1, Instant::now()),
                     3 if !tickets.is_empty() => {
                         let left = admission.leave(tickets.swap_remove(pick % tickets.len()));
                         prop_assert!(left.is_some());
@@ -607,7 +655,7 @@ mod tests {
                         admission.close_slot(pick % 3, 1);
                         Vec::new()
                     }
-                    5 => admission.open_slot(pick % 3, 1, pick % 3),
+                    5 => admission.open_slot(pick % 3, 1, pick % 3, Instant::now()),
                     _ => Vec::new(),
                 };
                 for served in served {
@@ -622,7 +670,7 @@ mod tests {
                     prop_assert_eq!(admission.slot_in_flight(slot), on_slot);
                     prop_assert!(on_slot <= 2);
                 }
-                prop_assert!(tickets.is_empty() || admission.take_place().is_none());
+                prop_assert!(tickets.is_empty() || admission.take_place(Instant::now()).is_none());
             }
         }
     }

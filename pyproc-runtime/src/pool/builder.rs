@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Level;
 
 use super::admission::Admission;
-use super::{Gate, LeastLoaded, Pool, Router, Shared};
+use super::{Gate, InFlight, LeastLoaded, Pool, Router, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
@@ -48,7 +48,7 @@ struct Settings {
     environment: Environment,
     router: Box<dyn Router>,
     max_in_flight: Option<usize>,
-    max_in_flight_per_worker: usize,
+    max_in_flight_per_worker: InFlight,
     max_waiting: usize,
     max_frame: usize,
     max_attempts: u32,
@@ -87,7 +87,7 @@ impl PoolBuilder<DefaultCodec> {
             environment: Environment::default(),
             router: Box::new(LeastLoaded::default()),
             max_in_flight: None,
-            max_in_flight_per_worker: 1,
+            max_in_flight_per_worker: InFlight::default(),
             max_waiting: 1024,
             max_frame: DEFAULT_MAX_FRAME,
             max_attempts: 3,
@@ -223,11 +223,12 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How many calls one worker may have at once. Default 1: a worker runs one function at a time, so a call that
-    /// waits in the pool's line can still go to whichever worker is free first, and a worker that dies takes only the
-    /// call with it that it ran. More saves the wait between two short calls.
-    pub fn max_in_flight_per_worker(mut self, calls: usize) -> Self {
-        self.settings.max_in_flight_per_worker = calls;
+    /// How many calls one worker may have at once: a number, or [`InFlight::Auto`], which is the default. A worker runs
+    /// one function at a time, so with 1 a call that waits in the pool's line can still go to whichever worker is free
+    /// first, and a worker that dies takes only the call with it that it ran. More saves the wait between two short
+    /// calls; `Auto` sends more while calls are short.
+    pub fn max_in_flight_per_worker(mut self, calls: impl Into<InFlight>) -> Self {
+        self.settings.max_in_flight_per_worker = calls.into();
         self
     }
 

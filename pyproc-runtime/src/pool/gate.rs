@@ -24,6 +24,8 @@ pub(crate) struct Gate {
 pub(crate) struct Admittance {
     pub(crate) permit: Permit,
     pub(crate) connection: Arc<Connection>,
+    /// Whether no other call is in flight in the pool.
+    pub(crate) is_alone: bool,
 }
 
 /// A call's place in the waiting line. Dropping it leaves the line.
@@ -54,19 +56,22 @@ impl Gate {
         self: &Arc<Self>,
         deadline: Option<Instant>,
         arrival: Arrival,
+        now: Instant,
         parcel: impl FnOnce() -> Parcel,
     ) -> Result<Entrance, Refusal> {
-        let (admitted, is_earlier) = {
-            let mut admission = self.lock();
-            let before = admission.poll_timeout();
-            let admitted = admission.admit(deadline, arrival, parcel)?;
-            (admitted, admission.poll_timeout() != before)
-        };
+        let mut admission = self.lock();
+        let before = admission.poll_timeout();
+        let admitted = admission.admit(deadline, arrival, now, parcel)?;
+        let is_alone = admission.in_flight() == 1;
+        let is_earlier = admission.poll_timeout() != before;
+        drop(admission);
         if is_earlier {
             self.changed.notify_one();
         }
         Ok(match admitted {
-            Admitted::Granted(grant, ticket) => Entrance::Open(self.admittance(grant), ticket),
+            Admitted::Granted(grant, ticket) => {
+                Entrance::Open(self.admittance(grant, is_alone), ticket)
+            }
             Admitted::Waiting(ticket) => {
                 let gate = Arc::clone(self);
                 Entrance::Line(Place { gate, ticket }, ticket)
@@ -76,8 +81,8 @@ impl Gate {
 
     /// A permit for this very slot, if nothing is in flight on it.
     pub(crate) fn enter_idle(self: &Arc<Self>, slot: usize) -> Option<Admittance> {
-        let grant = self.lock().admit_idle(slot)?;
-        Some(self.admittance(grant))
+        let grant = self.lock().admit_idle(slot, Instant::now())?;
+        Some(self.admittance(grant, false))
     }
 
     pub(crate) fn open_slot(
@@ -86,7 +91,7 @@ impl Gate {
         generation: u64,
         connection: Arc<Connection>,
     ) {
-        self.change(|admission| admission.open_slot(slot, generation, connection));
+        self.change(|admission| admission.open_slot(slot, generation, connection, Instant::now()));
     }
 
     pub(crate) fn close_slot(self: &Arc<Self>, slot: usize, generation: u64) {
@@ -170,7 +175,7 @@ impl Gate {
         } in served
         {
             match answer {
-                Ok(grant) => self.send(ticket, parcel, self.admittance(grant)),
+                Ok(grant) => self.send(ticket, parcel, self.admittance(grant, false)),
                 Err(refusal) => parcel.refuse(refusal),
             }
         }
@@ -178,21 +183,24 @@ impl Gate {
 
     /// Sends a parcel; one whose connection has closed in the meantime waits again in its old place.
     fn send(self: &Arc<Self>, ticket: Ticket, parcel: Parcel, admittance: Admittance) {
-        let Admittance { permit, connection } = admittance;
+        let Admittance {
+            permit, connection, ..
+        } = admittance;
         if let Err((parcel, permit)) = parcel.send(&connection, permit) {
             // First the slot is closed, so that neither this nor what follows comes back to it.
             self.close_slot(connection.worker().slot(), connection.worker().generation());
             drop(permit);
             let deadline = parcel.deadline;
-            self.change(|admission| admission.put_back(ticket, deadline, parcel));
+            self.change(|admission| admission.put_back(ticket, deadline, parcel, Instant::now()));
         }
     }
 
-    fn admittance(self: &Arc<Self>, grant: Grant<Arc<Connection>>) -> Admittance {
+    fn admittance(self: &Arc<Self>, grant: Grant<Arc<Connection>>, is_alone: bool) -> Admittance {
         let issuer: Arc<dyn Issuer> = Arc::<Self>::clone(self);
         Admittance {
             permit: Permit::new(issuer, grant.slot),
             connection: grant.link,
+            is_alone,
         }
     }
 
@@ -214,7 +222,7 @@ impl Drop for Place {
 }
 
 impl Issuer for Gate {
-    fn take_back(self: Arc<Self>, slot: usize) {
-        self.change(|admission| admission.release(slot));
+    fn take_back(self: Arc<Self>, slot: usize, permits: usize, now: Instant) {
+        self.change(|admission| admission.release(slot, permits, now));
     }
 }

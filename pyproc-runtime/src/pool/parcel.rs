@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pyproc_proto::{DeadlineClock, Metadata, Request};
+use pyproc_proto::{Body, DeadlineClock, Metadata, Request};
 
-use crate::connection::{Connection, Unsent};
+use crate::connection::{Connection, Sender, Unsent};
 use crate::deadline;
 use crate::ledger::{Failure, Permit, Promise, Refusal};
 
@@ -42,12 +42,13 @@ impl Parcel {
         let metadata = Metadata::default();
         let request = Request {
             function: &function,
-            body: &body,
+            body: Body::Shared(&body),
             deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
             metadata: &metadata,
         };
-        match connection.submit(request, promise.with_permit(Some(permit))) {
-            Ok(()) => Ok(()),
+        let entry = promise.with_permit(Some(permit));
+        match connection.submit(request, entry, Sender::Line, Instant::now()) {
+            Ok(_) => Ok(()),
             Err((Unsent::Invalid(reason), entry)) => {
                 entry.end(Err(Failure::Unsendable(reason)));
                 Ok(())

@@ -2,11 +2,11 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pyproc_proto::{Metadata, Request, Status};
+use pyproc_proto::{Body, Metadata, Request, Status};
 
-use crate::connection::{Connection, Unsent};
+use crate::connection::{Connection, Sender, Unsent};
 use crate::deadline;
 use crate::ledger::{Entry, Failure, Promise};
 use crate::pool::{Admittance, Shared};
@@ -70,12 +70,12 @@ async fn ask(
     let metadata = Metadata::default();
     let request = Request {
         function: HEALTH,
-        body: &shared.config().health.body,
+        body: Body::Borrowed(&shared.config().health.body),
         deadline: Some(deadline::on_the_wire(at, shared.deadline_clock())),
         metadata: &metadata,
     };
-    match connection.submit(request, entry) {
-        Ok(()) => {}
+    match connection.submit(request, entry, Sender::Line, Instant::now()) {
+        Ok(_) => {}
         // Whoever closed the connection knows better what became of the worker.
         Err((Unsent::Closed, _)) => return Ok(()),
         Err((Unsent::Invalid(reason), _)) => {

@@ -57,13 +57,14 @@ impl Starter {
             protocol: PROTOCOL_VERSION,
             codec: config.codec.clone(),
             max_frame: config.limits.max_frame as u64,
-            max_in_flight: u32::try_from(config.max_in_flight_per_worker).unwrap_or(u32::MAX),
+            max_in_flight: u32::try_from(config.max_in_flight_per_worker.most())
+                .unwrap_or(u32::MAX),
             deadline_clock: config.deadline_clock(),
             pool: config.name.to_string(),
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             generation,
             log_level: config.log_level,
-            spin_us: config.spin.longest_us(),
+            spin_us: u32::try_from(config.spin.longest().as_micros()).unwrap_or(u32::MAX),
             capabilities: Vec::new(),
         }
     }

@@ -47,9 +47,13 @@ impl Worker {
     ) -> Self {
         let runs = welcome.as_ref().map(|welcome| {
             let package = &welcome.package;
-            let core = if package.native { "native" } else { "pure" };
+            let core = match package.origin.as_str() {
+                _ if package.native => ", native core",
+                "embedded" | "installed" => ", pure core",
+                _ => "",
+            };
             format!(
-                "Python {}, pyproc {} ({}), {core} core",
+                "Python {}, pyproc {} ({}){core}",
                 welcome.python, package.version, package.origin
             )
         });

@@ -182,7 +182,7 @@ fn the_status_says_who_runs_there() {
         );
         assert_eq!(
             worker.runs.as_deref(),
-            Some("Python 3.11.7, pyproc 0.1.0 (fake), pure core")
+            Some("Python 3.11.7, pyproc 0.1.0 (fake)")
         );
     });
 }

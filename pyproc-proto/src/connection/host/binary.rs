@@ -1,6 +1,8 @@
 //! The host's end of a connection in the binary protocol.
 
-use super::{HostConnection, HostEvent, Request, RequestError, State};
+use super::super::output::SHARED_FROM;
+use super::functions::FunctionTable;
+use super::{Body, HostConnection, HostEvent, Request, RequestError, State};
 use crate::frame::{Frame, Outgoing};
 use crate::status::check_status;
 use crate::{
@@ -20,7 +22,7 @@ impl<T> HostConnection<T> {
             call: 0,
             deadline: request.deadline.map(|deadline| deadline.wire),
             metadata: request.metadata,
-            body: request.body,
+            body: &request.body,
         };
         let (bytes, limit) = (frame.length(), self.decoder.max_frame());
         if bytes > limit {
@@ -28,7 +30,13 @@ impl<T> HostConnection<T> {
         }
         let call = self.ids.assign();
         frame.call = call.get();
-        frame.write(self.output.buffer_mut());
+        match request.body {
+            Body::Shared(body) if body.len() >= SHARED_FROM => {
+                frame.write_head(self.output.buffer_mut());
+                self.output.push(body.clone());
+            }
+            _ => frame.write(self.output.buffer_mut()),
+        }
         Ok(call)
     }
 
@@ -90,16 +98,7 @@ impl<T> HostConnection<T> {
                 answered: welcome.codec,
             });
         }
-        let count = welcome.functions.len();
-        for (place, function) in welcome.functions.iter().enumerate() {
-            let index =
-                u16::try_from(place).map_err(|_| ProtocolError::TooManyFunctions { count })?;
-            let name = function.name.clone();
-            if self.functions.insert(name, FunctionIndex(index)).is_some() {
-                let name = function.name.clone();
-                return Err(ProtocolError::DuplicateFunction { name });
-            }
-        }
+        self.functions = FunctionTable::new(&welcome.functions)?;
         self.state = State::Ready;
         self.welcome = Some(welcome.clone());
         self.events.push_back(HostEvent::Ready(Box::new(welcome)));

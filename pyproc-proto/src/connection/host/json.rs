@@ -17,7 +17,7 @@ impl<T> HostConnection<T> {
         let body = if request.body.is_empty() {
             NO_ARGUMENTS
         } else {
-            request.body
+            &request.body[..]
         };
         let call = self.ids.peek();
         let written = write_framed(self.output.buffer_mut(), limit, |output| {

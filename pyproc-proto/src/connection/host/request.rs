@@ -1,5 +1,9 @@
 //! What the host wants called, and why that could not be.
 
+use std::ops::Deref;
+
+use bytes::Bytes;
+
 use crate::{CallDeadline, Metadata};
 
 /// A call to make. The body is encoded already.
@@ -9,12 +13,38 @@ pub struct Request<'a> {
     pub function: &'a str,
     /// The arguments, as the pool's codec encodes them; JSON text under the JSON protocol, where
     /// an empty body means no arguments.
-    pub body: &'a [u8],
+    pub body: Body<'a>,
     /// When the call must have ended, if ever. Under the JSON protocol the worker does not learn
     /// of it; the connection's timers are the same.
     pub deadline: Option<CallDeadline>,
     /// What accompanies the body. The JSON protocol has no place for it and leaves it out.
     pub metadata: &'a Metadata,
+}
+
+/// An encoded body, and whether the connection may keep a share of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// It is copied.
+    Borrowed(&'a [u8]),
+    /// It is sent from where it lies if it is large; a small one is copied.
+    Shared(&'a Bytes),
+}
+
+impl Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Body<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Borrowed(bytes)
+    }
 }
 
 /// A call that was not made: nothing was written, and the connection goes on as before.

@@ -89,7 +89,10 @@ impl<C: Codec> PoolBuilder<C> {
 impl Settings {
     fn check(&self) -> Result<()> {
         let more_than_zero = [
-            ("max_in_flight_per_worker", self.max_in_flight_per_worker),
+            (
+                "max_in_flight_per_worker",
+                self.max_in_flight_per_worker.most(),
+            ),
             ("max_attempts", self.max_attempts as usize),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
@@ -141,9 +144,10 @@ impl Settings {
 
     fn admission(&self, workers: usize) -> Result<AdmissionLimits> {
         let in_flight_per_worker = self.max_in_flight_per_worker;
-        let all = workers.checked_mul(in_flight_per_worker).ok_or_else(|| {
+        let most = in_flight_per_worker.most();
+        let all = workers.checked_mul(most).ok_or_else(|| {
             impossible(format!(
-                "{workers} workers with {in_flight_per_worker} calls each are beyond counting"
+                "{workers} workers with {most} calls each are beyond counting"
             ))
         })?;
         Ok(AdmissionLimits {

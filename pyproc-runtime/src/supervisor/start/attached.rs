@@ -58,6 +58,7 @@ impl Starter {
         let connection = Arc::new(Connection::new(
             self.identity(slot, generation, pid),
             handshake,
+            self.config().spin,
         ));
         if self.config().protocol == Protocol::Json {
             self.check_without_handshake(&connection)

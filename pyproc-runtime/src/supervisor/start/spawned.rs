@@ -264,7 +264,7 @@ impl Starter {
         generation: u64,
     ) -> Arc<Connection> {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
-        Arc::new(Connection::new(identity, handshake))
+        Arc::new(Connection::new(identity, handshake, self.config().spin))
     }
 
     /// The interpreter of all workers of this pool. It is looked for once, so that many starts do not ask it many times.

@@ -1,0 +1,103 @@
+//! A caller's look for its own reply.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyproc_proto::HostEvent;
+
+use super::Connection;
+use crate::lane::Received;
+use crate::ledger::{Entry, Receipt};
+
+/// What a caller owes a connection that does not wake the driver: either it looks for its reply, or it tells the driver
+/// that it does not. Where it does neither, because nobody polls it, the driver finds out a millisecond later.
+#[derive(Debug)]
+pub(crate) struct Look {
+    longest: Duration,
+}
+
+/// What one read brought.
+enum Glance {
+    Nothing,
+    Something,
+    /// The rest is for the driver.
+    Lost,
+}
+
+impl Look {
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { longest }
+    }
+}
+
+impl Connection {
+    /// Reads, without blocking, until the outcome of this call is there or the look is over.
+    pub(crate) fn look_for(&self, receipt: &Receipt, look: &Look) {
+        let begin = Instant::now();
+        loop {
+            let glance = self.glance(begin);
+            if receipt.has_ended() {
+                return;
+            }
+            let is_over = match glance {
+                Glance::Nothing => begin.elapsed() >= look.longest,
+                Glance::Something => false,
+                Glance::Lost => true,
+            };
+            if is_over {
+                self.give_up();
+                return;
+            }
+            // Where both sides share a core, this is what lets the worker run at all.
+            thread::yield_now();
+        }
+    }
+
+    fn give_up(&self) {
+        let mut state = self.lock();
+        state.spinner.missed();
+        state.is_looked_for = false;
+        drop(state);
+        self.kick.notify_one();
+    }
+
+    /// Reads once, and hands out the reply if there is one. Whoever holds the lock meanwhile reads too.
+    fn glance(&self, begin: Instant) -> Glance {
+        let Ok(mut state) = self.state.try_lock() else {
+            return Glance::Nothing;
+        };
+        match self.lane.receive(state.protocol.input_mut()) {
+            Ok(Received::Nothing) => return Glance::Nothing,
+            Ok(Received::Bytes | Received::LastBytes) => {}
+            // The driver reads the same, and says what it means.
+            Ok(Received::Eof) | Err(_) => return Glance::Lost,
+        }
+        let now = Instant::now();
+        state.progress += 1;
+        let is_sound = state.protocol.handle_input(now).is_ok();
+        let mut reply = None;
+        while let Some(event) = state.protocol.poll_event() {
+            match event {
+                event @ HostEvent::Reply { .. } if reply.is_none() => reply = Some(event),
+                event => state.for_driver.push_back(event),
+            }
+        }
+        if reply.is_some() {
+            state.is_looked_for = false;
+            state.spinner.found(now - begin);
+        }
+        let has_news = !is_sound || !state.for_driver.is_empty();
+        drop(state);
+        if let Some(HostEvent::Reply { token, body, .. }) = reply {
+            Entry::end(token, Ok(body.into()));
+        }
+        if has_news {
+            self.kick.notify_one();
+        }
+        if is_sound {
+            Glance::Something
+        } else {
+            Glance::Lost
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How many calls a worker may have in flight.
+
+use std::time::{Duration, Instant};
+
+/// How many calls one worker may have at once.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InFlight {
+    /// As many as it lately did in 200 µs, from 1 to 256. So calls of a few microseconds share the cost of waking the
+    /// worker, and a call that takes longer has the worker to itself: none waits behind it while another worker is free.
+    #[default]
+    Auto,
+    /// Always so many.
+    AtMost(usize),
+}
+
+impl From<usize> for InFlight {
+    fn from(calls: usize) -> Self {
+        Self::AtMost(calls)
+    }
+}
+
+impl InFlight {
+    /// The most that there can be.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Self::Auto => MAX_AUTO,
+            Self::AtMost(calls) => calls,
+        }
+    }
+}
+
+/// Calls that together take less than this may wait behind each other. It is a small multiple of what it costs to wake
+/// a process, so that this cost is shared by then, and too short for anybody to notice.
+const BATCH: Duration = Duration::from_micros(200);
+
+const MAX_AUTO: usize = 256;
+
+/// A worker that has answered nothing for this long while it had something to do is busy with a long call, whatever it
+/// did before.
+const STALL: Duration = Duration::from_millis(1);
+
+/// The pace at which one worker answers. A pure policy: it is told what happens, and when.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// The time per call, averaged over the last few answers.
+    per_call: Duration,
+    /// Since when the worker has had something to do, or when it answered last if that is later.
+    since: Option<Instant>,
+}
+
+impl Pace {
+    /// Of a worker about which nothing is known.
+    pub(super) fn new() -> Self {
+        Self {
+            per_call: BATCH,
+            since: None,
+        }
+    }
+
+    /// The worker, which had nothing to do, gets a call.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+
+    /// The worker has answered so many calls, and has others to do or not.
+    pub(super) fn answered(&mut self, calls: usize, is_idle: bool, now: Instant) {
+        if let Some(since) = self.since {
+            let elapsed = now.saturating_duration_since(since);
+            let each = elapsed / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
+            // A pace that slackens is believed at once, because calls would wait behind slow ones; one that quickens
+            // only when it lasts.
+            self.per_call = if each > self.per_call {
+                (self.per_call + each) / 2
+            } else {
+                (self.per_call * 3 + each) / 4
+            };
+        }
+        self.since = (!is_idle).then_some(now);
+    }
+
+    /// How many calls it may have.
+    pub(super) fn limit(&self, now: Instant) -> usize {
+        let is_stalled = self
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) > STALL);
+        if is_stalled {
+            return 1;
+        }
+        let per_call = self.per_call.as_nanos().max(1);
+        let calls = usize::try_from(BATCH.as_nanos() / per_call).unwrap_or(MAX_AUTO);
+        calls.clamp(1, MAX_AUTO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Duration = Duration::from_micros(1);
+
+    /// The limit after so many calls, one after the other, of this length each.
+    fn limit_after(pace: &mut Pace, now: &mut Instant, calls: u32, length: Duration) -> usize {
+        for _ in 0..calls {
+            pace.begin(*now);
+            *now += length;
+            pace.answered(1, true, *now);
+        }
+        pace.limit(*now)
+    }
+
+    #[test]
+    fn a_worker_that_nobody_knows_gets_one_call() {
+        assert_eq!(Pace::new().limit(Instant::now()), 1);
+    }
+
+    #[test]
+    fn quick_calls_are_sent_together_and_slow_ones_alone() {
+        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        assert_eq!(limit_after(&mut pace, &mut now, 50, 10 * US), 20);
+        assert_eq!(limit_after(&mut pace, &mut now, 50, US / 2), 256);
+        assert_eq!(limit_after(&mut pace, &mut now, 1, 10_000 * US), 1);
+        assert_eq!(limit_after(&mut pace, &mut now, 50, 10_000 * US), 1);
+    }
+
+    #[test]
+    fn answers_that_come_together_share_their_time() {
+        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        pace.begin(now);
+        for _ in 0..50 {
+            now += 100 * US;
+            pace.answered(100, false, now);
+        }
+        assert!(pace.limit(now) > 150);
+    }
+
+    #[test]
+    fn nothing_is_sent_behind_a_call_that_lasts() {
+        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        assert!(limit_after(&mut pace, &mut now, 50, 2 * US) > 50);
+        pace.begin(now);
+        assert!(pace.limit(now + 100 * US) > 50);
+        assert_eq!(pace.limit(now + 2 * STALL), 1);
+    }
+}
