@@ -236,7 +236,7 @@ def test_types_that_are_made_for_each_call_are_not_kept() -> None:
     import gc
     import weakref
 
-    dump = Dumper(binary=False)
+    dump = Dumper(binary=False).dump
     made = []
     for _ in range(2 * MAX_TYPES):
         kind = type("Text", (str,), {})

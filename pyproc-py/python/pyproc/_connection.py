@@ -14,8 +14,10 @@ from ._splitter import Splitter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._codec import Codec
+    from ._dispatch import Answer
     from ._failure import Failure
     from ._large import LargePayload
+    from ._registry import Function
     from ._request import Request
 
 READ_BYTES = 64 * 1024
@@ -37,11 +39,15 @@ class Connection:
     slot: int | None = None
     """The worker's place in that pool."""
 
+    answers: dict[int | str, tuple[Function, Answer]]
+    """What runs requests, by what they call their function; filled as they come."""
+
     def __init__(self, min_frame: int = MIN_FRAME) -> None:
         self.max_frame = DEFAULT_MAX_FRAME
         self._splitter = Splitter(self.max_frame, min_frame)
         self._buffer = memoryview(b"")
         self._large: LargePayload | None = None
+        self.answers = {}
         self.requests: deque[Request] = deque()
         self.output: list[bytes] = []
         self.output_bytes = 0

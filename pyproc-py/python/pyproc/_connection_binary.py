@@ -150,10 +150,10 @@ class BinaryConnection(Connection):
             return
         header = encode_header(length, Kind.REPLY, 0, 0, call)
         if length < LARGE_BYTES:
-            self._write(header + body)
+            self.output.append(header + body)
         else:
-            self._write(header)
-            self._write(body)
+            self.output += (header, body)
+        self.output_bytes += LENGTH_BYTES + length
 
     def fail(self, call: int, status: int, failure: Failure) -> None:
         body = failure.encode(self.max_frame - MIN_FRAME)

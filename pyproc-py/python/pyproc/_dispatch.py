@@ -10,12 +10,18 @@ from ._protocol import STATUSES, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from ._codec import Codec
     from ._registry import Function, Registry
     from ._request import Request
 
+    Answer: TypeAlias = Callable[[Request], None]
+
 
 class Dispatcher:
-    """Knows the functions of a worker and runs requests, one at a time."""
+    """Knows the functions of a worker."""
 
     def __init__(self, registry: Registry) -> None:
         """Bind all functions. Raises `SchemaError`."""
@@ -33,32 +39,49 @@ class Dispatcher:
             return self.functions[reference]
         raise FunctionNotFound(f"#{reference}")
 
-    def answer(self, request: Request, function: Function) -> None:
-        """Run a request and give its answer to its connection, whatever the function does.
 
-        Only `SystemExit` passes through: whoever says that the process should end is obeyed.
-        """
-        connection = request.connection
-        codec = connection.codec
-        binding = function.binding
+def answer_with(function: Function, codec: Codec) -> Answer:
+    """Return what runs requests to this function, with bodies in this codec.
+
+    All that is the same for each of them is looked up here, once. What is returned gives the
+    answer to the request's connection, whatever the function does. Only `SystemExit` passes
+    through: whoever says that the process should end is obeyed.
+    """
+    binding = function.binding
+    bind = binding.bind
+    takes_body_as_it_is = binding.takes_body_as_it_is
+    context_parameter = binding.context_parameter
+    call = function.call
+    decode, encode = codec.decode, codec.encode
+    dump = dump_binary.dump if codec.binary else dump_text.dump
+    run_as = running_request.set
+
+    def answer(request: Request) -> None:
         stage = _ARGUMENTS
-        running_request.set(request)
+        run_as(request)
         try:
-            arguments, keywords = binding.bind(codec.decode(request.body))
-            if binding.context_parameter is not None:
-                keywords[binding.context_parameter] = Context._of(request)
-            stage = _FUNCTION
-            result = function.call(*arguments, **keywords)
+            value = decode(request.body)
+            if takes_body_as_it_is and context_parameter is None:
+                stage = _FUNCTION
+                result = call(value)
+            else:
+                arguments, keywords = bind(value)
+                if context_parameter is not None:
+                    keywords[context_parameter] = Context._of(request)
+                stage = _FUNCTION
+                result = call(*arguments, **keywords)
             stage = _RESULT
-            body = codec.encode(dump_binary(result) if codec.binary else dump_text(result))
+            body = encode(dump(result))
         except SystemExit:
             raise
         except BaseException as error:
-            connection.fail(request.call, *explain(error, stage))
+            request.connection.fail(request.call, *explain(error, stage))
         else:
-            connection.reply(request.call, body)
+            request.connection.reply(request.call, body)
         finally:
-            running_request.set(None)
+            run_as(None)
+
+    return answer
 
 
 _ARGUMENTS = 0

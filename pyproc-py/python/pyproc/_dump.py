@@ -64,7 +64,7 @@ class Dumper:
             kind for kind, handler in self._plain.items() if handler is as_it_is
         )
 
-    def __call__(self, result: object) -> object:
+    def dump(self, result: object) -> object:
         """Return the result as what codecs carry, or raise `InvalidResult`."""
         handler = self._handlers.get(type(result)) or self._dump
         try:

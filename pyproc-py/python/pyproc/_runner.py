@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
+from ._dispatch import answer_with
 from ._errors import FunctionNotFound
 from ._failure import Failure
 from ._protocol import Status
@@ -12,8 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._dispatch import Dispatcher
+    from ._dispatch import Answer, Dispatcher
     from ._fork import ForkGuard
+    from ._registry import Function
     from ._request import Request
 
 QUICK_NS = 200_000
@@ -42,17 +44,15 @@ class Runner:
         if request.deadline_ns is not None and now_ns >= request.deadline_ns:
             connection.fail(request.call, Status.DEADLINE, _EXPIRED)
             return now_ns
-        try:
-            function = self._dispatcher.find(request.function)
-        except FunctionNotFound as error:
-            failure = Failure("FunctionNotFound", str(error))
-            connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
+        found = connection.answers.get(request.function) or self._find(request)
+        if found is None:
             return now_ns
+        function, answer = found
         if not function.is_quick:
             self._flush()
             now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         try:
-            self._dispatcher.answer(request, function)
+            answer(request)
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             self._flush()
@@ -62,6 +62,19 @@ class Runner:
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
         return ended_ns
+
+    def _find(self, request: Request) -> tuple[Function, Answer] | None:
+        """Find the function that a request calls for the first time, or say that there is none."""
+        connection = request.connection
+        try:
+            function = self._dispatcher.find(request.function)
+        except FunctionNotFound as error:
+            failure = Failure("FunctionNotFound", str(error))
+            connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
+            return None
+        found = function, answer_with(function, connection.codec)
+        connection.answers[request.function] = found
+        return found
 
 
 _EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")
