@@ -45,7 +45,7 @@ class Connection:
     def __init__(self, min_frame: int = MIN_FRAME) -> None:
         self.max_frame = DEFAULT_MAX_FRAME
         self._splitter = Splitter(self.max_frame, min_frame)
-        self._buffer = memoryview(b"")
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._large: LargePayload | None = None
         self.answers = {}
         self.requests: deque[Request] = deque()
@@ -61,8 +61,6 @@ class Connection:
         """Where the next bytes are to be read to; `filled` takes them from there."""
         if self._large is None:
             if self._splitter.missing <= READ_BYTES:
-                if not self._buffer:
-                    self._buffer = memoryview(bytearray(READ_BYTES))
                 return self._buffer
             self._large = self._splitter.hand_over()
         return self._large.room

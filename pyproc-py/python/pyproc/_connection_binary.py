@@ -74,9 +74,10 @@ class BinaryConnection(Connection):
         self.has_ended = True
 
     def feed(self, data: bytes) -> None:
-        data = self._splitter.resume(data)
+        if self._splitter.missing:
+            data = self._splitter.resume(data)
         offset = 0
-        while True:
+        while offset < len(data):
             if self._is_open and not self.is_draining and not self.has_ended:
                 offset = self._accept_plain(data, offset)
             payload = self._splitter.cut(data, offset)

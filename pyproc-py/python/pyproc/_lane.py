@@ -35,7 +35,8 @@ class Lane:
         self.is_closed = False
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
-        self._poll.register(stop.fileno(), select.POLLIN)
+        self._stop_fileno = stop.fileno()
+        self._poll.register(self._stop_fileno, select.POLLIN)
 
     def read(self, room: memoryview, spin: Spin) -> int | None:
         """Wait for bytes, put them into `room`, and return how many came.
@@ -45,7 +46,7 @@ class Lane:
         wait includes the descriptor that signals write to.
         """
         ready = self._wait(spin)
-        if len(ready) == 1 and ready[0][0] == self._stop.fileno():
+        if len(ready) == 1 and ready[0][0] == self._stop_fileno:
             self._stop.clear()
             return None
         return self._socket.recv_into(room)
@@ -91,11 +92,21 @@ class Lane:
         anybody while the lane is not full, and a signal handler or a destructor that logs while
         its own thread writes never does.
         """
-        size = sum(map(len, pieces))
-        wait = self.is_full
-        self._unwritten.extend(pieces)
-        self._unwritten_bytes += size
-        while self._unwritten and self._writing.acquire(blocking=wait):
+        wait = False
+        if not self._unwritten and self._writing.acquire(False):
+            # As it is nearly always: nobody else writes, and nothing waits.
+            try:
+                self._writer = get_ident()
+                for piece in pieces:
+                    self._socket.sendall(piece)
+            finally:
+                self._writer = None
+                self._writing.release()
+        else:
+            wait = self.is_full
+            self._unwritten.extend(pieces)
+            self._unwritten_bytes += sum(map(len, pieces))
+        while self._unwritten and self._writing.acquire(wait):
             try:
                 self._write_all()
             finally:

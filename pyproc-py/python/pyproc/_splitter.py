@@ -22,12 +22,10 @@ class Splitter:
         self.max_frame = max_frame
         self._min_frame = min_frame
         self._partial = bytearray()
-        self._needed = LENGTH_BYTES
+        self.missing = 0
 
-    @property
-    def missing(self) -> int:
-        """How many bytes, at least, are missing from the payload that has begun; 0 between two."""
-        return self._needed - len(self._partial) if self._partial else 0
+    missing: int
+    """How many bytes, at least, are missing from the payload that has begun; 0 between two."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the payloads that `data` completes.
@@ -47,13 +45,15 @@ class Splitter:
 
         Whoever cuts it must `keep` the rest.
         """
-        if not self._partial:
+        if not self.missing:
             return data
         self._partial += data
-        if len(self._partial) < self._needed:
+        if len(data) < self.missing:
+            self.missing -= len(data)
             return b""
         data = bytes(self._partial)
         self._partial.clear()
+        self.missing = 0
         return data
 
     def cut(self, data: bytes, offset: int) -> bytes | None:
@@ -72,17 +72,19 @@ class Splitter:
 
     def keep(self, data: bytes, offset: int) -> None:
         """Keep what `cut` did not return, until the bytes come that continue it."""
-        if offset == len(data):
-            return
-        self._partial += data[offset:]
-        self._needed = LENGTH_BYTES
-        if len(self._partial) >= LENGTH_BYTES:
-            self._needed += _LENGTH(self._partial)[0]
+        rest = len(data) - offset
+        if rest:
+            self._partial += data[offset:]
+            needed = (
+                LENGTH_BYTES if rest < LENGTH_BYTES else LENGTH_BYTES + _LENGTH(data, offset)[0]
+            )
+            self.missing = needed - rest
 
     def hand_over(self) -> LargePayload:
         """Return the payload that has begun, of known length, for somebody else to complete."""
-        beginning, self._partial = self._partial, bytearray()
-        return LargePayload(self._needed - LENGTH_BYTES, beginning[LENGTH_BYTES:])
+        beginning, self._partial = self._partial[LENGTH_BYTES:], bytearray()
+        missing, self.missing = self.missing, 0
+        return LargePayload(len(beginning) + missing, beginning)
 
     def _refusal(self, length: int) -> str:
         if length < self._min_frame:
