@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ._signals import StopSignal
     from ._spin import Spin
 
+TAKEN_NS = 20_000
+"""A poll that takes longer was interrupted: the cores, or the interpreter, are wanted by others.
+
+An answer from the same core takes less.
+"""
+
 MAX_UNWRITTEN_BYTES = 1024 * 1024
 """Of what other threads leave to the one that writes; more of it has to wait, or is lost."""
 
@@ -60,22 +66,29 @@ class Lane:
 
     def _wait(self, spin: Spin) -> list[tuple[int, int]]:
         """Return what is readable as soon as anything is."""
-        poll = self._poll.poll
         budget_ns = spin.budget_ns()
-        if budget_ns:
-            ready = poll(0)
+        ready = self._poll.poll(0) if budget_ns else []
+        if budget_ns and not ready:
+            ready = self._look(spin, budget_ns)
+        return ready or self._poll.poll()
+
+    def _look(self, spin: Spin, budget_ns: int) -> list[tuple[int, int]]:
+        """Return what becomes readable within the budget, without going to sleep."""
+        ready: list[tuple[int, int]] = []
+        now = now_ns()
+        give_up = now + budget_ns
+        while now < give_up:
+            # Whoever shares this core may be the one that is waited for.
+            sched_yield()
+            ready = self._poll.poll(0)
+            before, now = now, now_ns()
+            if now - before > TAKEN_NS:
+                break
             if ready:
+                spin.hit()
                 return ready
-            give_up = now_ns() + budget_ns
-            while now_ns() < give_up:
-                # Whoever shares this core may be the one that is waited for.
-                sched_yield()
-                ready = poll(0)
-                if ready:
-                    spin.hit()
-                    return ready
-            spin.miss()
-        return poll()
+        spin.miss()
+        return ready
 
     @property
     def is_full(self) -> bool:
