@@ -53,7 +53,7 @@ def answer_with(function: Function, codec: Codec) -> Answer:
     context_parameter = binding.context_parameter
     call = function.call
     decode, encode = codec.decode, codec.encode
-    dump = dump_binary.dump if codec.binary else dump_text.dump
+    dump = dump_binary if codec.binary else dump_text
     run_as = running_request.set
 
     def answer(request: Request) -> None:

@@ -227,8 +227,8 @@ def _too_deep() -> Mismatch:
     return Mismatch(f"nested deeper than {MAX_DEPTH} levels, or in itself")
 
 
-dump_text = Dumper(binary=False)
+dump_text = Dumper(binary=False).dump
 """For codecs that carry text: JSON."""
 
-dump_binary = Dumper(binary=True)
+dump_binary = Dumper(binary=True).dump
 """For codecs that carry bytes and every float: MessagePack."""

@@ -81,7 +81,7 @@ class Binding:
 
         Raises `InvalidResult`.
         """
-        return (dump_binary if binary else dump_text).dump(result)
+        return dump_binary(result) if binary else dump_text(result)
 
 
 def analyze(
