@@ -2,7 +2,11 @@
 
 mod echo;
 mod futex;
+mod grpcio;
 mod memcpy;
+mod mosec;
+mod peer;
+mod pipe;
 mod pool;
 mod server;
 mod start;
@@ -42,6 +46,9 @@ pub(crate) fn run(spec: &str) -> Result<ExitCode> {
         Subject::Pyproc => pool::run(&spec, cores, &mut server)?,
         Subject::FloorRustEcho | Subject::FloorPythonEcho => echo::run(&spec, cores, &mut server)?,
         Subject::FloorFutex => futex::run(&spec, cores, &mut server)?,
+        Subject::Grpcio => grpcio::run(&spec, cores, &mut server)?,
+        Subject::Mosec => mosec::run(&spec, cores, &mut server)?,
+        Subject::Pipe => pipe::run(&spec, cores)?,
         Subject::FloorMemcpy => memcpy::run(&mut server)?,
         Subject::FloorPythonStart => start::interpreter(&mut server)?,
     }

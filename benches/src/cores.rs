@@ -59,6 +59,15 @@ impl Cores {
         }
         Ok(())
     }
+    /// The cores of the two sides, where they are tied to one each.
+    pub(crate) fn pair(&self, placement: Placement) -> Option<[usize; 2]> {
+        match placement {
+            Placement::Across => Some([self.host, self.worker?]),
+            Placement::Same => Some([self.host; 2]),
+            Placement::Free => None,
+        }
+    }
+
     /// The same for two threads of this process: the one that asks, and another.
     pub(crate) fn separate_threads(&self, placement: Placement, other: i32) -> Result<()> {
         if let (Placement::Across, Some(worker)) = (placement, self.worker) {

@@ -15,7 +15,7 @@ use crate::protocol::Order;
 use crate::record::{self, Record};
 use crate::row::{Measured, Row};
 use crate::scenario::Scenario;
-use crate::spec::{Codec, Placement, Spec, Spin, Worker};
+use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 use crate::table;
 use child::{Child, Opened};
 use progress::Progress;
@@ -79,6 +79,19 @@ impl<'a> Bench<'a> {
         self.options.quick
     }
 
+    pub(crate) fn peers(&self) -> bool {
+        self.options.peers
+    }
+
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.options.runtime
+    }
+
+    /// How many rounds a row has.
+    pub(crate) fn usual_rounds(&self) -> usize {
+        if self.quick() { 4 } else { 10 }
+    }
+
     /// A pool of one worker on the runtime that was asked for.
     pub(crate) fn pool(
         &self,
@@ -95,8 +108,7 @@ impl<'a> Bench<'a> {
 
     /// Measures rows in interleaved rounds, the first of which only warms up.
     pub(crate) fn measure(&mut self, rows: Vec<Row>) -> Result<()> {
-        let rounds = if self.quick() { 4 } else { 10 };
-        let measured = self.rounds(rows, rounds)?;
+        let measured = self.rounds(rows, self.usual_rounds())?;
         self.report(measured);
         Ok(())
     }

@@ -10,7 +10,11 @@ pub(crate) use tally::Tally;
 
 use std::future::Future;
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::protocol::{Function, Load, Order};
 
 /// Something that can be called again and again, by many at once.
 ///
@@ -33,6 +37,23 @@ pub(crate) trait BlockingCaller {
 
     /// As [`Caller::check`]; the reply lies in the caller.
     fn check(&self, number: u64) -> Result<()>;
+}
+
+/// Carries out an order for a caller that can do nothing but be called.
+pub(crate) async fn run(caller: &impl Caller, order: &Order) -> Result<Tally> {
+    let length = order.length();
+    match order.load {
+        Load::Closed {
+            callers,
+            function: Function::Predict,
+        } => closed::run(caller, callers, length).await,
+        Load::Paced { interval_us } => {
+            paced::run(caller, Duration::from_micros(interval_us), length).await
+        }
+        Load::Saturate { calls } => open::saturate(caller, calls, length).await,
+        Load::Open { per_second } => open::poisson(caller, per_second, length).await,
+        _ => bail!("the subject cannot do that: {:?}", order.load),
+    }
 }
 
 /// The numbers that callers ask about: small, so that every request and every reply has the same size, and different

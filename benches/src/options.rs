@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Run everything so often, and show medians with their spread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
+    /// Measure the peers too; `cargo xtask setup --bench` installs them.
+    #[arg(long)]
+    pub(crate) peers: bool,
     /// Write the rows to this file, as a JSON list.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -38,6 +38,28 @@ impl Row {
         }
     }
 
+    /// Whether the other row, of another run or of another mode, stands for the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let case = |row: &Self| row.spec.mode.map_or(row.case, |_| None);
+        let spec = |row: &Self| Spec {
+            mode: None,
+            ..row.spec.clone()
+        };
+        (
+            self.scenario,
+            self.callers(),
+            self.bytes(),
+            case(self),
+            spec(self),
+        ) == (
+            other.scenario,
+            other.callers(),
+            other.bytes(),
+            case(other),
+            spec(other),
+        )
+    }
+
     /// How many callers there are, where their number is part of the load.
     pub(crate) fn callers(&self) -> Option<usize> {
         match self.load {

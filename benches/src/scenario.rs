@@ -6,6 +6,7 @@ mod open_loop;
 mod oversubscribed;
 mod paced;
 mod payload;
+mod peers;
 mod scaling;
 mod sequential;
 mod startup;

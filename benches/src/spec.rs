@@ -32,6 +32,9 @@ pub(crate) struct Spec {
     /// The interpreter has none of the optional packages.
     #[serde(default)]
     pub(crate) bare: bool,
+    /// How a peer is used.
+    #[serde(default)]
+    pub(crate) mode: Option<Mode>,
 }
 
 impl Spec {
@@ -50,6 +53,7 @@ impl Spec {
             cores: None,
             started_by_order: false,
             bare: false,
+            mode: None,
         }
     }
 
@@ -83,6 +87,40 @@ pub(crate) enum Subject {
     FloorMemcpy,
     /// `python3 -c pass`, from its start to its end.
     FloorPythonStart,
+    /// A grpcio server, called by tonic over a Unix socket.
+    Grpcio,
+    /// A mosec server, called by hyper over loopback HTTP.
+    Mosec,
+    /// `multiprocessing.Pipe` between two Python processes.
+    Pipe,
+}
+
+/// How a peer is used, where there is a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// The one way that there is.
+    Plain,
+    /// grpcio on asyncio.
+    Aio,
+    /// grpcio on a pool of threads.
+    Threads,
+    /// mosec, one request after the other.
+    Single,
+    /// mosec with dynamic batching.
+    Batches,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Aio => "aio",
+            Self::Threads => "threads",
+            Self::Single => "single",
+            Self::Batches => "batches",
+        }
+    }
 }
 
 /// How bodies are encoded.

@@ -31,11 +31,7 @@ pub(crate) fn of_runs(runs: &[Vec<Measured>]) -> String {
 
 /// The same row in all runs that have it.
 fn same_row<'a>(runs: &'a [Vec<Measured>], wanted: &Measured) -> Vec<&'a Measured> {
-    let same = |other: &&Measured| {
-        let (a, b) = (&wanted.row, &other.row);
-        (a.scenario, a.case, &a.spec, a.callers(), a.bytes())
-            == (b.scenario, b.case, &b.spec, b.callers(), b.bytes())
-    };
+    let same = |other: &&Measured| wanted.row.is_same(&other.row);
     runs.iter()
         .filter_map(|run| run.iter().find(same))
         .collect()

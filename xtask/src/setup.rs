@@ -23,8 +23,14 @@ const OLDEST: (u32, u32) = (3, 10);
 /// Written last into an environment, with all that it was made from.
 const STAMP: &str = "made-by-xtask";
 
+/// The same for what `--bench` adds.
+const PEERS_STAMP: &str = "made-by-xtask-bench";
+
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Install the peers of `bench --peers` into `.venv` too.
+    #[arg(long)]
+    bench: bool,
     /// Install cargo-fuzz too, if it is missing.
     #[arg(long)]
     fuzz: bool,
@@ -32,6 +38,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     main_environment(workspace)?;
+    if options.bench {
+        peers(workspace)?;
+    }
     if options.fuzz && !succeeds(&mut workspace.cargo(["fuzz", "--version"])) {
         execute(&mut workspace.cargo(["install", "--locked", "cargo-fuzz"]))?;
     }
@@ -48,6 +57,21 @@ pub(crate) fn main_environment(workspace: &Workspace) -> Result<()> {
     let requirements = workspace.path("xtask/requirements.txt");
     environment(workspace, &workspace.path(".venv"), &requirements)?;
     Ok(())
+}
+
+/// Adds the peers of the benchmark to `.venv`.
+fn peers(workspace: &Workspace) -> Result<()> {
+    let requirements = workspace.path("xtask/requirements-bench.txt");
+    let wanted = fs::read_to_string(&requirements)?;
+    // Beside the environment's own stamp, and gone with it when the environment is made anew.
+    let stamp = workspace.path(".venv").join(PEERS_STAMP);
+    if fs::read_to_string(&stamp).unwrap_or_default() == wanted {
+        return Ok(());
+    }
+    let mut pip = HostPython::find(workspace)?.pip(&workspace.path(".venv"));
+    pip.args(["install", "--quiet", "--requirement"]);
+    execute(pip.arg(requirements))?;
+    Ok(fs::write(stamp, wanted)?)
 }
 
 /// An environment without any of the worker's optional packages; its interpreter is returned.
@@ -141,6 +165,19 @@ impl HostPython {
         let mut pip = self.module("pip");
         pip.arg("--python").arg(directory.join("bin/python"));
         Ok(pip)
+    }
+
+    /// The pip that installs into an environment that was made before.
+    fn pip(&self, directory: &Path) -> Command {
+        let python = directory.join("bin/python");
+        if succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
+            let mut pip = Command::new(python);
+            pip.args(["-m", "pip"]);
+            return pip;
+        }
+        let mut pip = self.module("pip");
+        pip.arg("--python").arg(python);
+        pip
     }
 
     fn module(&self, name: &str) -> Command {

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use pyproc::{Core, ErrorKind, Pool, PoolBuilder};
@@ -11,7 +10,7 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use super::server::Server;
 use crate::cores::{self, Cores};
-use crate::load::{Caller, Tally, answer, closed, open, paced};
+use crate::load::{self, Caller, Tally, answer, closed};
 use crate::protocol::{Function, Load, Order};
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 
@@ -64,22 +63,16 @@ fn serve<C: pyproc::Codec>(
 
 async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Tally> {
     let length = order.length();
-    let predict = Predict::new(pool, Function::Predict);
     match order.load {
         Load::Closed { callers, function } => {
             closed::run(&Predict::new(pool, function), callers, length).await
         }
-        Load::Paced { interval_us } => {
-            paced::run(&predict, Duration::from_micros(interval_us), length).await
-        }
-        Load::Saturate { calls } => open::saturate(&predict, calls, length).await,
-        Load::Open { per_second } => open::poisson(&predict, per_second, length).await,
         Load::Echo { bytes } => closed::run(&Echo::new(pool, bytes), 1, length).await,
         Load::Idle => {
             tokio::time::sleep(length).await;
             Ok(Tally::idle(length))
         }
-        Load::Start | Load::Replace => bail!("the pool was started before the order"),
+        _ => load::run(&Predict::new(pool, Function::Predict), order).await,
     }
 }
 

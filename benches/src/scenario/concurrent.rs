@@ -1,11 +1,15 @@
 use anyhow::Result;
 
-use super::Scenario;
+use super::{Scenario, peers};
 use crate::driver::Bench;
 use crate::row::Row;
 use crate::spec::{Codec, Placement, Spec, Spin, Subject, Worker};
 
 const CALLERS: [usize; 3] = [32, 64, 256];
+
+/// The numbers of callers among which each peer has its best.
+const MORE_CALLERS: [usize; 7] = [1, 4, 8, 16, 32, 64, 256];
+const FEW_CALLERS: [usize; 3] = [1, 32, 256];
 
 pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     let quick = bench.quick();
@@ -38,5 +42,20 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
             }
         }
     }
-    bench.measure(rows)
+    let callers: &[usize] = if quick { &FEW_CALLERS } else { &MORE_CALLERS };
+    for &callers in callers {
+        if !quick && !CALLERS.contains(&callers) {
+            for worker in [Worker::Pure, Worker::Native] {
+                let spec = bench.pool(Codec::MsgPack, worker, Spin::Auto, Placement::Free);
+                rows.push(Row::closed(Scenario::Concurrent, spec, callers));
+            }
+        }
+        rows.extend(peers::rows(
+            bench,
+            Scenario::Concurrent,
+            Placement::Free,
+            callers,
+        ));
+    }
+    peers::measure(bench, rows)
 }

@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use super::Scenario;
+use super::{Scenario, peers};
 use crate::driver::Bench;
 use crate::row::Row;
 use crate::spec::{Codec, Placement, Spec, Spin, Subject, Worker};
@@ -27,5 +27,8 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
             }
         }
     }
-    bench.measure(rows)
+    for placement in [Placement::Across, Placement::Free] {
+        rows.extend(peers::rows(bench, Scenario::Sequential, placement, 1));
+    }
+    peers::measure(bench, rows)
 }
