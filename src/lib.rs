@@ -6,6 +6,7 @@ compile_error!("pyproc runs on Linux and macOS: it needs Unix sockets, process g
 
 // Calls, typed and by name.
 pub use pyproc_derive::remote;
+pub use pyproc_runtime::blocking;
 pub use pyproc_runtime::{Call, Pool, PoolBuilder, Target, script};
 
 // What a call can end with.

@@ -5,6 +5,7 @@
 //! protocol over a lane. The supervisor starts, watches and replaces the workers.
 
 // A call, from the caller's side.
+pub mod blocking;
 mod call;
 mod error;
 mod remote;

@@ -152,6 +152,12 @@ impl<C: Codec> Pool<C> {
         .ok_or_else(gone)
     }
 
+    /// The end of the pool, when the last of its workers is gone. It keeps no handle.
+    pub(crate) fn end(&self) -> impl Future<Output = ()> + use<C> {
+        let commands = self.handle.commands.clone();
+        async move { commands.closed().await }
+    }
+
     pub(crate) fn codec(&self) -> &C {
         &self.codec
     }

@@ -54,6 +54,15 @@ pub fn scenario<F: Future<Output = ()>>(test: F) {
     before.assert_nothing_is_left();
 }
 
+/// Like [`scenario`], for what has no runtime of its own.
+pub fn scenario_without_runtime(test: impl FnOnce()) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    RUNTIMES_BEGIN.call_once(|| drop(runtime()));
+    let before = leaks::Inventory::before();
+    test();
+    before.assert_nothing_is_left();
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
