@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum as _;
 
+use crate::html::Page;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::protocol::Order;
@@ -16,7 +17,7 @@ use crate::record::{self, Record};
 use crate::row::{Measured, Row};
 use crate::scenario::Scenario;
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
-use crate::table;
+use crate::{document, table, targets};
 use child::{Child, Opened};
 use progress::Progress;
 
@@ -46,13 +47,43 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         troubles.absorb(bench.troubles);
         runs.push(bench.measured);
     }
-    print!("{}", table::of_runs(&runs));
+    let records: Vec<Vec<_>> = runs
+        .iter()
+        .map(|run| run.iter().map(Record::new).collect())
+        .collect();
+    let sections = table::sections(&runs);
+    let reached = targets::of_runs(&records);
+    let tables = table::markdown(&sections) + &targets::markdown(&reached);
+    print!("{tables}");
     troubles.print();
     if let Some(file) = &options.json {
-        let records: Vec<_> = runs.iter().flatten().map(Record::new).collect();
-        record::write(&records, file)?;
+        record::write(&records.concat(), file)?;
+    }
+    if let Some(file) = &options.markdown {
+        document::insert(file, &machine, options, &tables)?;
+    }
+    if let Some(file) = &options.html {
+        let page = Page {
+            machine: &machine,
+            rows: merged(runs)?,
+            sections,
+            reached,
+        };
+        page.write(file)?;
     }
     Ok(troubles.exit_code())
+}
+
+/// The rows of all runs, each with what all of them gave.
+fn merged(runs: Vec<Vec<Measured>>) -> Result<Vec<Measured>> {
+    let mut merged: Vec<Measured> = Vec::new();
+    for measured in runs.into_iter().flatten() {
+        match merged.iter_mut().find(|one| one.row.is_same(&measured.row)) {
+            Some(one) => one.merge(&measured)?,
+            None => merged.push(measured),
+        }
+    }
+    Ok(merged)
 }
 
 /// One run: what the scenarios measure with.

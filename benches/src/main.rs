@@ -10,7 +10,9 @@
 mod child;
 mod cores;
 mod cpu;
+mod document;
 mod driver;
+mod html;
 mod load;
 mod machine;
 mod options;
@@ -20,6 +22,7 @@ mod row;
 mod scenario;
 mod spec;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 

@@ -46,6 +46,12 @@ pub(crate) struct Options {
     /// Write the rows to this file, as a JSON list.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page with plots, which needs nothing beside itself.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Put the tables into this document, between its marks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
     /// The tokio runtime of the host.
     #[arg(long, value_enum, default_value = "multi-thread")]
     pub(crate) runtime: Runtime,

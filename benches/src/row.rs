@@ -128,6 +128,16 @@ impl Measured {
         self.worker_cpu = sum(self.worker_cpu, round.worker_cpu_ns);
     }
 
+    /// Adds what another run gave for the same row.
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<()> {
+        self.latencies.add(&other.latencies)?;
+        self.calls += other.calls;
+        self.elapsed += other.elapsed;
+        self.host_cpu = self.host_cpu.zip(other.host_cpu).map(|(a, b)| a + b);
+        self.worker_cpu = self.worker_cpu.zip(other.worker_cpu).map(|(a, b)| a + b);
+        Ok(())
+    }
+
     /// The latency that so large a share of the calls stayed below.
     pub(crate) fn quantile_us(&self, share: f64) -> Option<f64> {
         let value = self.latencies.value_at_quantile(share);

@@ -32,8 +32,10 @@ pub(crate) enum Scenario {
     OpenLoop,
     /// From no bytes to 64 MiB.
     Payload,
-    /// From nothing to ready, and from a killed worker to the next one.
+    /// From nothing to ready.
     Startup,
+    /// From a killed worker to the next one's first answer.
+    Replacement,
     /// What a pool costs that nobody calls.
     Idle,
     /// More busy workers than cores.
@@ -72,8 +74,12 @@ impl Scenario {
                  buffers that it keeps; memcpy copies it once."
             }
             Self::Startup => {
-                "From the start of a pool to its readiness, in a new process each time; and from `kill -9` to the \
-                 first answer of the next worker."
+                "From the start of a pool to its readiness, in a new process each time. n counts starts, and CPU is \
+                 that of one."
+            }
+            Self::Replacement => {
+                "From `kill -9` to the first answer of the next worker; 50 to 100 ms of it are the delay before a \
+                 restart, by default."
             }
             Self::Idle => {
                 "A pool of four that was called and is called no more. CPU is that of one second, and n counts \
@@ -94,7 +100,8 @@ impl Scenario {
             Self::Scaling => scaling::run(bench),
             Self::OpenLoop => open_loop::run(bench),
             Self::Payload => payload::run(bench),
-            Self::Startup => startup::run(bench),
+            Self::Startup => startup::start(bench),
+            Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),
             Self::Oversubscribed => oversubscribed::run(bench),
         }

@@ -4,27 +4,63 @@ use std::fmt::Write as _;
 
 use crate::record::Record;
 use crate::row::{Measured, Unit};
+use crate::scenario::Scenario;
 
-/// One table for each scenario; of several runs the medians, with the lowest and the highest where it matters.
-pub(crate) fn of_runs(runs: &[Vec<Measured>]) -> String {
+/// The rows of one scenario, as text. Columns in which no row has anything are left out.
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) about: &'static str,
+    pub(crate) heads: Vec<Head>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// The head of a column.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) text: &'static str,
+    pub(crate) is_number: bool,
+}
+
+/// One section for each scenario; of several runs the medians, with the lowest and the highest where it matters.
+pub(crate) fn sections(runs: &[Vec<Measured>]) -> Vec<Section> {
     let lines: Vec<Line> = runs.first().map_or_else(Vec::new, |first| {
-        first
-            .iter()
-            .map(|measured| Line::new(&same_row(runs, measured)))
-            .collect()
+        let same = first.iter().map(|measured| same_row(runs, measured));
+        same.map(|same| Line::new(&same)).collect()
     });
+    let groups = lines.chunk_by(|a, b| a.scenario == b.scenario);
+    groups.filter_map(Section::new).collect()
+}
+
+impl Section {
+    fn new(lines: &[Line]) -> Option<Self> {
+        let first = lines.first()?;
+        let used: Vec<_> = (0..HEADS.len())
+            .filter(|&column| lines.iter().any(|line| !line.cells[column].is_empty()))
+            .collect();
+        let head = |&column: &usize| Head {
+            text: HEADS[column],
+            is_number: column >= FIRST_NUMBER,
+        };
+        let row = |line: &Line| {
+            used.iter()
+                .map(|&column| line.cells[column].clone())
+                .collect()
+        };
+        Some(Self {
+            name: first.scenario.name(),
+            about: first.scenario.about(),
+            heads: used.iter().map(head).collect(),
+            rows: lines.iter().map(row).collect(),
+        })
+    }
+}
+
+/// The sections as Markdown whose columns stand below each other on a terminal too.
+pub(crate) fn markdown(sections: &[Section]) -> String {
     let mut text = String::new();
-    let mut rest = lines.as_slice();
-    while let Some(first) = rest.first() {
-        let scenario = first.scenario.clone();
-        let count = rest
-            .iter()
-            .take_while(|line| line.scenario == scenario)
-            .count();
-        let (these, others) = rest.split_at(count);
-        let _ = writeln!(text, "\n### {scenario}\n\n{}\n", first.about);
-        table(&mut text, these);
-        rest = others;
+    for section in sections {
+        let _ = writeln!(text, "\n### {}\n\n{}\n", section.name, section.about);
+        section.table(&mut text);
     }
     text
 }
@@ -38,8 +74,7 @@ fn same_row<'a>(runs: &'a [Vec<Measured>], wanted: &Measured) -> Vec<&'a Measure
 }
 
 struct Line {
-    scenario: String,
-    about: &'static str,
+    scenario: Scenario,
     cells: [String; HEADS.len()],
 }
 
@@ -92,8 +127,7 @@ impl Line {
                 )
             });
         Self {
-            scenario: measured.row.scenario.name(),
-            about: measured.row.scenario.about(),
+            scenario: measured.row.scenario,
             cells: [
                 name(serde_json::to_value(record.subject)),
                 measured.row.case.unwrap_or_default().to_owned(),
@@ -135,40 +169,35 @@ fn spread(values: &mut [f64], format: fn(f64) -> String) -> String {
     }
 }
 
-/// Columns in which no line has anything are left out.
-fn table(text: &mut String, lines: &[Line]) {
-    let used: Vec<_> = (0..HEADS.len())
-        .filter(|&column| lines.iter().any(|line| !line.cells[column].is_empty()))
-        .collect();
-    let widths: Vec<_> = used
-        .iter()
-        .map(|&column| {
-            let cells = lines.iter().map(|line| line.cells[column].chars().count());
-            cells
-                .max()
-                .unwrap_or(0)
-                .max(HEADS[column].chars().count())
-                .max(3)
-        })
-        .collect();
-    let mut row = |cell: &dyn Fn(usize) -> String, fill: char| {
-        for (&column, &width) in used.iter().zip(&widths) {
-            let cell = cell(column);
-            let padding: String = std::iter::repeat_n(fill, width - cell.chars().count()).collect();
-            let _ = match column {
-                FIRST_NUMBER.. => write!(text, "| {padding}{cell} "),
-                _ => write!(text, "| {cell}{padding} "),
-            };
+impl Section {
+    fn table(&self, text: &mut String) {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            let head = self.heads[column].text.chars().count();
+            cells.max().unwrap_or(0).max(head).max(3)
+        };
+        let widths: Vec<_> = (0..self.heads.len()).map(width).collect();
+        let mut line = |cell: &dyn Fn(usize) -> String, fill: char| {
+            for (column, (head, &width)) in self.heads.iter().zip(&widths).enumerate() {
+                let cell = cell(column);
+                let padding = width - cell.chars().count();
+                let padding: String = std::iter::repeat_n(fill, padding).collect();
+                let _ = match head.is_number {
+                    true => write!(text, "| {padding}{cell} "),
+                    false => write!(text, "| {cell}{padding} "),
+                };
+            }
+            text.push_str("|\n");
+        };
+        line(&|column| self.heads[column].text.to_owned(), ' ');
+        let rule = |column: usize| match self.heads[column].is_number {
+            true => "--:".to_owned(),
+            false => "---".to_owned(),
+        };
+        line(&rule, '-');
+        for row in &self.rows {
+            line(&|column| row[column].clone(), ' ');
         }
-        text.push_str("|\n");
-    };
-    row(&|column| HEADS[column].to_owned(), ' ');
-    row(
-        &|column| if column < FIRST_NUMBER { "---" } else { "--:" }.to_owned(),
-        '-',
-    );
-    for line in lines {
-        row(&|column| line.cells[column].clone(), ' ');
     }
 }
 

@@ -38,7 +38,10 @@ fn serve<C: pyproc::Codec>(
         Ok(pool) => pool,
         // Where the pure loop runs too, an interpreter that cannot start shows in its rows.
         Err(error) if error.kind() == ErrorKind::Start && spec.worker == Some(Worker::Native) => {
-            return server.unfit(format!("no native core: {error}"));
+            let reason = error.to_string();
+            // What follows tells one worker from another, and the reason is the same for all of them.
+            let reason = reason.split(" [worker").next().unwrap_or_default();
+            return server.unfit(format!("no native core: {reason}"));
         }
         Err(error) => return Err(error.into()),
     };
