@@ -12,6 +12,7 @@ mod turn;
 
 pub(crate) use handshake::{Handshake, HandshakeError};
 pub(crate) use look::Look;
+use turn::Harvest;
 pub(crate) use turn::Lost;
 
 use std::collections::VecDeque;
@@ -243,8 +244,9 @@ impl Connection {
 
     /// Reads what a worker that writes no more has left in the lane, and says whether it has said goodbye.
     pub(crate) fn read_rest(&self, mut tell: impl FnMut(ConnectionEvent)) -> bool {
+        let mut harvest = Harvest::default();
         for _ in 0..REST_TURNS {
-            match self.turn(&mut tell) {
+            match self.turn(&mut harvest, &mut tell) {
                 Ok(turn) if turn.is_unfinished => {}
                 // All is read; or what follows, after a violation or an error, is lost.
                 _ => break,

@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
-use super::turn::Turn;
+use super::turn::{Harvest, Turn};
 use super::{Connection, ConnectionEvent, Lost};
 use crate::lane::Watch;
 
@@ -64,9 +64,10 @@ impl Driver<'_> {
     async fn run(mut self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Infallible, Lost> {
         let mut timer = pin!(sleep(Duration::ZERO));
         let mut set_to = None;
+        let mut harvest = Harvest::default();
         self.watch()?;
         loop {
-            let turn = self.connection.turn(tell)?;
+            let turn = self.connection.turn(&mut harvest, tell)?;
             if turn.has_read {
                 self.note_read(&turn);
             }

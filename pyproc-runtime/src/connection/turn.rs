@@ -64,6 +64,14 @@ pub(crate) struct Turn {
     pub(crate) timeout: Option<Instant>,
 }
 
+/// What a turn brings; empty between turns, and kept for the sake of its room.
+#[derive(Debug, Default)]
+pub(super) struct Harvest {
+    events: Vec<HostEvent<Entry>>,
+    /// The callers of calls whose deadline has passed.
+    expired: Vec<Waker>,
+}
+
 /// How many turns in a row have left input behind.
 #[derive(Debug, Default)]
 pub(super) struct Rush(u32);
@@ -92,9 +100,12 @@ impl State {
 
 impl Connection {
     /// Takes one turn. What was read before the connection was lost is still handed out.
-    pub(super) fn turn(&self, tell: &mut impl FnMut(ConnectionEvent)) -> Result<Turn, Lost> {
-        let mut events = Vec::new();
-        let mut expired = Vec::new();
+    pub(super) fn turn(
+        &self,
+        harvest: &mut Harvest,
+        tell: &mut impl FnMut(ConnectionEvent),
+    ) -> Result<Turn, Lost> {
+        let Harvest { events, expired } = harvest;
         let (result, has_left) = {
             let mut state = self.lock();
             state.is_driver_writing = false;
@@ -112,7 +123,7 @@ impl Connection {
             }
             (result, state.has_left)
         };
-        expired.into_iter().for_each(Waker::wake);
+        expired.drain(..).for_each(Waker::wake);
         self.hand_out(events, tell);
         match result {
             Err(Lost::Protocol(violation)) => Err(Lost::Protocol(violation)),
@@ -191,16 +202,16 @@ impl Connection {
         Ok(true)
     }
 
-    fn hand_out(&self, mut events: Vec<HostEvent<Entry>>, tell: &mut impl FnMut(ConnectionEvent)) {
+    fn hand_out(&self, events: &mut Vec<HostEvent<Entry>>, tell: &mut impl FnMut(ConnectionEvent)) {
         // A caller that has its answer finds the place free.
         let mut permits = ReturnedPermits::new(Instant::now());
-        for event in &mut events {
+        for event in events.iter_mut() {
             if let HostEvent::Reply { token, .. } | HostEvent::Failed { token, .. } = event {
                 permits.add(token);
             }
         }
         drop(permits);
-        for event in events {
+        for event in events.drain(..) {
             self.hand_out_one(event, tell);
         }
     }

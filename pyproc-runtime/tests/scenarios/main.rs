@@ -5,11 +5,14 @@
 //! breaks the grammar.
 #![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
+#[path = "../../../pyproc-proto/tests/support/counting.rs"]
+mod counting;
 mod support;
 
 mod admission;
 mod fairness;
 mod handshake;
+mod hot_path;
 mod json_protocol;
 mod ledger;
 mod runtime_end;
