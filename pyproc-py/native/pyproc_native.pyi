@@ -33,6 +33,7 @@ def run(
     dump: Callable[[object], object],
     max_frame: int,
     has_absolute_deadlines: bool,
+    spin_us: int,
     set_running: Callable[[Request | None], object],
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],

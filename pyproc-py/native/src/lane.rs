@@ -1,12 +1,14 @@
 //! How the bytes of the connection travel.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
+use rustix::thread::sched_yield;
 
 use crate::descriptor::Descriptor;
 
@@ -61,13 +63,32 @@ impl<'py> Lane<'py> {
         Ok(receive(self.socket, buffer)?)
     }
 
+    /// Looks for bytes for a while, without waiting.
+    pub(crate) fn look(&self, buffer: &mut BytesMut, longest: Duration) -> PyResult<Arrival> {
+        let socket = self.socket;
+        let looked = self.lane.py().detach(|| {
+            let began = Instant::now();
+            loop {
+                // Whoever shares this core may be the one that is waited for.
+                sched_yield();
+                let arrival = receive(socket, buffer)?;
+                if arrival != Arrival::Nothing {
+                    return Ok(arrival);
+                }
+                if began.elapsed() >= longest {
+                    return Ok(Arrival::Nothing);
+                }
+            }
+        });
+        looked.map_err(io::Error::into)
+    }
+
     /// Waits for bytes, and reads them. A signal ends the wait too: its handler has run then.
     ///
     /// A signal that comes before the wait has begun is in the stop descriptor. Where user code
     /// has taken that from the signals, the look at them right before the wait has to do.
     pub(crate) fn read(&self, buffer: &mut BytesMut) -> PyResult<Arrival> {
         let py = self.lane.py();
-        make_room(buffer);
         let (socket, stop) = (self.socket, self.stop_descriptor);
         py.check_signals()?;
         let waited = py.detach(|| match socket.wait(stop) {

@@ -9,6 +9,7 @@ mod worker;
 mod clock;
 mod descriptor;
 mod lane;
+mod spin;
 
 mod function;
 mod request;
@@ -26,7 +27,7 @@ mod pyproc_native {
     use std::collections::VecDeque;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use pyo3::intern;
     use pyo3::prelude::*;
@@ -36,6 +37,7 @@ mod pyproc_native {
     use crate::bodies::Bodies;
     use crate::function::Function;
     use crate::lane::Lane;
+    use crate::spin::Spin;
     use crate::worker::{PythonSide, Worker};
 
     #[pymodule_export]
@@ -47,7 +49,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, set_running, context_of, explain))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -61,6 +63,7 @@ mod pyproc_native {
         dump: Bound<'py, PyAny>,
         max_frame: usize,
         has_absolute_deadlines: bool,
+        spin_us: u64,
         set_running: Bound<'py, PyAny>,
         context_of: Bound<'py, PyAny>,
         explain: Bound<'py, PyAny>,
@@ -97,6 +100,7 @@ mod pyproc_native {
                 explain,
             },
             is_child,
+            spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
             was_large: false,
             is_draining: false,

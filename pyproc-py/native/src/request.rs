@@ -17,7 +17,7 @@ pub(crate) struct Queued {
 
 /// The call that runs, as the Python package knows it: what `pyproc._request.Request` is to the
 /// loop in Python. A `Context` is made of it when somebody asks.
-#[pyclass(frozen, freelist = 16, module = "pyproc_native")]
+#[pyclass(frozen, module = "pyproc_native")]
 pub(crate) struct Request {
     #[pyo3(get)]
     pub(crate) call: u64,

@@ -24,6 +24,7 @@ use crate::errors::ProtocolError;
 use crate::function::{Arguments, Binding, Function};
 use crate::lane::{Arrival, Lane};
 use crate::request::{Queued, Request};
+use crate::spin::{Look, Spin};
 
 /// Calls that take less are answered together; a longer one keeps no finished reply waiting. As
 /// in `pyproc._runner`.
@@ -48,6 +49,7 @@ pub(crate) struct Worker<'py> {
     pub(crate) python: PythonSide<'py>,
     /// Set in a forked child, which must not answer.
     pub(crate) is_child: Arc<AtomicBool>,
+    pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
     /// Whether a large body was read lately.
     pub(crate) was_large: bool,
@@ -91,7 +93,8 @@ impl<'py> Worker<'py> {
     /// `ProtocolError` for a host that breaks the protocol, `OSError` for a connection that breaks
     /// otherwise, `SystemExit` where a function raises it, and whatever a signal handler raises.
     pub(crate) fn run(&mut self) -> PyResult<bool> {
-        let mut turn_began = now_ns();
+        let mut now = now_ns();
+        let mut turn_began = now;
         while !self.has_ended {
             let Some(request) = self.queue.pop_front() else {
                 self.heed_stop()?;
@@ -106,19 +109,21 @@ impl<'py> Worker<'py> {
                     return Ok(self.has_ended);
                 }
                 self.read()?;
-                turn_began = now_ns();
+                now = now_ns();
+                turn_began = now;
                 continue;
             };
-            let ended = self.answer_in_turn(request)?;
+            now = self.answer_in_turn(request, now)?;
             if self.protocol.output().len() > MAX_OUTPUT_BYTES {
                 self.flush()?;
             }
-            if !self.queue.is_empty() && ended.saturating_sub(turn_began) > QUICK_NS {
+            if !self.queue.is_empty() && now.saturating_sub(turn_began) > QUICK_NS {
                 // Queued calls may have been cancelled, and finished ones are waited for.
                 self.flush()?;
                 self.read_now()?;
                 self.heed_stop()?;
-                turn_began = now_ns();
+                now = now_ns();
+                turn_began = now;
             }
         }
         Ok(true)
@@ -140,9 +145,9 @@ impl<'py> Worker<'py> {
         Ok(())
     }
 
-    /// Answers one request, unless its time is over. Returns when that was done.
-    fn answer_in_turn(&mut self, request: Queued) -> PyResult<u64> {
-        let mut began = now_ns();
+    /// Answers one request, unless its time is over: `began` is what time it is. Returns what time
+    /// it is then.
+    fn answer_in_turn(&mut self, request: Queued, mut began: u64) -> PyResult<u64> {
         if request
             .deadline_ns
             .is_some_and(|deadline| began >= deadline)
@@ -289,11 +294,24 @@ impl<'py> Worker<'py> {
             *input = BytesMut::from(&input[..]);
             self.was_large = false;
         }
-        let mut arrival = self.lane.read_now(self.protocol.input_mut())?;
-        if arrival == Arrival::Nothing {
-            self.python.set_running.call1((self.py.None(),))?;
-            arrival = self.lane.read(self.protocol.input_mut())?;
+        let arrival = self.lane.read_now(self.protocol.input_mut())?;
+        if arrival != Arrival::Nothing {
+            return self.take_in(arrival);
         }
+        self.python.set_running.call1((self.py.None(),))?;
+        if let Some(longest) = self.spin.budget() {
+            let began = Instant::now();
+            let arrival = self.lane.look(self.protocol.input_mut(), longest)?;
+            if arrival != Arrival::Nothing && began.elapsed() <= longest {
+                self.spin.observe(Look::Found);
+            } else {
+                self.spin.observe(Look::InVain);
+            }
+            if arrival != Arrival::Nothing {
+                return self.take_in(arrival);
+            }
+        }
+        let arrival = self.lane.read(self.protocol.input_mut())?;
         self.take_in(arrival)
     }
 

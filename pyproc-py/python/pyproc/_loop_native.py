@@ -65,6 +65,7 @@ class NativeLoop:
             dump=dump_binary if codec.binary else dump_text,
             max_frame=connection.max_frame,
             has_absolute_deadlines=self._hello.has_absolute_deadlines,
+            spin_us=self._hello.spin_us,
             set_running=running_request.set,
             context_of=Context._of,
             explain=explain_encoded,
