@@ -13,7 +13,7 @@ mod worker;
 pub use host::{Body, HostConnection, HostEvent, Rejected, Request, RequestError};
 pub use in_flight::InFlight;
 pub use limits::{DEFAULT_MAX_FRAME, Limits};
-pub use worker::{AnswerError, FunctionRef, ReplyError, WorkerConnection, WorkerEvent};
+pub use worker::{AnswerError, FunctionRef, ReplyBody, ReplyError, WorkerConnection, WorkerEvent};
 
 /// What is spoken over a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

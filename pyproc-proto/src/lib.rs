@@ -56,6 +56,7 @@ mod error;
 
 pub use connection::{
     AnswerError, Body, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight, Limits,
-    Protocol, Rejected, ReplyError, Request, RequestError, WorkerConnection, WorkerEvent,
+    Protocol, Rejected, ReplyBody, ReplyError, Request, RequestError, WorkerConnection,
+    WorkerEvent,
 };
 pub use error::ProtocolError;

@@ -38,3 +38,9 @@ def run(
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],
 ) -> bool: ...
+
+# Return what the body of a call stands for; `codec` is `json` or `msgpack`. Raises `InvalidBody`.
+def decode(codec: str, body: bytes) -> object: ...
+
+# Return the body that stands for a plain value. Raises `InvalidResult`.
+def encode(codec: str, value: object) -> bytes: ...

@@ -19,7 +19,13 @@ def children() -> list[str]:
     tasks = Path("/proc/self/task")
     if not tasks.exists():
         return []
-    return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found = []
+    for task in tasks.iterdir():
+        try:
+            found += (task / "children").read_text().split()
+        except FileNotFoundError:
+            pass  # The thread has ended meanwhile.
+    return found
 
 
 def descriptors() -> dict[str, str]:

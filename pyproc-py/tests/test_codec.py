@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pyproc import InvalidBody, InvalidResult, _codec, _codec_json, _codec_msgpack, register_codec
 from pyproc._codec import Codec, UnsupportedCodec, codec
+from pyproc._core import Core
 
 JSON = {
     "stdlib": Codec("json", _codec_json.encode_stdlib, _codec_json.decode_stdlib, binary=False),
@@ -24,6 +25,13 @@ for package in (_codec_msgpack._msgspec, _codec_msgpack._ormsgpack, _codec_msgpa
         MSGPACK[package.__name__] = _codec_msgpack._strict(*package())
     except ImportError:
         pass
+
+try:
+    import pyproc_native
+except ImportError:
+    pass
+else:
+    JSON["native"], MSGPACK["native"] = Core(pyproc_native).codecs
 
 json_codec = pytest.mark.parametrize("json", JSON.values(), ids=JSON)
 msgpack_codec = pytest.mark.parametrize("msgpack", MSGPACK.values(), ids=MSGPACK)

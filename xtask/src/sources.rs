@@ -19,6 +19,7 @@ struct Rule {
 /// Where the lint against unsafe code may be mentioned, and so lifted.
 const UNSAFE_ALLOWED: &[&str] = &[
     "pyproc-py/native/src/descriptor.rs",
+    "pyproc-py/native/src/memory.rs",
     "pyproc-runtime/src/lane/socket.rs",
     "xtask/src/sources.rs",
 ];

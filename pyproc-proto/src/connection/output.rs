@@ -93,6 +93,18 @@ impl Output {
         self.push_piece(bytes);
     }
 
+    /// Puts bytes in between those that were appended, without copying them: each in front of what
+    /// stands at its place in [`buffer_mut`](Self::buffer_mut) now. Places are given in order.
+    pub(super) fn weave(&mut self, parts: impl IntoIterator<Item = (usize, Bytes)>) {
+        let mut passed = 0;
+        for (place, bytes) in parts {
+            let behind = self.tail.split_off(place - passed);
+            self.push(bytes);
+            self.tail = behind;
+            passed = place;
+        }
+    }
+
     fn push_piece(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.pieces_len += piece.len();
@@ -108,6 +120,17 @@ impl Output {
     /// How many bytes the lane has taken since the beginning of the connection.
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// All that is pending, in one piece.
+    pub(super) fn into_vec(mut self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.pending_len());
+        while self.pending_len() > 0 {
+            let length = self.pending().len();
+            all.extend_from_slice(self.pending());
+            self.advance(length);
+        }
+        all
     }
 
     fn forget_taken(&mut self) {
@@ -153,6 +176,19 @@ mod tests {
         let seen: Vec<_> = slices[..filled].iter().map(|slice| slice.len()).collect();
         assert_eq!(seen, [4, 100, 4]);
         assert_eq!(slices[1].as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn shared_parts_are_woven_in_where_they_belong() {
+        let mut output = Output::default();
+        output.buffer_mut().extend_from_slice(b"taken");
+        output.advance(2);
+        output.buffer_mut().extend_from_slice(b"abcd");
+        let parts = [(5, "1"), (7, "2"), (7, "3"), (9, "4")];
+        output.weave(parts.map(|(place, text)| (place, text.into())));
+        output.buffer_mut().extend_from_slice(b"e");
+        assert_eq!((output.written(), output.end()), (2, 14));
+        assert_eq!(output.into_vec(), b"ken1ab23cd4e");
     }
 
     proptest! {

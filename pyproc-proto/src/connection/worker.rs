@@ -5,10 +5,12 @@ mod binary;
 mod event;
 mod input;
 mod json;
+mod reply;
 mod unanswered;
 
-pub use answer::{AnswerError, ReplyError};
+pub use answer::AnswerError;
 pub use event::{FunctionRef, WorkerEvent};
+pub use reply::{ReplyBody, ReplyError};
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -122,7 +124,7 @@ impl WorkerConnection {
 
 /// Output.
 impl WorkerConnection {
-    /// The bytes that wait for the lane, in order.
+    /// The bytes that wait for the lane, in order, as far as they lie together.
     pub fn output(&self) -> &[u8] {
         self.output.pending()
     }

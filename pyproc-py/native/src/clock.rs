@@ -1,4 +1,4 @@
-//! CLOCK_MONOTONIC, which the host reads too.
+//! `CLOCK_MONOTONIC`, which the host reads too.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, Result};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::time::Timespec;
 
 /// A descriptor that belongs to an object of the Python package.
 ///
@@ -39,28 +40,29 @@ impl Descriptor {
     }
 
     /// Writes what can be written at once, and returns how many bytes that were.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize> {
-        loop {
-            match send(
-                self.borrow(),
-                bytes,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(0),
-                result => return result,
-            }
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match send(self.borrow(), bytes, flags) {
+            Err(Errno::INTR | Errno::AGAIN) => Ok(0),
+            result => result,
         }
     }
 
-    /// Waits until this or the other one can be read, and says which of them can.
-    pub(crate) fn wait(&self, other: Self) -> Result<(bool, bool)> {
+    /// Writes, waiting until there is room, unless a signal comes first. Returns how many bytes
+    /// that were.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        send(self.borrow(), bytes, SendFlags::NOSIGNAL)
+    }
+
+    /// Waits until this or the other one can be read, and says which of them can; or until the time
+    /// is over, if there is a limit.
+    pub(crate) fn wait(&self, other: Self, limit: Option<&Timespec>) -> Result<(bool, bool)> {
         let (this, other) = (self.borrow(), other.borrow());
         let mut ready = [
             PollFd::new(&this, PollFlags::IN),
             PollFd::new(&other, PollFlags::IN),
         ];
-        poll(&mut ready, None)?;
+        poll(&mut ready, limit)?;
         let [this, other] = ready.map(|each| !each.revents().is_empty());
         Ok((this, other))
     }

@@ -2,6 +2,7 @@
 
 mod number;
 mod read;
+mod text;
 mod write;
 
 pub(crate) use read::read;

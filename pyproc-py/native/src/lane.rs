@@ -9,14 +9,20 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::thread::sched_yield;
+use rustix::time::Timespec;
 
 use crate::descriptor::Descriptor;
+use crate::spin::Look;
 
 /// The room that is made to read into, twice what is wanted: it is used up from its front.
 const READ_BYTES: usize = 128 * 1024;
 
 /// With less room than this, more is made.
 const MIN_ROOM: usize = 64 * 1024;
+
+/// A look that takes longer was interrupted: others want the core. An answer from the same core
+/// takes less.
+const TAKEN: Duration = Duration::from_micros(20);
 
 /// What came of looking for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,8 @@ pub(crate) struct Lane<'py> {
     unwritten: Bound<'py, PyAny>,
     stop: Bound<'py, PyAny>,
     stop_descriptor: Descriptor,
+    /// What Python calls this thread.
+    thread: u64,
 }
 
 impl<'py> Lane<'py> {
@@ -54,6 +62,10 @@ impl<'py> Lane<'py> {
             unwritten: lane.getattr(intern!(py, "_unwritten"))?,
             lane,
             stop,
+            thread: py
+                .import(intern!(py, "_thread"))?
+                .call_method0(intern!(py, "get_ident"))?
+                .extract()?,
         })
     }
 
@@ -63,35 +75,49 @@ impl<'py> Lane<'py> {
         Ok(receive(self.socket, buffer)?)
     }
 
-    /// Looks for bytes for a while, without waiting.
-    pub(crate) fn look(&self, buffer: &mut BytesMut, longest: Duration) -> PyResult<Arrival> {
+    /// Looks for bytes for a while, without waiting; says how it went, whatever there was.
+    pub(crate) fn look(
+        &self,
+        buffer: &mut BytesMut,
+        longest: Duration,
+    ) -> PyResult<(Arrival, Look)> {
         let socket = self.socket;
         let looked = self.lane.py().detach(|| {
-            let began = Instant::now();
+            let mut last = Instant::now();
+            let give_up = last + longest;
             loop {
                 // Whoever shares this core may be the one that is waited for.
                 sched_yield();
                 let arrival = receive(socket, buffer)?;
-                if arrival != Arrival::Nothing {
-                    return Ok(arrival);
+                let (before, now) = (last, Instant::now());
+                last = now;
+                if now - before > TAKEN {
+                    return Ok((arrival, Look::InVain));
                 }
-                if began.elapsed() >= longest {
-                    return Ok(Arrival::Nothing);
+                if arrival != Arrival::Nothing {
+                    return Ok((arrival, Look::Found));
+                }
+                if now >= give_up {
+                    return Ok((arrival, Look::InVain));
                 }
             }
         });
-        looked.map_err(io::Error::into)
+        looked.map_err(|error: io::Error| error.into())
     }
 
     /// Waits for bytes, and reads them. A signal ends the wait too: its handler has run then.
     ///
     /// A signal that comes before the wait has begun is in the stop descriptor. Where user code
     /// has taken that from the signals, the look at them right before the wait has to do.
-    pub(crate) fn read(&self, buffer: &mut BytesMut) -> PyResult<Arrival> {
+    pub(crate) fn read(
+        &self,
+        buffer: &mut BytesMut,
+        limit: Option<&Timespec>,
+    ) -> PyResult<Arrival> {
         let py = self.lane.py();
         let (socket, stop) = (self.socket, self.stop_descriptor);
         py.check_signals()?;
-        let waited = py.detach(|| match socket.wait(stop) {
+        let waited = py.detach(|| match socket.wait(stop, limit) {
             Ok((true, _)) => Ok((receive(socket, buffer)?, false)),
             Ok((false, signalled)) => Ok((Arrival::Nothing, signalled)),
             Err(Errno::INTR) => Ok((Arrival::Nothing, false)),
@@ -108,38 +134,57 @@ impl<'py> Lane<'py> {
     }
 
     /// Writes all of this, behind what other threads have begun to write and never within it.
+    ///
+    /// Whoever has the lock of the Python side writes, and what the others leave meanwhile is
+    /// written there.
     pub(crate) fn write(&self, bytes: &[u8]) -> PyResult<()> {
         let py = self.lane.py();
-        let rest = match self.try_write(bytes)? {
-            Some(written) if written == bytes.len() => return Ok(()),
-            // What was begun stands first in the line already.
-            Some(_) => &[],
-            None => bytes,
-        };
+        let mut rest = bytes;
+        if self.acquire.call1((false,))?.is_truthy()? {
+            let result = self.write_next(bytes);
+            self.release.call0()?;
+            if result? {
+                if !self.unwritten.is_truthy()? {
+                    return Ok(());
+                }
+                rest = &[];
+            }
+        }
         let rest = PyBytes::new(py, rest);
         self.lane.call_method1(intern!(py, "write"), (rest,))?;
         Ok(())
     }
 
-    /// Writes at once what can be, unless somebody else writes or is to write first. Returns how
-    /// much it was; the rest of it stands first in the line then.
-    fn try_write(&self, bytes: &[u8]) -> PyResult<Option<usize>> {
+    /// Writes all of this, unless something waits to be written before it. Returns whether it did.
+    /// The lock is held.
+    fn write_next(&self, bytes: &[u8]) -> PyResult<bool> {
         let py = self.lane.py();
-        if !self.acquire.call1((false,))?.is_truthy()? {
-            return Ok(None);
+        if self.unwritten.is_truthy()? {
+            return Ok(false);
         }
-        let mut result = Ok(None);
-        if !self.unwritten.is_truthy()? {
-            result = self.socket.send(bytes).map(Some);
-            if let Ok(Some(written)) = result {
-                if written < bytes.len() {
-                    let rest = PyBytes::new(py, &bytes[written..]);
-                    self.lane.call_method1(intern!(py, "put_back"), (rest,))?;
-                }
+        let written = self.socket.send_now(bytes).map_err(io::Error::from)?;
+        if written < bytes.len() {
+            // A handler of a signal may log meanwhile; it must not wait for this thread.
+            let writer = intern!(py, "_writer");
+            self.lane.setattr(writer, self.thread)?;
+            let result = self.write_slowly(&bytes[written..]);
+            self.lane.setattr(writer, py.None())?;
+            result?;
+        }
+        Ok(true)
+    }
+
+    /// Writes what the socket has no room for yet.
+    fn write_slowly(&self, mut bytes: &[u8]) -> PyResult<()> {
+        let (py, socket) = (self.lane.py(), self.socket);
+        while !bytes.is_empty() {
+            match py.detach(|| socket.send(bytes)) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(Errno::INTR) => py.check_signals()?,
+                Err(error) => return Err(io::Error::from(error).into()),
             }
         }
-        self.release.call0()?;
-        Ok(result.map_err(io::Error::from)?)
+        Ok(())
     }
 }
 

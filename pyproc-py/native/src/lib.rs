@@ -9,6 +9,7 @@ mod worker;
 mod clock;
 mod descriptor;
 mod lane;
+mod memory;
 mod spin;
 
 mod function;
@@ -31,12 +32,15 @@ mod pyproc_native {
 
     use pyo3::intern;
     use pyo3::prelude::*;
-    use pyo3::types::{PyCFunction, PyDict, PyTuple};
-    use pyproc_proto::{Limits, WorkerConnection};
+    use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
+    use pyproc_proto::{Limits, ReplyBody, WorkerConnection};
 
-    use crate::bodies::Bodies;
+    use crate::bodies::{Bodies, Format};
+    use crate::errors::InvalidResult;
     use crate::function::Function;
+    use crate::keys::Keys;
     use crate::lane::Lane;
+    use crate::plain::NotPlain;
     use crate::spin::Spin;
     use crate::worker::{PythonSide, Worker};
 
@@ -46,6 +50,29 @@ mod pyproc_native {
     /// The version of the package that this belongs to.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Return what the body of a call stands for. `codec` is `json` or `msgpack`.
+    ///
+    /// Raises `InvalidBody`.
+    #[pyfunction]
+    fn decode<'py>(py: Python<'py>, codec: &str, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        Format::named(codec)?.decode(py, body, &mut Keys::new())
+    }
+
+    /// Return the body that stands for a plain value. `codec` is `json` or `msgpack`.
+    ///
+    /// Raises `InvalidResult`.
+    #[pyfunction]
+    fn encode<'py>(
+        py: Python<'py>,
+        codec: &str,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let format = Format::named(codec)?;
+        let body = ReplyBody::collect(|body| format.write(value, body))
+            .map_err(|NotPlain| InvalidResult::new_err(("$", "it is not made of plain values")))?;
+        Ok(PyBytes::new(py, &body))
+    }
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
@@ -89,7 +116,7 @@ mod pyproc_native {
                 .iter()
                 .map(Function::of)
                 .collect::<PyResult<_>>()?,
-            bodies: Bodies::new(codec, registered, dump),
+            bodies: Bodies::new(codec, registered, dump)?,
             has_absolute_deadlines,
             python: PythonSide {
                 connection,
@@ -102,6 +129,7 @@ mod pyproc_native {
             is_child,
             spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
+            advised: 0,
             was_large: false,
             is_draining: false,
             has_ended: false,

@@ -27,7 +27,7 @@ pub(crate) trait Writer {
     /// # Errors
     ///
     /// The format has no bytes.
-    fn bytes(&mut self, value: &[u8]) -> Result<(), NotPlain>;
+    fn bytes(&mut self, value: &Bound<'_, PyBytes>) -> Result<(), NotPlain>;
     fn begin_list(&mut self, length: usize);
     fn end_list(&mut self);
     fn begin_map(&mut self, length: usize);
@@ -68,7 +68,7 @@ pub(crate) fn write(
     } else if let Some(value) = exactly::<PyBool>(value) {
         writer.boolean(value.is_true());
     } else if let Some(bytes) = exactly::<PyBytes>(value) {
-        writer.bytes(bytes.as_bytes())?;
+        writer.bytes(bytes)?;
     } else if let Some(tuple) = exactly::<PyTuple>(value) {
         writer.begin_list(tuple.len());
         write_elements(tuple.iter(), writer, depth)?;

@@ -9,7 +9,7 @@ use pyproc_proto::{CallId, Metadata};
 pub(crate) struct Queued {
     pub(crate) call: CallId,
     pub(crate) function: u16,
-    /// When it is no longer worth running, by CLOCK_MONOTONIC.
+    /// When it is no longer worth running, by `CLOCK_MONOTONIC`.
     pub(crate) deadline_ns: Option<u64>,
     pub(crate) metadata: Metadata,
     pub(crate) body: Bytes,

@@ -32,7 +32,7 @@ pub(crate) struct Spin {
 pub(crate) enum Look {
     /// Something came within its time.
     Found,
-    /// Nothing came; or only after that time, because somebody else had the core meanwhile.
+    /// Nothing came, or somebody else had the core meanwhile.
     InVain,
 }
 

@@ -17,24 +17,33 @@ use pyproc_proto::{
     AnswerError, CallId, FunctionRef, RemoteError, ReplyError, Status, WorkerConnection,
     WorkerEvent,
 };
+use rustix::time::Timespec;
 
 use crate::bodies::Bodies;
 use crate::clock::now_ns;
 use crate::errors::ProtocolError;
 use crate::function::{Arguments, Binding, Function};
 use crate::lane::{Arrival, Lane};
+use crate::memory;
 use crate::request::{Queued, Request};
-use crate::spin::{Look, Spin};
+use crate::spin::Spin;
 
 /// Calls that take less are answered together; a longer one keeps no finished reply waiting. As
 /// in `pyproc._runner`.
 const QUICK_NS: u64 = 200_000;
 
-/// More than this is written before the next call, however quick the calls are.
-const MAX_OUTPUT_BYTES: usize = 256 * 1024;
+/// More than this is written before the next call, so that the host has something to do while the
+/// calls behind it run. It is some tens of short replies, which make up for the cost of writing.
+const WRITE_BYTES: usize = 2048;
 
-/// A larger body does not leave its room behind.
+/// After a larger body the memory that it took is given back once nobody calls.
 const LARGE_BYTES: usize = 256 * 1024;
+
+/// Until then it serves the next one: making room anew costs more than copying does.
+const KEPT_FOR: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 /// What a worker consists of once it is ready.
 pub(crate) struct Worker<'py> {
@@ -51,6 +60,8 @@ pub(crate) struct Worker<'py> {
     pub(crate) is_child: Arc<AtomicBool>,
     pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
+    /// The room to read into that large pages were asked for.
+    pub(crate) advised: usize,
     /// Whether a large body was read lately.
     pub(crate) was_large: bool,
     pub(crate) is_draining: bool,
@@ -114,7 +125,7 @@ impl<'py> Worker<'py> {
                 continue;
             };
             now = self.answer_in_turn(request, now)?;
-            if self.protocol.output().len() > MAX_OUTPUT_BYTES {
+            if self.protocol.output().len() > WRITE_BYTES {
                 self.flush()?;
             }
             if !self.queue.is_empty() && now.saturating_sub(turn_began) > QUICK_NS {
@@ -192,7 +203,7 @@ impl<'py> Worker<'py> {
                 let bodies = &self.bodies;
                 let encoded = self
                     .protocol
-                    .reply_with(call, |output| bodies.encode(&result, output));
+                    .reply_with(call, |body| bodies.encode(&result, body));
                 match encoded {
                     Ok(()) => return Ok(()),
                     Err(ReplyError::Encode(error)) => {
@@ -277,42 +288,46 @@ impl<'py> Worker<'py> {
     }
 
     fn flush(&mut self) -> PyResult<()> {
-        let output = self.protocol.output();
-        if !output.is_empty() {
+        loop {
+            let output = self.protocol.output();
+            if output.is_empty() {
+                return Ok(());
+            }
             let length = output.len();
             let result = self.lane.write(output);
             self.protocol.advance_output(length);
             result?;
         }
-        Ok(())
     }
 
     fn read(&mut self) -> PyResult<()> {
-        if self.was_large {
-            // The buffer that a large frame was read into is not kept for small ones.
-            let input = self.protocol.input_mut();
-            *input = BytesMut::from(&input[..]);
-            self.was_large = false;
-        }
         let arrival = self.lane.read_now(self.protocol.input_mut())?;
         if arrival != Arrival::Nothing {
             return self.take_in(arrival);
         }
         self.python.set_running.call1((self.py.None(),))?;
         if let Some(longest) = self.spin.budget() {
-            let began = Instant::now();
-            let arrival = self.lane.look(self.protocol.input_mut(), longest)?;
-            if arrival != Arrival::Nothing && began.elapsed() <= longest {
-                self.spin.observe(Look::Found);
-            } else {
-                self.spin.observe(Look::InVain);
-            }
+            let (arrival, look) = self.lane.look(self.protocol.input_mut(), longest)?;
+            self.spin.observe(look);
             if arrival != Arrival::Nothing {
                 return self.take_in(arrival);
             }
         }
-        let arrival = self.lane.read(self.protocol.input_mut())?;
+        let limit = self.was_large.then_some(&KEPT_FOR);
+        let arrival = self.lane.read(self.protocol.input_mut(), limit)?;
+        if arrival == Arrival::Nothing && self.was_large {
+            self.give_memory_back();
+        }
         self.take_in(arrival)
+    }
+
+    /// Leaves nothing of large bodies behind.
+    fn give_memory_back(&mut self) {
+        let input = self.protocol.input_mut();
+        *input = BytesMut::from(&input[..]);
+        memory::give_back();
+        self.advised = 0;
+        self.was_large = false;
     }
 
     fn read_now(&mut self) -> PyResult<()> {
@@ -339,6 +354,12 @@ impl<'py> Worker<'py> {
         self.protocol
             .handle_input(self.began)
             .map_err(|error| ProtocolError::new_err(error.to_string()))?;
+        let room = self.protocol.input_mut().capacity();
+        if room > self.advised {
+            // A large frame has begun.
+            memory::advise(self.protocol.input_mut());
+            self.advised = room;
+        }
         while let Some(event) = self.protocol.poll_event() {
             match event {
                 WorkerEvent::Request {

@@ -76,7 +76,12 @@ def register_codec(
         except Exception as error:
             raise InvalidBody(f"codec `{name}`: {error}") from error
 
-    _codecs[name] = Codec(name, checked_encode, checked_decode, binary=True)
+    offer(Codec(name, checked_encode, checked_decode, binary=True))
+
+
+def offer(codec: Codec) -> None:
+    """Offer a codec under its name, instead of any other one that had it."""
+    _codecs[codec.name] = codec
 
 
 def codec(name: str) -> Codec:

@@ -7,8 +7,10 @@ this package's insides, so it must be of the same version.
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from . import _version
+from ._codec import Codec, offer
 from ._handshake import Refusal
 from ._protocol import Status
 
@@ -16,10 +18,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-INSTALL = f"{sys.executable} -m pip install pyproc-native=={_version.VERSION}"
+
+class Core:
+    """The compiled core, found fit to serve."""
+
+    __slots__ = ("codecs", "module")
+
+    module: ModuleType
+
+    codecs: tuple[Codec, ...]
+    """What it encodes and decodes itself."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.codecs = tuple(
+            Codec(name, partial(module.encode, name), partial(module.decode, name), binary=binary)
+            for name, binary in (("json", False), ("msgpack", True))
+        )
+
+    def offer_codecs(self) -> None:
+        """Have its codecs offered to hosts, so that they need no other package."""
+        for codec in self.codecs:
+            offer(codec)
 
 
-def choose(wanted: str) -> ModuleType | None:
+def choose(wanted: str) -> Core | None:
     """Return the compiled core, or `None` where the pure loop is to run.
 
     `wanted` is `auto`, `native` or `pure`. Raises `Refusal` where it cannot be had.
@@ -36,11 +59,12 @@ def choose(wanted: str) -> ModuleType | None:
             _say(wanted, reason)
     else:
         if pyproc_native.VERSION == _version.VERSION:
-            return pyproc_native
+            return Core(pyproc_native)
         reason = f"version {pyproc_native.VERSION} is there, {_version.VERSION} is needed"
         _say(wanted, reason)
     if wanted == "native":
-        message = f"the native core is asked for, and {reason}; install it: {INSTALL}"
+        install = f"{sys.executable} -m pip install pyproc-native=={_version.VERSION}"
+        message = f"the native core is asked for, and {reason}; install it: {install}"
         raise Refusal(Status.START_FAILED, message)
     return None
 

@@ -129,14 +129,6 @@ class Lane:
         """Return the descriptor of the socket."""
         return self._socket.fileno()
 
-    def put_back(self, data: bytes) -> None:
-        """Have `data` written first: the rest of what the holder of the lock has begun to write.
-
-        Only for that holder, who calls `write` when it has released the lock.
-        """
-        self._unwritten.appendleft(data)
-        self._unwritten_bytes += len(data)
-
     def close(self) -> None:
         """Close this process's descriptor, after what is unwritten. Raises `OSError`."""
         with self._writing:

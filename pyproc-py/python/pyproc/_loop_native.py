@@ -9,17 +9,13 @@ from ._protocol import MIN_FRAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ._connection_binary import BinaryConnection
+    from ._core import Core
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._handshake import Hello
     from ._lane import Lane
     from ._signals import StopSignal
-
-_NATIVE_CODECS = ("json", "msgpack")
-"""The compiled core has these itself."""
 
 
 class NativeLoop:
@@ -27,7 +23,7 @@ class NativeLoop:
 
     def __init__(
         self,
-        core: ModuleType,
+        core: Core,
         lane: Lane,
         connection: BinaryConnection,
         dispatcher: Dispatcher,
@@ -54,14 +50,14 @@ class NativeLoop:
             status, failure = explain(error, stage)
             return status, failure.encode(max_body)
 
-        connection.has_ended = self._core.run(
+        connection.has_ended = self._core.module.run(
             lane=self._lane,
             stop=self._stop,
             guard=self._guard,
             functions=self._dispatcher.functions,
             connection=connection,
             codec=codec.name,
-            registered=None if codec.name in _NATIVE_CODECS else codec,
+            registered=None if codec in self._core.codecs else codec,
             dump=dump_binary if codec.binary else dump_text,
             max_frame=connection.max_frame,
             has_absolute_deadlines=self._hello.has_absolute_deadlines,

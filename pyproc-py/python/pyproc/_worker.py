@@ -27,8 +27,9 @@ from ._title import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any
+
+    from ._core import Core
 
 
 def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
@@ -86,7 +87,9 @@ class Worker:
             hello = read_hello(self._socket)
             connection.limit_to(hello.max_frame)
             core = choose(self._core)
-            _handshake.is_native = core is not None
+            if core is not None:
+                _handshake.is_native = True
+                core.offer_codecs()
             self._prepare(hello)
             dispatcher = self._load()
             connection.open(hello, dispatcher.functions)
@@ -123,7 +126,7 @@ class Worker:
 
     def _run_calls(
         self,
-        core: ModuleType | None,
+        core: Core | None,
         hello: Hello,
         connection: BinaryConnection,
         dispatcher: Dispatcher,

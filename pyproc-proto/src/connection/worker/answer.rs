@@ -1,6 +1,6 @@
 //! How a worker answers calls, and what else it says of its own accord.
 
-use super::{State, WorkerConnection};
+use super::{ReplyBody, ReplyError, State, WorkerConnection};
 use crate::frame::Outgoing;
 use crate::header::{Header, LENGTH_LEN};
 use crate::json_protocol::{JsonReply, Unwritable, write_framed};
@@ -33,45 +33,37 @@ pub enum AnswerError {
     },
 }
 
-/// Why a reply that was to be encoded in place was not sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplyError<E> {
-    /// There is no such call, or no room for its answer.
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
-    /// What the encoder said; the call still waits for an answer.
-    #[error("the value cannot be encoded")]
-    Encode(E),
-}
-
 impl WorkerConnection {
-    /// Ends a call with a value that `encode` appends to what it is given: the end of the output,
-    /// so that nothing is copied.
+    /// Ends a call with a value that `encode` writes to the end of the output, so that nothing is
+    /// copied.
     ///
     /// # Errors
     ///
-    /// [`ReplyError`]; nothing was sent then, and what was appended is gone.
+    /// [`ReplyError`]; nothing was sent then, and what was written is gone.
     pub fn reply_with<E>(
         &mut self,
         call: CallId,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
     ) -> Result<(), ReplyError<E>> {
-        if self.protocol != Some(Protocol::Binary) || !self.is_open() {
-            let mut body = Vec::new();
-            encode(&mut body).map_err(ReplyError::Encode)?;
-            return Ok(self.reply(call, &body)?);
-        }
         let Some(id) = self.unanswered.get(call) else {
             return Err(AnswerError::NotWaiting { call }.into());
         };
+        if self.protocol != Some(Protocol::Binary) || !self.is_open() {
+            // The body must be looked at before it is sent, or is not sent at all.
+            let body = ReplyBody::collect(encode).map_err(ReplyError::Encode)?;
+            return Ok(self.reply(call, &body)?);
+        }
         let output = self.output.buffer_mut();
         let start = output.len();
         output.extend_from_slice(&[0; HEADER_LEN]);
-        if let Err(error) = encode(output) {
+        let mut body = ReplyBody::new(output);
+        let encoded = encode(&mut body);
+        let (shared, shared_len) = body.into_shared();
+        if let Err(error) = encoded {
             output.truncate(start);
             return Err(ReplyError::Encode(error));
         }
-        let bytes = output.len() - start - LENGTH_LEN;
+        let bytes = output.len() - start - LENGTH_LEN + shared_len;
         let limit = self.decoder.max_frame();
         if bytes > limit {
             output.truncate(start);
@@ -85,6 +77,9 @@ impl WorkerConnection {
             length: bytes as u32,
         };
         output[start..start + HEADER_LEN].copy_from_slice(&header.encode());
+        if !shared.is_empty() {
+            self.output.weave(shared);
+        }
         self.unanswered.remove(call);
         Ok(())
     }

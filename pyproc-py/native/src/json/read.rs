@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use super::number::{Number, read_number};
+use super::text::plain_length;
 use crate::keys::Keys;
 
 /// How deep lists and maps may be nested. A host's serializer stops far above it, and the stack
@@ -175,9 +176,7 @@ impl<'py> Reader<'_, 'py> {
 
     /// How many bytes from here on stand for themselves.
     fn plain_length(&self, start: usize) -> usize {
-        let bytes = &self.text.as_bytes()[start..];
-        let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-        bytes.iter().position(special).unwrap_or(bytes.len())
+        plain_length(&self.text.as_bytes()[start..])
     }
 
     /// Reads what stands behind a backslash.

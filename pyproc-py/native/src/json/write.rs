@@ -1,5 +1,9 @@
 //! Plain values to JSON.
 
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::text::plain_length;
 use crate::plain::{NotPlain, Writer};
 
 /// Appends JSON without white space to a buffer; text stays UTF-8.
@@ -10,6 +14,25 @@ pub(crate) struct JsonWriter<'a> {
 impl<'a> JsonWriter<'a> {
     pub(crate) fn new(output: &'a mut Vec<u8>) -> Self {
         Self { output }
+    }
+
+    fn escape(&mut self, byte: u8) {
+        let letter = match byte {
+            0x08 => b'b',
+            0x09 => b't',
+            0x0A => b'n',
+            0x0C => b'f',
+            0x0D => b'r',
+            0x00..0x20 => {
+                let digits = b"0123456789abcdef";
+                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+                self.output.extend_from_slice(b"\\u00");
+                self.output.extend_from_slice(&[digits[high], digits[low]]);
+                return;
+            }
+            quoted => quoted,
+        };
+        self.output.extend_from_slice(&[b'\\', letter]);
     }
 }
 
@@ -49,28 +72,20 @@ impl Writer for JsonWriter<'_> {
         let bytes = value.as_bytes();
         self.output.reserve(bytes.len() + 2);
         self.output.push(b'"');
-        let mut copied = 0;
-        for (index, byte) in bytes.iter().enumerate() {
-            let escape = ESCAPES[usize::from(*byte)];
-            if escape == 0 {
-                continue;
-            }
-            self.output.extend_from_slice(&bytes[copied..index]);
-            copied = index + 1;
-            if escape == b'u' {
-                let digits = b"0123456789abcdef";
-                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-                self.output.extend_from_slice(b"\\u00");
-                self.output.extend_from_slice(&[digits[high], digits[low]]);
-            } else {
-                self.output.extend_from_slice(&[b'\\', escape]);
-            }
+        let mut rest = bytes;
+        loop {
+            let (plain, special) = rest.split_at(plain_length(rest));
+            self.output.extend_from_slice(plain);
+            let Some((byte, behind)) = special.split_first() else {
+                break;
+            };
+            self.escape(*byte);
+            rest = behind;
         }
-        self.output.extend_from_slice(&bytes[copied..]);
         self.output.push(b'"');
     }
 
-    fn bytes(&mut self, _value: &[u8]) -> Result<(), NotPlain> {
+    fn bytes(&mut self, _value: &Bound<'_, PyBytes>) -> Result<(), NotPlain> {
         Err(NotPlain)
     }
 
@@ -100,21 +115,3 @@ impl Writer for JsonWriter<'_> {
         self.output.push(b':');
     }
 }
-
-/// For each byte the letter behind its backslash, or 0 where it stands for itself.
-static ESCAPES: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = b'u';
-        byte += 1;
-    }
-    table[0x08] = b'b';
-    table[0x09] = b't';
-    table[0x0A] = b'n';
-    table[0x0C] = b'f';
-    table[0x0D] = b'r';
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    table
-};

@@ -1,10 +1,11 @@
 //! MessagePack to Python values.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::errors::InvalidBody;
 use crate::keys::Keys;
+use crate::memory;
 
 /// How deep lists and maps may be nested. A host's serializer stops far above it, and the stack
 /// is good for more.
@@ -153,7 +154,7 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn bytes(&mut self, length: usize) -> PyResult<Bound<'py, PyAny>> {
         let bytes = self.split(length)?;
-        Ok(PyBytes::new(self.py, bytes).into_any())
+        Ok(memory::to_python(self.py, bytes)?.into_any())
     }
 
     fn text_length(&mut self, mark: u8) -> PyResult<usize> {
