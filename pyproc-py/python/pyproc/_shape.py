@@ -29,7 +29,7 @@ MAX_SEGMENTS = 24
 class Shape:
     """One annotation, made ready to convert decoded values."""
 
-    __slots__ = ("convert", "exact", "kinds", "name")
+    __slots__ = ("convert", "exact", "is_flat", "kinds", "name")
 
     name: str
     """The annotation as messages show it."""
@@ -43,17 +43,28 @@ class Shape:
     exact: type | None
     """A value of this type passes as it is, if there is such a type."""
 
+    is_flat: bool
+    """Whether it is the shape of lists or maps that hold none in turn."""
+
     def __init__(
         self,
         name: str,
         kinds: frozenset[type],
         convert: Convert | None,
         exact: type | None = None,
+        *,
+        is_flat: bool = False,
     ) -> None:
         self.name = name
         self.kinds = kinds
         self.convert = convert
         self.exact = exact
+        self.is_flat = is_flat
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it accepts neither lists nor maps."""
+        return not self.kinds & {list, dict}
 
 
 class Unsupported(Exception):

@@ -14,14 +14,15 @@ def list_of(item: Shape) -> Shape:
     """Return the shape of a list whose elements have one shape."""
     name = f"list[{item.name}]"
     convert_items = _items_converter(name, item)
-    return Shape(name, _LIST, convert_items, list if item.convert is None else None)
+    exact = list if item.convert is None else None
+    return Shape(name, _LIST, convert_items, exact, is_flat=item.is_scalar)
 
 
 def tuple_of(item: Shape) -> Shape:
     """Return the shape of a tuple of any length."""
     name = f"tuple[{item.name}, ...]"
     convert_items = _items_converter(name, item)
-    return Shape(name, _LIST, lambda value: tuple(convert_items(value)))
+    return Shape(name, _LIST, lambda value: tuple(convert_items(value)), is_flat=item.is_scalar)
 
 
 def set_of(item: Shape, kind: type[set[Any] | frozenset[Any]]) -> Shape:
@@ -36,7 +37,7 @@ def set_of(item: Shape, kind: type[set[Any] | frozenset[Any]]) -> Shape:
         except TypeError:
             raise _unhashable(items) from None
 
-    return Shape(name, _LIST, convert)
+    return Shape(name, _LIST, convert, is_flat=item.is_scalar)
 
 
 def fixed_tuple(items: tuple[Shape, ...]) -> Shape:
@@ -51,7 +52,7 @@ def fixed_tuple(items: tuple[Shape, ...]) -> Shape:
             raise Mismatch(f"expected {len(converts)} elements, got {len(value)}")
         return tuple(convert_each(value, converts))
 
-    return Shape(name, _LIST, convert)
+    return Shape(name, _LIST, convert, is_flat=all(item.is_scalar for item in items))
 
 
 def map_of(key: Shape, item: Shape) -> Shape:
@@ -59,10 +60,17 @@ def map_of(key: Shape, item: Shape) -> Shape:
     name = f"dict[{key.name}, {item.name}]"
     convert_key = None if key.exact is str or key.convert is None else key.convert
     convert_item = item.convert
+    exact = item.exact
 
     def convert(value: Any) -> Any:
         if type(value) is not dict:
             raise Mismatch.kind(name, value)
+        if convert_key is None:
+            for element in value.values():
+                if type(element) is not exact:
+                    break
+            else:
+                return value
         result = {}
         for text, element in value.items():
             try:
@@ -73,7 +81,7 @@ def map_of(key: Shape, item: Shape) -> Shape:
         return result
 
     passes = convert_key is None and convert_item is None
-    return Shape(name, _DICT, convert, dict if passes else None)
+    return Shape(name, _DICT, convert, dict if passes else None, is_flat=item.is_scalar)
 
 
 def convert_each(values: list[Any], converts: tuple[Any, ...]) -> list[Any]:

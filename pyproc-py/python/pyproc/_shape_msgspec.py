@@ -19,21 +19,31 @@ from ._shape import NO_BYTES_IN_JSON, Mismatch, Shape, Unsupported
 _BUILTIN_TYPES = (bytes,)
 
 
+_CONTAINERS = (list, dict)
+
+_FEW = 32
+"""So many elements are converted by hand before msgspec has begun."""
+
+
 def accelerate(annotation: Any, shape: Shape) -> Shape:
     """Return a shape that converts alike, faster where msgspec knows the annotation."""
     slow = shape.convert
+    is_flat = shape.is_flat
     if slow is None or not _knows(annotation):
         return shape
     fast = partial(msgspec.convert, type=annotation, builtin_types=_BUILTIN_TYPES)
 
     def convert(value: Any) -> Any:
+        # Each time, msgspec begins by looking at the annotation.
+        if is_flat and type(value) in _CONTAINERS and len(value) <= _FEW:
+            return slow(value)
         try:
             return fast(value)
         except Exception:
             # What a class of the user's raises comes out as it is, unless it is a `ValueError`.
             return slow(value)
 
-    return Shape(shape.name, shape.kinds, convert, shape.exact)
+    return Shape(shape.name, shape.kinds, convert, shape.exact, is_flat=is_flat)
 
 
 def struct(cls: Any, args: tuple[Any, ...]) -> Shape:

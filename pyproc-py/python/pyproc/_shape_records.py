@@ -47,6 +47,7 @@ class Record:
         )
         self._converts = tuple(shape.convert for _, shape, _ in fields)
         self._required = sum(required for _, _, required in fields)
+        self.shape.is_flat = all(shape.is_scalar for _, shape, _ in fields)
 
     def _to_dataclass(self, value: Any) -> Any:
         arguments = self._to_fields(value)
