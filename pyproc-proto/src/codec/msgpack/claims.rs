@@ -8,19 +8,22 @@ use crate::codec::CodecError;
 ///
 /// Only the markers with 16-bit and 32-bit counts can claim much, and most small bodies have no
 /// byte of their value, which is quickly seen; the others are passed over once without decoding
-/// anything.
+/// anything, and without looking into texts and bytes, of which a large body mostly consists.
 ///
 /// # Errors
 ///
 /// [`CodecError`] for such a claim. A body that is malformed otherwise passes: the decoder says
 /// better what is wrong with it.
 pub(super) fn check(body: &[u8]) -> Result<(), CodecError> {
-    if body.iter().any(|byte| matches!(byte, 0xDC..=0xDF)) {
-        pass_over(body)
-    } else {
-        Ok(())
+    let is_small = body.len() <= SMALL;
+    if is_small && !body.iter().any(|byte| matches!(byte, 0xDC..=0xDF)) {
+        return Ok(());
     }
+    pass_over(body)
 }
+
+/// Up to this length a look at every byte is quicker than a walk from value to value.
+const SMALL: usize = 256;
 
 fn pass_over(mut rest: &[u8]) -> Result<(), CodecError> {
     // How many values are still to come, whatever they are nested in.
