@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
-from inspect import get_annotations
 from typing import Any
 
 from ._annotation import Scope
@@ -29,6 +27,9 @@ def msgspec_makes_alike(cls: Any) -> bool:
 
 def field_annotations(cls: Any, variables: Any) -> dict[str, tuple[Any, Scope]]:
     """Return the annotations of a class and its bases, each with the scope it is written in."""
+    # It takes longer to import than most of this package, and few functions take records.
+    from inspect import get_annotations
+
     found: dict[str, tuple[Any, Scope]] = {}
     scope = Scope.of_class(cls, variables)
     for base in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
@@ -80,9 +81,10 @@ def _is_required(annotation: Any, scope: Scope, otherwise: bool) -> bool:
 
 def _dataclass_fields(cls: Any) -> dict[str, bool]:
     """Return which fields are given to the class when it is called, and which must be."""
-    missing = dataclasses.MISSING
+    from dataclasses import MISSING
+
     return {
-        field.name: field.default is missing and field.default_factory is missing
+        field.name: field.default is MISSING and field.default_factory is MISSING
         for field in cls.__dataclass_fields__.values()
         if field.init and _kind(field) != "_FIELD_CLASSVAR"
     }
