@@ -108,19 +108,20 @@ class Connection:
     def take_pieces(self) -> list[bytes]:
         """Return what is to be written, and forget it: in one piece, except for large bodies."""
         output, self.output = self.output, []
-        few = self.output_bytes < LARGE_BYTES
-        self.output_bytes = 0
-        if few:
+        total, self.output_bytes = self.output_bytes, 0
+        if total < LARGE_BYTES:
             return [b"".join(output)]
         pieces: list[bytes] = []
         small: list[bytes] = []
         for each in output:
             if len(each) < LARGE_BYTES:
                 small.append(each)
-            else:
-                pieces += (b"".join(small), each)
+                continue
+            if small:
+                pieces.append(b"".join(small))
                 small.clear()
-        return [*pieces, b"".join(small)]
+            pieces.append(each)
+        return [*pieces, b"".join(small)] if small else pieces
 
     def _write(self, data: bytes) -> None:
         self.output.append(data)

@@ -66,6 +66,8 @@ class SyncLoop:
             now = run(requests.popleft(), now)
             if connection.output_bytes > MAX_OUTPUT_BYTES:
                 self._flush()
+                # The host may have taken its time to read, and the next deadline counts that.
+                now = now_ns()
             if requests and now - turn_began > QUICK_NS:
                 # Queued calls may have been cancelled, and finished ones are waited for.
                 self._flush()

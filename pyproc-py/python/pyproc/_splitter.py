@@ -18,14 +18,14 @@ LENGTH_BYTES = 4
 class Splitter:
     """Cuts a stream of bytes into payloads; any chunking of it gives the same ones."""
 
-    def __init__(self, max_frame: int, min_frame: int = MIN_FRAME) -> None:
-        self.max_frame = max_frame
-        self._min_frame = min_frame
-        self._partial = bytearray()
-        self.missing = 0
-
     missing: int
     """How many bytes, at least, are missing from the payload that has begun; 0 between two."""
+
+    def __init__(self, max_frame: int, min_frame: int = MIN_FRAME) -> None:
+        self.max_frame = max_frame
+        self.missing = 0
+        self._min_frame = min_frame
+        self._partial = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the payloads that `data` completes.
@@ -73,12 +73,12 @@ class Splitter:
     def keep(self, data: bytes, offset: int) -> None:
         """Keep what `cut` did not return, until the bytes come that continue it."""
         rest = len(data) - offset
-        if rest:
-            self._partial += data[offset:]
-            needed = (
-                LENGTH_BYTES if rest < LENGTH_BYTES else LENGTH_BYTES + _LENGTH(data, offset)[0]
-            )
-            self.missing = needed - rest
+        if not rest:
+            return
+        self._partial += data[offset:]
+        self.missing = LENGTH_BYTES - rest
+        if rest >= LENGTH_BYTES:
+            self.missing += _LENGTH(data, offset)[0]
 
     def hand_over(self) -> LargePayload:
         """Return the payload that has begun, of known length, for somebody else to complete."""
