@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pyproc::{Json, WorkerState};
+use pyproc::{Core, Json, WorkerState};
 use support::{call, kill, pid_of, pool, pool_of, python_with_packages, scenario, until};
 
 #[test]
@@ -159,6 +159,8 @@ fn many_workers_ask_one_interpreter_once_and_look_for_it_again_when_it_is_gone()
         let pool = pool("surroundings.py")
             .codec(Json)
             .workers(6)
+            // Without the packages of an environment, which is found beside the interpreter.
+            .core(Core::Pure)
             .python(wrapper(directory.path(), &old))
             .start()
             .await

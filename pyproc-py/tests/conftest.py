@@ -58,8 +58,11 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 Spawn = Callable[..., Host]
 
-CORES = ["pure", *(["native"] if find_spec("pyproc_native") else [])]
-"""The loops that there are to test: the compiled one only where it is installed."""
+CORES = os.environ.get("PYPROC_TEST_CORES", "").split() or [
+    "pure",
+    *(["native"] if find_spec("pyproc_native") else []),
+]
+"""The loops to test: those that are there, unless somebody knows which must be."""
 
 
 @pytest.fixture(params=CORES)

@@ -136,6 +136,42 @@ def test_the_last_of_two_equal_keys_counts_in_msgpack(msgpack: Codec) -> None:
     assert msgpack.decode(b"\x82\xa1a\x01\xa1a\x02") == {"a": 2}
 
 
+def understood(codec: Codec, body: bytes) -> str:
+    """Return what a codec makes of a body, in a form in which nan equals itself."""
+    try:
+        return repr(codec.decode(body))
+    except InvalidBody:
+        return "refused"
+
+
+nearly_json = st.text(st.sampled_from('{}[]":,\\u0d8c3e.+-ntrlEaf 19'), max_size=30).map(str.encode)
+
+
+@given(body=st.binary(max_size=20) | nearly_json)
+def test_all_json_codecs_understand_the_same(body: bytes) -> None:
+    assert len({understood(each, body) for each in JSON.values()}) == 1
+
+
+@given(value=nested(finite))
+def test_all_json_codecs_read_what_the_others_write(value: object) -> None:
+    for writer in JSON.values():
+        for reader in JSON.values():
+            assert reader.decode(writer.encode(value)) == value
+
+
+@given(body=st.binary(max_size=30))
+def test_all_msgpack_codecs_understand_the_same(body: bytes) -> None:
+    seen = {understood(MSGPACK[name], body) for name in ("_msgspec", "native") if name in MSGPACK}
+    assert len(seen) <= 1
+
+
+@given(value=nested(finite | st.binary()))
+def test_all_msgpack_codecs_read_what_the_others_write(value: object) -> None:
+    for writer in MSGPACK.values():
+        for reader in MSGPACK.values():
+            assert reader.decode(writer.encode(value)) == value
+
+
 def test_a_codec_that_cannot_be_offered_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

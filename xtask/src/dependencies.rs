@@ -58,7 +58,15 @@ const ARROWS: &[Arrows] = &[
     Arrows {
         package: "pyproc-native",
         own: &["pyproc-proto"],
-        only: Some(&["bytes", "itoa", "pyo3", "pyproc-proto", "rustix", "zmij"]),
+        only: Some(&[
+            "bytes",
+            "itoa",
+            "pyo3",
+            "pyo3-build-config",
+            "pyproc-proto",
+            "rustix",
+            "zmij",
+        ]),
         never: &["pyproc-runtime", "tokio"],
     },
     Arrows {

@@ -10,6 +10,7 @@ mod errors_table;
 mod examples;
 mod fuzz;
 mod lint;
+mod native;
 mod python;
 mod readme;
 mod rust_tests;

@@ -39,16 +39,18 @@ pub(crate) fn mypy(context: &mut Context) -> Result<Outcome> {
 
 pub(crate) fn pytest(context: &mut Context) -> Result<Outcome> {
     let python = context.workspace.python();
-    run_pytest(context, &python)
+    run_pytest(context, &python, "pure native")
 }
 
 pub(crate) fn pytest_bare(context: &mut Context) -> Result<Outcome> {
     let python = bare_environment(&context.workspace)?;
-    run_pytest(context, &python)
+    run_pytest(context, &python, "pure")
 }
 
-fn run_pytest(context: &mut Context, python: &Path) -> Result<Outcome> {
+/// `cores` are the loops to test, whether or not they are there.
+fn run_pytest(context: &mut Context, python: &Path, cores: &str) -> Result<Outcome> {
     let mut pytest = in_package(&context.workspace, python);
+    pytest.env("PYPROC_TEST_CORES", cores);
     let output = tee(pytest.args(["-m", "pytest"]))?;
     ensure!(context.tally.add_pytest(&output) > 0, "no test ran");
     Ok(Outcome::Passed)

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::command::{run, tee};
+use crate::native;
 use crate::step::{Context, Outcome};
 
 /// The crates whose features are additive and may each be chosen alone.
@@ -27,6 +28,7 @@ const UI_TESTS: [&str; 2] = [
 pub(crate) fn default_features(context: &mut Context) -> Result<Outcome> {
     let mut command = default_workspace(context);
     command.args(["--lib", "--bins", "--tests", "--examples"]);
+    native::exclude(&mut command);
     counted(context, &mut command)
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn benchmark(context: &mut Context) -> Result<Outcome> {
 pub(crate) fn msgpack(context: &mut Context) -> Result<Outcome> {
     let mut command = context.workspace.cargo(["test", "--package", "pyproc"]);
     command.args(["--features", "msgpack", "--lib", "--tests", "--examples"]);
+    native::require(&context.workspace, &mut command)?;
     skip_ui_tests(&mut command);
     counted(context, &mut command)
 }
@@ -64,6 +67,7 @@ pub(crate) fn portable(context: &mut Context) -> Result<Outcome> {
     command.args(["--package", "pyproc-runtime", "--package", "pyproc"]);
     command.args(["--lib", "--tests"]);
     command.env("RUSTFLAGS", "--cfg pyproc_portable");
+    native::require(&context.workspace, &mut command)?;
     let target = context.workspace.target_dir().join("portable");
     command.env("CARGO_TARGET_DIR", target);
     skip_ui_tests(&mut command);

@@ -2,7 +2,7 @@
 //!
 //! The Python package itself is not installed there. The examples and the tests take `.venv` as
 //! their interpreter, and a worker prefers an installed package to the embedded one: the tests
-//! would silently run an old copy.
+//! would silently run an old copy. The native core is installed: without it there is none.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::command::{read, run as execute, succeeds};
+use crate::native;
 use crate::step::{Context, Outcome};
 use crate::workspace::Workspace;
 
@@ -38,6 +39,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     main_environment(workspace)?;
+    if let Err(error) = native::install(workspace) {
+        println!("the native core is not installed, workers run the pure loop: {error:#}");
+    }
     if options.bench {
         peers(workspace)?;
     }
@@ -168,7 +172,7 @@ impl HostPython {
     }
 
     /// The pip that installs into an environment that was made before.
-    fn pip(&self, directory: &Path) -> Command {
+    pub(crate) fn pip(&self, directory: &Path) -> Command {
         let python = directory.join("bin/python");
         if succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
             let mut pip = Command::new(python);

@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{
-    dependencies, errors_table, examples, fuzz, lint, python, readme, rust_tests, setup, sources,
+    dependencies, errors_table, examples, fuzz, lint, native, python, readme, rust_tests, setup,
+    sources,
 };
 
 /// One thing that CI checks.
@@ -61,18 +62,23 @@ pub(crate) const STEPS: &[Step] = &[
         run: lint::deny,
     },
     Step {
+        name: "native",
+        about: "the native core is built with maturin and installed into `.venv`",
+        run: native::step,
+    },
+    Step {
         name: "mypy",
         about: "mypy --strict over the Python package",
         run: python::mypy,
     },
     Step {
         name: "pytest",
-        about: "the Python package's tests, with the optional packages",
+        about: "the Python package's tests with both loops and the optional packages",
         run: python::pytest,
     },
     Step {
         name: "pytest-bare",
-        about: "the same tests with nothing but the standard library",
+        about: "the same tests with the pure loop and nothing but the standard library",
         run: python::pytest_bare,
     },
     Step {
@@ -107,7 +113,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "test",
-        about: "cargo test with the default features",
+        about: "cargo test with the default features, workers with the pure loop",
         run: rust_tests::default_features,
     },
     Step {
@@ -132,7 +138,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "test-msgpack",
-        about: "cargo test of the facade with MessagePack as its codec",
+        about: "cargo test of the facade with MessagePack as its codec and the native core",
         run: rust_tests::msgpack,
     },
     Step {
@@ -142,7 +148,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "test-portable",
-        about: "cargo test with the plain-POSIX fallbacks (--cfg pyproc_portable)",
+        about: "cargo test with the plain-POSIX fallbacks (--cfg pyproc_portable) and the native core",
         run: rust_tests::portable,
     },
 ];

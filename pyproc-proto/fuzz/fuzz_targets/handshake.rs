@@ -8,8 +8,8 @@
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pyproc_proto::{Body, 
-    HostConnection, HostEvent, Kind, Metadata, Request, Status, WorkerConnection, WorkerEvent,
+use pyproc_proto::{
+    Body, HostConnection, HostEvent, Kind, Metadata, Request, Status, WorkerConnection, WorkerEvent,
 };
 use pyproc_proto_fuzz::{Script, frame, hello, limits, peak_of, welcome};
 

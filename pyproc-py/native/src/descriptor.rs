@@ -39,10 +39,10 @@ impl Descriptor {
         Ok(received)
     }
 
-    /// Writes what can be written at once, and returns how many bytes that were.
+    /// Writes what can be written at once, and returns how many bytes that were. The interpreter
+    /// ignores the signal that says that nobody reads.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match send(self.borrow(), bytes, flags) {
+        match send(self.borrow(), bytes, SendFlags::DONTWAIT) {
             Err(Errno::INTR | Errno::AGAIN) => Ok(0),
             result => result,
         }
@@ -51,7 +51,7 @@ impl Descriptor {
     /// Writes, waiting until there is room, unless a signal comes first. Returns how many bytes
     /// that were.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize> {
-        send(self.borrow(), bytes, SendFlags::NOSIGNAL)
+        send(self.borrow(), bytes, SendFlags::empty())
     }
 
     /// Waits until this or the other one can be read, and says which of them can; or until the time
