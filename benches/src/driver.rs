@@ -18,8 +18,8 @@ use crate::row::{Measured, Row};
 use crate::scenario::Scenario;
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 use crate::{document, table, targets};
-use child::{Child, Opened};
-use progress::Progress;
+pub(crate) use child::{Child, Opened};
+pub(crate) use progress::Progress;
 
 /// Runs the scenarios and reports.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -133,6 +133,7 @@ impl<'a> Bench<'a> {
     ) -> Spec {
         Spec {
             runtime: self.options.runtime,
+            in_flight: self.options.in_flight,
             ..Spec::pool(codec, worker, spin, placement)
         }
     }

@@ -8,6 +8,7 @@
 //! reply is verified; processor time is counted on both sides.
 
 mod child;
+mod compare;
 mod cores;
 mod cpu;
 mod document;
@@ -21,6 +22,7 @@ mod record;
 mod row;
 mod scenario;
 mod spec;
+mod statistics;
 mod table;
 mod targets;
 
@@ -33,7 +35,10 @@ use crate::options::{Cli, Role};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.role {
-        None => driver::run(&cli.options),
+        None => match &cli.options.compare {
+            Some(commit) => compare::run(commit, &cli.options),
+            None => driver::run(&cli.options),
+        },
         Some(Role::Child { spec }) => child::run(&spec),
         Some(Role::Echo) => child::echo(),
     };

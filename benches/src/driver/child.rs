@@ -29,12 +29,15 @@ pub(crate) struct Child {
 impl Child {
     /// Starts a subject of this program.
     pub(crate) fn open(spec: &Spec) -> Result<Opened> {
-        Self::open_with(&env::current_exe()?, spec)
+        Self::open_with(&env::current_exe()?, None, spec)
     }
 
-    /// Starts a subject of another build of this program.
-    pub(crate) fn open_with(program: &Path, spec: &Spec) -> Result<Opened> {
+    /// Starts a subject of another build of this program, with the interpreter of that build.
+    pub(crate) fn open_with(program: &Path, python: Option<&Path>, spec: &Spec) -> Result<Opened> {
         let mut command = Command::new(program);
+        if let Some(python) = python {
+            command.env("PYPROC_PYTHON", python);
+        }
         command.arg("child").arg(serde_json::to_string(spec)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command
