@@ -1,5 +1,6 @@
 //! A child: one subject, which takes orders on standard input until that ends.
 
+mod blocking;
 mod echo;
 mod futex;
 mod grpcio;

@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .iter()
         .copied()
         .filter(|scenario| options.only.is_empty() || options.only.contains(scenario))
+        .filter(|scenario| options.runtime != Runtime::Blocking || scenario.can_block())
         .collect();
     let mut runs = Vec::new();
     let mut troubles = Troubles::default();

@@ -61,7 +61,7 @@ pub(crate) struct Options {
     /// How many calls a worker may have in flight; by default the pool decides.
     #[arg(long, value_name = "CALLS")]
     pub(crate) in_flight: Option<usize>,
-    /// The tokio runtime of the host.
+    /// What the host's callers run on: a tokio runtime, or threads that call through the blocking door.
     #[arg(long, value_enum, default_value = "multi-thread")]
     pub(crate) runtime: Runtime,
 }

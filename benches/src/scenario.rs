@@ -7,6 +7,7 @@ mod oversubscribed;
 mod paced;
 mod payload;
 mod peers;
+mod runtimes;
 mod scaling;
 mod sequential;
 mod startup;
@@ -40,6 +41,8 @@ pub(crate) enum Scenario {
     Idle,
     /// More busy workers than cores.
     Oversubscribed,
+    /// tokio's runtimes, and none.
+    Runtimes,
 }
 
 impl Scenario {
@@ -89,7 +92,15 @@ impl Scenario {
                 "Four workers on two cores: four callers of `busy`, which computes for 100 µs, and 64 callers of \
                  `predict`, which does next to nothing."
             }
+            Self::Runtimes => {
+                "The host's callers on tokio's runtimes, and on threads that call through the blocking door."
+            }
         }
+    }
+
+    /// Whether callers that are threads can take part.
+    pub(crate) fn can_block(self) -> bool {
+        !matches!(self, Self::OpenLoop | Self::Startup | Self::Replacement)
     }
 
     pub(crate) fn run(self, bench: &mut Bench<'_>) -> Result<()> {
@@ -104,6 +115,7 @@ impl Scenario {
             Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),
             Self::Oversubscribed => oversubscribed::run(bench),
+            Self::Runtimes => runtimes::run(bench),
         }
     }
 }

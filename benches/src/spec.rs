@@ -159,7 +159,7 @@ pub(crate) enum Placement {
     Free,
 }
 
-/// The tokio runtime of the host.
+/// What the host's callers run on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Runtime {
@@ -167,4 +167,6 @@ pub(crate) enum Runtime {
     #[default]
     MultiThread,
     CurrentThread,
+    /// None: the pool's blocking door, and callers that are threads.
+    Blocking,
 }

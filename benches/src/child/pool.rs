@@ -8,6 +8,7 @@ use pyproc::{Core, ErrorKind, Pool, PoolBuilder};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
 
+use super::blocking;
 use super::server::Server;
 use crate::cores::{self, Cores};
 use crate::load::{self, Caller, Tally, answer, closed};
@@ -21,9 +22,21 @@ const BARE_PYTHON: &str = "PYPROC_BENCH_BARE_PYTHON";
 
 pub(crate) fn run(spec: &Spec, cores: Option<&Cores>, server: &mut Server) -> Result<()> {
     match spec.codec {
-        Some(Codec::Json) => serve(spec, pyproc::Json, cores, server),
-        Some(Codec::MsgPack) => serve(spec, pyproc::MsgPack, cores, server),
+        Some(Codec::Json) => with_codec(spec, pyproc::Json, cores, server),
+        Some(Codec::MsgPack) => with_codec(spec, pyproc::MsgPack, cores, server),
         None => bail!("a pool needs a codec"),
+    }
+}
+
+fn with_codec<C: pyproc::Codec>(
+    spec: &Spec,
+    codec: C,
+    cores: Option<&Cores>,
+    server: &mut Server,
+) -> Result<()> {
+    match spec.runtime {
+        Runtime::Blocking => blocking::serve(spec, codec, cores, server),
+        _ => serve(spec, codec, cores, server),
     }
 }
 
@@ -34,26 +47,19 @@ fn serve<C: pyproc::Codec>(
     server: &mut Server,
 ) -> Result<()> {
     let runtime = runtime(spec)?;
-    let pool = match runtime.block_on(builder(spec, codec)?.start()) {
-        Ok(pool) => pool,
-        // Where the pure loop runs too, an interpreter that cannot start shows in its rows.
-        Err(error) if error.kind() == ErrorKind::Start && spec.worker == Some(Worker::Native) => {
-            let reason = error.to_string();
-            // What follows tells one worker from another, and the reason is the same for all of them.
-            let reason = reason.split(" [worker").next().unwrap_or_default();
-            return server.unfit(format!("no native core: {reason}"));
-        }
-        Err(error) => return Err(error.into()),
+    let starting = builder(spec, codec)?.start();
+    let Some(pool) = started(spec, server, runtime.block_on(starting))? else {
+        return Ok(());
     };
-    if let (Some(cores), Some(placement)) = (cores, spec.placement) {
-        cores.separate(placement, &pids(&pool))?;
-    }
     let about = pool.status().workers.first().and_then(|w| w.runs.clone());
     let native = about
         .as_ref()
         .is_some_and(|text| text.contains("native core"));
     if native != (spec.worker == Some(Worker::Native)) {
         return server.unfit(format!("no native core: {}", about.unwrap_or_default()));
+    }
+    if let (Some(cores), Some(placement)) = (cores, spec.placement) {
+        cores.separate(placement, &pids(&pool))?;
     }
     server.ready(about)?;
     server.serve(
@@ -62,6 +68,26 @@ fn serve<C: pyproc::Codec>(
     )?;
     runtime.block_on(pool.shutdown())?;
     Ok(())
+}
+
+/// The pool, unless it cannot start because the machine has no native core: then the driver knows.
+pub(crate) fn started<P>(
+    spec: &Spec,
+    server: &mut Server,
+    started: pyproc::Result<P>,
+) -> Result<Option<P>> {
+    match started {
+        Ok(pool) => Ok(Some(pool)),
+        // Where the pure loop runs too, an interpreter that cannot start shows in its rows.
+        Err(error) if error.kind() == ErrorKind::Start && spec.worker == Some(Worker::Native) => {
+            let reason = error.to_string();
+            // What follows tells one worker from another, and the reason is the same for all of them.
+            let reason = reason.split(" [worker").next().unwrap_or_default();
+            server.unfit(format!("no native core: {reason}"))?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Tally> {
@@ -83,7 +109,7 @@ async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Ta
 pub(crate) fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
     let mut builder = match spec.runtime {
         Runtime::MultiThread => tokio::runtime::Builder::new_multi_thread(),
-        Runtime::CurrentThread => tokio::runtime::Builder::new_current_thread(),
+        Runtime::CurrentThread | Runtime::Blocking => tokio::runtime::Builder::new_current_thread(),
     };
     let threads = match spec.placement {
         Some(Placement::Across | Placement::Same) => 1,
@@ -98,8 +124,10 @@ pub(crate) fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> Result<PoolBui
         .codec(codec)
         .workers(spec.workers)
         // An open loop may have a burst longer than the default line, and a refusal has no latency.
-        .max_waiting(1 << 20)
-        .max_in_flight_per_worker(spec.in_flight.unwrap_or(256));
+        .max_waiting(1 << 20);
+    if let Some(calls) = spec.in_flight {
+        builder = builder.max_in_flight_per_worker(calls);
+    }
     if let Some(spin) = spec.spin {
         builder = builder.spin(match spin {
             Spin::Off => pyproc::Spin::Off,
@@ -132,13 +160,13 @@ pub(crate) fn pids<C: pyproc::Codec>(pool: &Pool<C>) -> Vec<u32> {
 }
 
 #[derive(Serialize)]
-struct Question {
-    value: u64,
+pub(crate) struct Question {
+    pub(crate) value: u64,
 }
 
 #[derive(Deserialize)]
-struct Reply {
-    result: u64,
+pub(crate) struct Reply {
+    pub(crate) result: u64,
 }
 
 /// `{"value": 42} → {"result": 84}`.
