@@ -215,7 +215,7 @@ fn short(value: f64) -> String {
 }
 
 /// A whole number with its thousands apart.
-fn whole(value: f64) -> String {
+pub(crate) fn whole(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::record::Record;
 use crate::scenario::Scenario;
 use crate::spec::{Codec, Placement, Spin, Subject, Worker};
+use crate::table::whole;
 
 /// One line of the list of targets.
 struct Target {
@@ -335,7 +336,7 @@ fn short(value: f64) -> String {
     match value {
         ..1.0 => format!("{value:.3}"),
         ..100.0 => format!("{value:.2}"),
-        _ => format!("{value:.0}"),
+        _ => whole(value),
     }
 }
 

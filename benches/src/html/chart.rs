@@ -29,7 +29,7 @@ pub(crate) struct Line {
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 74.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 206.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 54.0;
 

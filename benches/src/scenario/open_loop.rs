@@ -9,7 +9,8 @@ use crate::spec::{Codec, Placement, Spec, Spin, Worker};
 /// Rates, as shares of what the same subject does at saturation in the same run.
 const SHARES: [(f64, &str); 2] = [(0.5, "50 %"), (0.8, "80 %")];
 
-const ROUNDS: usize = 4;
+/// Few and long, because the beginning of a round is not yet the state in which it goes on.
+const ROUNDS: usize = 2;
 
 pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut saturated = Vec::new();
