@@ -88,7 +88,8 @@ impl Build {
         let tree = target.join("compare").join(&hash[..12]);
         if !tree.exists() {
             let mut git = Command::new("git");
-            git.current_dir(&root).args(["worktree", "add", "--detach"]);
+            git.current_dir(&root)
+                .args(["worktree", "add", "--detach", "--force"]);
             execute(git.arg(&tree).arg(&hash))?;
         }
         if !tree.join("benches/Cargo.toml").exists() {
@@ -245,8 +246,7 @@ fn report(commit: &str, options: &Options, comparisons: &[Comparison]) -> String
             middle(1),
         );
         let (Some(ratio), Some(control), Some(this), Some(other)) = numbers else {
-            let reason = comparison.unfit.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "| skipped: {reason} | | | | | |");
+            text.push_str("| skipped | | | | | |\n");
             continue;
         };
         let lower_is_better = row.scenario == Scenario::Sequential;
@@ -262,6 +262,14 @@ fn report(commit: &str, options: &Options, comparisons: &[Comparison]) -> String
             shown(&control),
             verdict(&ratio, &control, lower_is_better),
         );
+    }
+    let mut reasons: Vec<_> = comparisons
+        .iter()
+        .filter_map(|one| one.unfit.as_ref())
+        .collect();
+    reasons.dedup();
+    for reason in reasons {
+        let _ = writeln!(text, "\nskipped: {reason}");
     }
     text
 }
