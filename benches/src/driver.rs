@@ -41,8 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 .progress
                 .stage(&scenario.name(), &stage, number + 1, options.repeat);
             scenario.run(&mut bench)?;
-            // Their children would be idle from now on, and some idle processes are not quite.
-            bench.children.clear();
+            bench.close();
         }
         bench.progress.end();
         troubles.absorb(bench.troubles);
@@ -121,7 +120,7 @@ impl<'a> Bench<'a> {
 
     /// How many rounds a row has.
     pub(crate) fn usual_rounds(&self) -> usize {
-        if self.quick() { 4 } else { 10 }
+        if self.quick() { 3 } else { 10 }
     }
 
     /// A pool of one worker on the runtime that was asked for.
@@ -153,6 +152,7 @@ impl<'a> Bench<'a> {
     /// As [`measure`](Self::measure), in so many rounds; what was measured is returned and not yet reported.
     pub(crate) fn rounds(&mut self, rows: Vec<Row>, rounds: usize) -> Result<Vec<Measured>> {
         self.progress.expect(rows.len() * (rounds + 1));
+        self.open_all(&rows);
         let mut measured = Vec::new();
         for row in rows {
             if self.open(&row.spec)? {
@@ -228,14 +228,43 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    /// Starts the subjects that are not there yet, all at once.
+    fn open_all(&mut self, rows: &[Row]) {
+        let mut begun: Vec<(Spec, Result<Child>)> = Vec::new();
+        for spec in rows.iter().map(|row| &row.spec) {
+            if !self.children.contains_key(spec) && !begun.iter().any(|(begun, _)| begun == spec) {
+                begun.push((spec.clone(), Child::begin(spec)));
+            }
+        }
+        for (spec, child) in begun {
+            let opened = child.and_then(Child::opened);
+            self.keep(&spec, opened);
+        }
+    }
+
+    fn keep(&mut self, spec: &Spec, opened: Result<Opened>) {
+        let opened = opened.unwrap_or_else(|error| {
+            self.troubles.fail(format!("{spec:?}: {error:#}"));
+            Opened::Failed
+        });
+        self.children.insert(spec.clone(), opened);
+    }
+
+    /// Ends all subjects. They would be idle from now on, and some idle processes are not quite.
+    fn close(&mut self) {
+        for opened in self.children.values_mut() {
+            if let Opened::Ready(child) = opened {
+                child.end();
+            }
+        }
+        self.children.clear();
+    }
+
     /// Whether the subject is there; it is started if it was not.
     pub(crate) fn open(&mut self, spec: &Spec) -> Result<bool> {
         if !self.children.contains_key(spec) {
-            let opened = Child::open(spec).unwrap_or_else(|error| {
-                self.troubles.fail(format!("{spec:?}: {error:#}"));
-                Opened::Failed
-            });
-            self.children.insert(spec.clone(), opened);
+            let opened = Child::begin(spec).and_then(Child::opened);
+            self.keep(spec, opened);
         }
         match self.children.get(spec) {
             Some(Opened::Ready(_)) => Ok(true),

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Only these scenarios.
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',', value_enum)]
     pub(crate) only: Vec<Scenario>,
-    /// How long each row is measured, over all its rounds together [default: 2, or 0.2 with --quick].
+    /// How long each row is measured, over all its rounds together [default: 2, or 0.15 with --quick].
     #[arg(long, value_parser = seconds)]
     pub(crate) seconds: Option<f64>,
     /// Run everything so often, and show medians with their spread.
@@ -69,7 +69,7 @@ pub(crate) struct Options {
 impl Options {
     /// How long a row is measured.
     pub(crate) fn seconds(&self) -> f64 {
-        self.seconds.unwrap_or(if self.quick { 0.2 } else { 2.0 })
+        self.seconds.unwrap_or(if self.quick { 0.15 } else { 2.0 })
     }
 }
 

@@ -27,13 +27,17 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts a subject of this program.
-    pub(crate) fn open(spec: &Spec) -> Result<Opened> {
-        Self::open_with(&env::current_exe()?, None, spec)
-    }
-
     /// Starts a subject of another build of this program, with the interpreter of that build.
     pub(crate) fn open_with(program: &Path, python: Option<&Path>, spec: &Spec) -> Result<Opened> {
+        Self::launch(program, python, spec)?.opened()
+    }
+
+    /// Starts the process of a subject of this program. Several can be on their way to readiness at once.
+    pub(crate) fn begin(spec: &Spec) -> Result<Self> {
+        Self::launch(&env::current_exe()?, None, spec)
+    }
+
+    fn launch(program: &Path, python: Option<&Path>, spec: &Spec) -> Result<Self> {
         let mut command = Command::new(program);
         if let Some(python) = python {
             command.env("PYPROC_PYTHON", python);
@@ -45,15 +49,24 @@ impl Child {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let orders = process.stdin.take();
         let answers = process.stdout.take().context("no standard output")?;
-        let mut child = Self {
+        Ok(Self {
             process,
             orders,
             answers: BufReader::new(answers).lines(),
-        };
-        match child.listen()? {
-            Greeting::Ready { .. } => Ok(Opened::Ready(child)),
+        })
+    }
+
+    /// Waits until the subject is there.
+    pub(crate) fn opened(mut self) -> Result<Opened> {
+        match self.listen()? {
+            Greeting::Ready { .. } => Ok(Opened::Ready(self)),
             Greeting::Unfit { reason } => Ok(Opened::Unfit(reason)),
         }
+    }
+
+    /// Tells it to end, and does not wait for that.
+    pub(crate) fn end(&mut self) {
+        drop(self.orders.take());
     }
 
     /// One round.
@@ -89,7 +102,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         // The end of its input ends it, with its own shutdown. One that does not heed it would be waited for without
         // end, but a subject that cannot be stopped is a finding and not something to be hidden by a kill.
-        drop(self.orders.take());
+        self.end();
         let _ = self.process.wait();
     }
 }

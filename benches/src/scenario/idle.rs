@@ -12,6 +12,9 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     let mut rows = Vec::new();
     for worker in [Worker::Pure, Worker::Native] {
         for spin in [Spin::Off, Spin::Auto] {
+            if bench.quick() && spin == Spin::Off {
+                continue;
+            }
             let spec = bench.pool(Codec::MsgPack, worker, spin, Placement::Free);
             let spec = spec.with_workers(WORKERS);
             rows.push(Row::new(Scenario::Idle, spec, Load::Idle));

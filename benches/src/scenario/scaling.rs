@@ -16,6 +16,9 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<()> {
     for worker in [Worker::Pure, Worker::Native] {
         for function in [Function::Predict, Function::Busy] {
             for workers in WORKERS {
+                if bench.quick() && workers > 4 {
+                    continue;
+                }
                 let one = bench.pool(Codec::MsgPack, worker, Spin::Auto, Placement::Free);
                 let load = Load::Closed {
                     callers: CALLERS,
