@@ -304,6 +304,8 @@ fn scaling(rows: &[Measured]) -> Figure {
         .iter()
         .filter(|one| one.row.scenario == Scenario::Scaling)
         .collect();
+    let workers = chosen.iter().map(|one| one.row.spec.workers);
+    let most = workers.max().unwrap_or(2);
     let name = |one: &Measured| {
         let worker = style::name(&one.row).replace("pyproc, ", "");
         format!("{worker}, {}", one.row.case.unwrap_or_default())
@@ -328,7 +330,7 @@ fn scaling(rows: &[Measured]) -> Figure {
             label: "workers",
             scale: Scale::Binary {
                 low: 0.85,
-                high: 8.0,
+                high: most as f64,
             },
             format: style::count,
         },
