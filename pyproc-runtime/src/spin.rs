@@ -34,6 +34,8 @@ pub(crate) struct Spinner {
     longest: Duration,
     /// How many looks in a row were in vain.
     misses: u32,
+    /// How often, less the looks that paid since, somebody else took the processor during a look.
+    losses: u32,
     /// How many more waits go by without a look.
     skip: u32,
 }
@@ -42,11 +44,20 @@ pub(crate) struct Spinner {
 /// for each wait is a price that nobody notices, and functions that have become quick are soon found out.
 const MAX_SKIP: u32 = 255;
 
+/// What losing the processor once may cost each of the waits that follow, in nanoseconds. Whoever sleeps is woken in
+/// time; whoever hands over the processor while it looks gets it back when the other has used its slice of it, which
+/// takes milliseconds.
+const LOSS_PER_WAIT_NS: u128 = 200;
+
+/// So often the price of a loss doubles, if it happens again and again.
+const MAX_LOSSES: u32 = 6;
+
 impl Spinner {
     pub(crate) fn new(spin: Spin) -> Self {
         Self {
             longest: spin.longest(),
             misses: 0,
+            losses: 0,
             skip: 0,
         }
     }
@@ -63,14 +74,25 @@ impl Spinner {
         Some(self.longest)
     }
 
-    /// A look found something after `time`. When it took much longer than a look may take, somebody else wanted the
-    /// processor meanwhile, and it would have been better to sleep.
-    pub(crate) fn found(&mut self, time: Duration) {
-        if time > 2 * self.longest {
-            self.missed();
-        } else {
-            self.misses = 0;
+    /// A look found something.
+    pub(crate) fn found(&mut self) {
+        self.misses = 0;
+        if self.skip == 0 {
+            self.losses = self.losses.saturating_sub(1);
         }
+    }
+
+    /// The processor was offered to others within a look, and came back after so long. Says whether the look is over,
+    /// because it would have been better to sleep.
+    #[must_use]
+    pub(crate) fn offered(&mut self, time: Duration) -> bool {
+        let is_lost = time > self.longest;
+        if is_lost {
+            let waits = (time.as_nanos() / LOSS_PER_WAIT_NS) << self.losses;
+            self.skip = u32::try_from(waits).unwrap_or(u32::MAX);
+            self.losses = (self.losses + 1).min(MAX_LOSSES);
+        }
+        is_lost
     }
 
     /// A look was in vain. One alone changes nothing; each further one doubles the distance to the next look.
@@ -84,16 +106,13 @@ impl Spinner {
 mod tests {
     use super::*;
 
-    /// How many of `waits` waits begin with a look, if every look takes `time` and finds something or not.
-    fn looks(spinner: &mut Spinner, waits: u32, found: Option<Duration>) -> u32 {
+    /// How many of `waits` waits begin with a look, if this is what becomes of every look.
+    fn looks(spinner: &mut Spinner, waits: u32, outcome: impl Fn(&mut Spinner)) -> u32 {
         let mut looks = 0;
         for _ in 0..waits {
             if spinner.next_look().is_some() {
                 looks += 1;
-                match found {
-                    Some(time) => spinner.found(time),
-                    None => spinner.missed(),
-                }
+                outcome(spinner);
             }
         }
         looks
@@ -102,19 +121,24 @@ mod tests {
     #[test]
     fn looks_that_pay_go_on_and_looks_in_vain_become_rare() {
         let mut spinner = Spinner::new(Spin::Auto);
-        let quick = Some(Duration::from_micros(5));
-        assert_eq!(looks(&mut spinner, 1000, quick), 1000);
-        assert!(looks(&mut spinner, 10_000, None) < 60);
+        assert_eq!(looks(&mut spinner, 1000, Spinner::found), 1000);
+        assert!(looks(&mut spinner, 10_000, Spinner::missed) < 60);
         // And as soon as one pays again, they go on.
-        let found = looks(&mut spinner, 1000, quick);
+        let found = looks(&mut spinner, 1000, Spinner::found);
         assert!(found > 700, "{found}");
     }
 
     #[test]
-    fn a_look_that_lost_the_processor_counts_as_one_in_vain() {
+    fn a_look_that_loses_the_processor_is_not_soon_repeated() {
         let mut spinner = Spinner::new(Spin::Auto);
-        let preempted = Some(Duration::from_millis(4));
-        assert!(looks(&mut spinner, 10_000, preempted) < 60);
+        let loses = |spinner: &mut Spinner| assert!(spinner.offered(Duration::from_millis(3)));
+        assert_eq!(looks(&mut spinner, 15_000, loses), 1);
+        assert!(looks(&mut spinner, 1_000_000, loses) < 10);
+        let keeps = |spinner: &mut Spinner| {
+            assert!(!spinner.offered(Duration::from_micros(9)));
+            spinner.found();
+        };
+        assert!(looks(&mut spinner, 2_000_000, keeps) > 900_000);
     }
 
     #[test]
@@ -124,12 +148,12 @@ mod tests {
             assert!(spinner.next_look().is_some());
             spinner.missed();
             assert!(spinner.next_look().is_some());
-            spinner.found(Duration::from_micros(5));
+            spinner.found();
         }
     }
 
     #[test]
     fn nobody_looks_when_it_is_switched_off() {
-        assert_eq!(looks(&mut Spinner::new(Spin::Off), 100, None), 0);
+        assert_eq!(looks(&mut Spinner::new(Spin::Off), 100, Spinner::found), 0);
     }
 }

@@ -78,7 +78,12 @@ impl Driver<'_> {
             match self.rest(&turn) {
                 Rest::Look => {
                     // Where both sides share a core, this is what lets the worker run at all.
+                    let offer = Instant::now();
                     thread::yield_now();
+                    let came_back = offer.elapsed();
+                    if self.connection.lock().spinner.offered(came_back) {
+                        self.look = None;
+                    }
                     yield_now().await;
                 }
                 Rest::Sleep if self.watch.is_none() => self.watch()?,
@@ -129,8 +134,8 @@ impl Driver<'_> {
         } else {
             0
         };
-        if let Some((begin, _)) = self.look.take() {
-            self.connection.lock().spinner.found(begin.elapsed());
+        if self.look.take().is_some() {
+            self.connection.lock().spinner.found();
             self.unwatch();
         }
     }

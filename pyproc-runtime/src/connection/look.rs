@@ -34,35 +34,44 @@ impl Connection {
     /// Reads, without blocking, until the outcome of this call is there or the look is over.
     pub(crate) fn look_for(&self, receipt: &Receipt, look: &Look) {
         let begin = Instant::now();
+        let mut is_last = false;
         loop {
-            let glance = self.glance(begin);
+            let glance = self.glance();
             if receipt.has_ended() {
                 return;
             }
             let is_over = match glance {
-                Glance::Nothing => begin.elapsed() >= look.longest,
+                Glance::Nothing => is_last || begin.elapsed() >= look.longest,
                 Glance::Something => false,
                 Glance::Lost => true,
             };
             if is_over {
-                self.give_up();
+                self.give_up(!is_last);
                 return;
             }
             // Where both sides share a core, this is what lets the worker run at all.
+            let offer = Instant::now();
             thread::yield_now();
+            let came_back = offer.elapsed();
+            if came_back > look.longest && self.lock().spinner.offered(came_back) {
+                // What came meanwhile is found in the next read, and no other follows.
+                is_last = true;
+            }
         }
     }
 
-    fn give_up(&self) {
+    fn give_up(&self, is_in_vain: bool) {
         let mut state = self.lock();
-        state.spinner.missed();
+        if is_in_vain {
+            state.spinner.missed();
+        }
         state.is_looked_for = false;
         drop(state);
         self.kick.notify_one();
     }
 
     /// Reads once, and hands out the reply if there is one. Whoever holds the lock meanwhile reads too.
-    fn glance(&self, begin: Instant) -> Glance {
+    fn glance(&self) -> Glance {
         let Ok(mut state) = self.state.try_lock() else {
             return Glance::Nothing;
         };
@@ -84,7 +93,7 @@ impl Connection {
         }
         if reply.is_some() {
             state.is_looked_for = false;
-            state.spinner.found(now - begin);
+            state.spinner.found();
         }
         let has_news = !is_sound || !state.for_driver.is_empty();
         drop(state);

@@ -40,11 +40,18 @@ const MAX_AUTO: usize = 256;
 /// did before.
 const STALL: Duration = Duration::from_millis(1);
 
+/// What the worker did this long ago, idle times left out, counts half as much as what it does now. Short enough to
+/// follow a load that changes, and long enough to outlast a host that is late to read.
+const HALF_LIFE: Duration = Duration::from_millis(2);
+
 /// The pace at which one worker answers. A pure policy: it is told what happens, and when.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The time per call, averaged over the last few answers.
-    per_call: Duration,
+    /// For how many seconds it was busy, of late.
+    busy_s: f64,
+    /// How many calls it answered in that time. Both are averages over time and not over answers: where quick calls and
+    /// slow ones take turns, it is the slow ones that the next call would wait for.
+    answers: f64,
     /// Since when the worker has had something to do, or when it answered last if that is later.
     since: Option<Instant>,
 }
@@ -53,7 +60,8 @@ impl Pace {
     /// Of a worker about which nothing is known.
     pub(super) fn new() -> Self {
         Self {
-            per_call: BATCH,
+            busy_s: BATCH.as_secs_f64(),
+            answers: 1.0,
             since: None,
         }
     }
@@ -66,15 +74,10 @@ impl Pace {
     /// The worker has answered so many calls, and has others to do or not.
     pub(super) fn answered(&mut self, calls: usize, is_idle: bool, now: Instant) {
         if let Some(since) = self.since {
-            let elapsed = now.saturating_duration_since(since);
-            let each = elapsed / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
-            // A pace that slackens is believed at once, because calls would wait behind slow ones; one that quickens
-            // only when it lasts.
-            self.per_call = if each > self.per_call {
-                (self.per_call + each) / 2
-            } else {
-                (self.per_call * 3 + each) / 4
-            };
+            let elapsed_s = now.saturating_duration_since(since).as_secs_f64();
+            let fading = (-elapsed_s / HALF_LIFE.as_secs_f64()).exp2();
+            self.busy_s = self.busy_s * fading + elapsed_s;
+            self.answers = self.answers * fading + calls as f64;
         }
         self.since = (!is_idle).then_some(now);
     }
@@ -87,9 +90,9 @@ impl Pace {
         if is_stalled {
             return 1;
         }
-        let per_call = self.per_call.as_nanos().max(1);
-        let calls = usize::try_from(BATCH.as_nanos() / per_call).unwrap_or(MAX_AUTO);
-        calls.clamp(1, MAX_AUTO)
+        // A float that is too large for an integer becomes the largest one.
+        let calls = BATCH.as_secs_f64() * self.answers / self.busy_s;
+        (calls as usize).clamp(1, MAX_AUTO)
     }
 }
 
@@ -117,27 +120,37 @@ mod tests {
     #[test]
     fn quick_calls_are_sent_together_and_slow_ones_alone() {
         let (mut pace, mut now) = (Pace::new(), Instant::now());
-        assert_eq!(limit_after(&mut pace, &mut now, 50, 10 * US), 20);
-        assert_eq!(limit_after(&mut pace, &mut now, 50, US / 2), 256);
-        assert_eq!(limit_after(&mut pace, &mut now, 1, 10_000 * US), 1);
-        assert_eq!(limit_after(&mut pace, &mut now, 50, 10_000 * US), 1);
+        assert!((19..=20).contains(&limit_after(&mut pace, &mut now, 5_000, 10 * US)));
+        assert_eq!(limit_after(&mut pace, &mut now, 100_000, US / 2), 256);
+        assert_eq!(limit_after(&mut pace, &mut now, 2, 10_000 * US), 1);
+        // Quick again.
+        assert!(limit_after(&mut pace, &mut now, 5_000, 10 * US) > 15);
     }
 
     #[test]
-    fn answers_that_come_together_share_their_time() {
+    fn slow_calls_among_quick_ones_decide() {
         let (mut pace, mut now) = (Pace::new(), Instant::now());
-        pace.begin(now);
-        for _ in 0..50 {
-            now += 100 * US;
-            pace.answered(100, false, now);
+        for _ in 0..100 {
+            limit_after(&mut pace, &mut now, 20, 5 * US);
+            limit_after(&mut pace, &mut now, 1, 10_000 * US);
         }
-        assert!(pace.limit(now) > 150);
+        assert_eq!(pace.limit(now), 1);
+    }
+
+    #[test]
+    fn a_host_that_is_late_to_read_thinks_no_worse_of_its_worker() {
+        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        let before = limit_after(&mut pace, &mut now, 10_000, 2 * US);
+        pace.begin(now);
+        now += 300 * US;
+        pace.answered(100, true, now);
+        assert!(pace.limit(now) * 10 > before * 9);
     }
 
     #[test]
     fn nothing_is_sent_behind_a_call_that_lasts() {
         let (mut pace, mut now) = (Pace::new(), Instant::now());
-        assert!(limit_after(&mut pace, &mut now, 50, 2 * US) > 50);
+        assert!(limit_after(&mut pace, &mut now, 5_000, 2 * US) > 50);
         pace.begin(now);
         assert!(pace.limit(now + 100 * US) > 50);
         assert_eq!(pace.limit(now + 2 * STALL), 1);
