@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::connection::{Look, Sender, Unsent};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::flavor::yields_cheaply;
 use crate::ledger::{Promise, Receipt};
 use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket};
 use answer::{Answer, refusal, unsendable};
@@ -39,6 +40,9 @@ pub struct Call<'a, C: Codec, A, R> {
     function: &'a str,
     argument: A,
     options: CallOptions,
+    /// How many calls of the pool had ended when this one was made. Where others have ended between that and its first
+    /// poll, it was made together with them, and others may follow it in the same poll of their task.
+    ended_before: u64,
     /// How many workers have died of the call, and may have run it.
     attempts: u32,
     deadline: Option<Instant>,
@@ -75,7 +79,7 @@ enum State {
 
 /// What the caller of a lone call does in its next polls.
 enum Looking {
-    /// It lets other tasks run once: one of them may be about to make a call too.
+    /// It lets others run once, other futures of its task among them: one of them may be about to make a call too.
     AfterOthers(Look),
     Now(Look),
     /// It waits to be woken.
@@ -94,6 +98,7 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             function,
             argument,
             options,
+            ended_before: pool.shared().counters().ended(),
             attempts: 0,
             deadline: None,
             ticket: None,
@@ -183,6 +188,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             is_alone,
         } = admittance;
         let shared = self.pool.shared();
+        let has_siblings = self.ended_before != shared.counters().ended();
         let (promise, receipt) = Promise::new();
         let metadata = Metadata::default();
         let request = Request {
@@ -201,7 +207,11 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
         match connection.submit(request, promise.with_permit(Some(permit)), sender, now) {
             Ok(submitted) => Ok(Some(State::Sent {
                 receipt: receipt.sent(connection, submitted.call),
-                look: submitted.look.map_or(Looking::Not, Looking::AfterOthers),
+                look: match submitted.look {
+                    None => Looking::Not,
+                    Some(look) if has_siblings || yields_cheaply() => Looking::AfterOthers(look),
+                    Some(look) => Looking::Now(look),
+                },
             })),
             Err((Unsent::Closed, _)) => {
                 // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.

@@ -302,6 +302,17 @@ impl Receipt {
         }
     }
 
+    /// Wakes nobody until the next poll. Whoever reads its own reply would otherwise wake itself, and be polled once too
+    /// often, perhaps by another thread.
+    pub(crate) fn wake_nobody(&self) {
+        let waker = match &mut *self.cell.lock() {
+            State::Open(waker) => waker.take(),
+            State::Ended(_) | State::Settled => None,
+        };
+        // The last waker of a task may own it, and with it other calls.
+        drop(waker);
+    }
+
     /// Whether the outcome is there.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(*self.cell.lock(), State::Open(_))

@@ -38,6 +38,7 @@ pub use worker::{Core, Exit};
 // The frames and the calls in flight.
 mod connection;
 mod deadline;
+mod flavor;
 mod lane;
 mod ledger;
 mod spin;

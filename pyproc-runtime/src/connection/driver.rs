@@ -6,11 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
+use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use super::turn::{Harvest, Turn};
 use super::{Connection, ConnectionEvent, Lost};
+use crate::flavor::has_one_thread;
 use crate::lane::Watch;
 
 /// So often the lane wakes the driver for what a caller has read already, before it is told not to.
@@ -37,6 +39,8 @@ struct Driver<'a> {
     watch: Option<Watch>,
     /// When the look that is going on began, and how long it may take.
     look: Option<(Instant, Duration)>,
+    /// Whether looks, in which it yields all the time, disturb nobody.
+    may_look: bool,
     /// Whether there was a look since something was read last. There is one per wait.
     has_looked: bool,
     /// How often in a row the lane woke the driver for nothing.
@@ -51,6 +55,7 @@ impl Connection {
             connection: self,
             watch: None,
             look: None,
+            may_look: has_one_thread(&Handle::current()),
             has_looked: false,
             idle_wakes: 0,
         };
@@ -118,7 +123,7 @@ impl Driver<'_> {
             state.spinner.missed();
             return Rest::Sleep;
         }
-        if !std::mem::replace(&mut self.has_looked, true) {
+        if self.may_look && !std::mem::replace(&mut self.has_looked, true) {
             if let Some(longest) = state.spinner.next_look() {
                 self.look = Some((Instant::now(), longest));
                 return Rest::Look;

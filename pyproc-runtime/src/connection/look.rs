@@ -33,7 +33,9 @@ impl Look {
 impl Connection {
     /// Reads, without blocking, until the outcome of this call is there or the look is over.
     pub(crate) fn look_for(&self, receipt: &Receipt, look: &Look) {
+        receipt.wake_nobody();
         let begin = Instant::now();
+        let mut now = begin;
         let mut is_last = false;
         loop {
             let glance = self.glance();
@@ -41,7 +43,7 @@ impl Connection {
                 return;
             }
             let is_over = match glance {
-                Glance::Nothing => is_last || begin.elapsed() >= look.longest,
+                Glance::Nothing => is_last || now - begin >= look.longest,
                 Glance::Something => false,
                 Glance::Lost => true,
             };
@@ -50,13 +52,11 @@ impl Connection {
                 return;
             }
             // Where both sides share a core, this is what lets the worker run at all.
-            let offer = Instant::now();
             thread::yield_now();
-            let came_back = offer.elapsed();
-            if came_back > look.longest && self.lock().spinner.offered(came_back) {
-                // What came meanwhile is found in the next read, and no other follows.
-                is_last = true;
-            }
+            let away = now.elapsed();
+            now += away;
+            // What came meanwhile is found in the next read, and no other follows.
+            is_last = away > look.longest && self.lock().spinner.offered(away);
         }
     }
 

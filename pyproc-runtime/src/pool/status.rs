@@ -116,6 +116,11 @@ impl Counters {
         };
     }
 
+    /// How many calls have ended so far.
+    pub(crate) fn ended(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+    }
+
     /// A call's future was dropped before its end.
     pub(crate) fn count_cancelled(&self) {
         self.cancelled.fetch_add(1, Ordering::Relaxed);
