@@ -221,3 +221,11 @@ def test_an_idle_worker_that_may_look_burns_nothing(ready: Spawn) -> None:
     before = run_ns()
     time.sleep(0.5)
     assert run_ns() - before < 5_000_000
+
+
+def test_a_caller_alone_is_answered_for_longer_than_any_buffer_lasts(ready: Spawn) -> None:
+    host = ready(PRELUDE, spin_us=100)
+    body = b'"' + b"x" * 1000 + b'"'
+    for call in range(1, 1000):
+        host.request(call, "echo", body)
+        assert host.expect(Kind.REPLY)[6] == body

@@ -19,7 +19,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    setup::main_environment(workspace)?;
+    setup::environment_with_core(workspace)?;
     execute(&mut workspace.cargo(["build", "--release", "--package", "pyproc-bench"]))?;
     // Not by `cargo run`: files are named from where the caller stands, and no cargo waits beside what is measured.
     let driver = workspace.target_dir().join("release/pyproc-bench");

@@ -38,10 +38,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    main_environment(workspace)?;
-    if let Err(error) = native::install(workspace) {
-        println!("the native core is not installed, workers run the pure loop: {error:#}");
-    }
+    environment_with_core(workspace)?;
     if options.bench {
         peers(workspace)?;
     }
@@ -56,10 +53,19 @@ pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// `.venv`, with everything.
+/// `.venv`, with everything that is not made here.
 pub(crate) fn main_environment(workspace: &Workspace) -> Result<()> {
     let requirements = workspace.path("xtask/requirements.txt");
     environment(workspace, &workspace.path(".venv"), &requirements)?;
+    Ok(())
+}
+
+/// The same with the native core as the sources are now, where that can be built.
+pub(crate) fn environment_with_core(workspace: &Workspace) -> Result<()> {
+    main_environment(workspace)?;
+    if let Err(error) = native::install(workspace) {
+        println!("the native core is not installed, workers run the pure loop: {error:#}");
+    }
     Ok(())
 }
 

@@ -81,6 +81,7 @@ impl<'py> Lane<'py> {
         buffer: &mut BytesMut,
         longest: Duration,
     ) -> PyResult<(Arrival, Look)> {
+        make_room(buffer);
         let socket = self.socket;
         let looked = self.lane.py().detach(|| {
             let mut last = Instant::now();
@@ -116,6 +117,7 @@ impl<'py> Lane<'py> {
     ) -> PyResult<Arrival> {
         let py = self.lane.py();
         let (socket, stop) = (self.socket, self.stop_descriptor);
+        make_room(buffer);
         py.check_signals()?;
         let waited = py.detach(|| match socket.wait(stop, limit) {
             Ok((true, _)) => Ok((receive(socket, buffer)?, false)),
@@ -197,6 +199,8 @@ fn receive(socket: Descriptor, buffer: &mut BytesMut) -> io::Result<Arrival> {
     }
 }
 
+/// Without room, reading would look like the end of the stream.
+///
 /// Most times the buffer has the room behind what it has handed out, or takes back what the calls
 /// before have dropped; then nothing is allocated.
 fn make_room(buffer: &mut BytesMut) {

@@ -129,6 +129,7 @@ mod pyproc_native {
             is_child,
             spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
+            was_alone: false,
             advised: 0,
             was_large: false,
             is_draining: false,

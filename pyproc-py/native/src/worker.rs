@@ -60,9 +60,11 @@ pub(crate) struct Worker<'py> {
     pub(crate) is_child: Arc<AtomicBool>,
     pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
+    /// Whether one call was all that the last bytes brought.
+    pub(crate) was_alone: bool,
     /// The room to read into that large pages were asked for.
     pub(crate) advised: usize,
-    /// Whether a large body was read lately.
+    /// Whether a large body was read or written lately.
     pub(crate) was_large: bool,
     pub(crate) is_draining: bool,
     pub(crate) has_ended: bool,
@@ -294,6 +296,7 @@ impl<'py> Worker<'py> {
                 return Ok(());
             }
             let length = output.len();
+            self.was_large |= length > LARGE_BYTES;
             let result = self.lane.write(output);
             self.protocol.advance_output(length);
             result?;
@@ -301,18 +304,28 @@ impl<'py> Worker<'py> {
     }
 
     fn read(&mut self) -> PyResult<()> {
-        let arrival = self.lane.read_now(self.protocol.input_mut())?;
-        if arrival != Arrival::Nothing {
-            return self.take_in(arrival);
+        let mut longest = None;
+        if self.was_alone {
+            // The caller of the last call has only now its answer, and cannot have made the next.
+            longest = self.spin.budget();
         }
-        self.python.set_running.call1((self.py.None(),))?;
-        if let Some(longest) = self.spin.budget() {
+        if longest.is_none() {
+            let arrival = self.lane.read_now(self.protocol.input_mut())?;
+            if arrival != Arrival::Nothing {
+                return self.take_in(arrival);
+            }
+            if !self.was_alone {
+                longest = self.spin.budget();
+            }
+        }
+        if let Some(longest) = longest {
             let (arrival, look) = self.lane.look(self.protocol.input_mut(), longest)?;
             self.spin.observe(look);
             if arrival != Arrival::Nothing {
                 return self.take_in(arrival);
             }
         }
+        self.python.set_running.call1((self.py.None(),))?;
         let limit = self.was_large.then_some(&KEPT_FOR);
         let arrival = self.lane.read(self.protocol.input_mut(), limit)?;
         if arrival == Arrival::Nothing && self.was_large {
@@ -360,6 +373,7 @@ impl<'py> Worker<'py> {
             memory::advise(self.protocol.input_mut());
             self.advised = room;
         }
+        self.was_alone = self.queue.is_empty();
         while let Some(event) = self.protocol.poll_event() {
             match event {
                 WorkerEvent::Request {
@@ -374,6 +388,7 @@ impl<'py> Worker<'py> {
                         self.refuse(call, Status::Draining, "CallError", message);
                         continue;
                     }
+                    self.was_alone &= self.queue.is_empty();
                     self.was_large |= body.len() > LARGE_BYTES;
                     let deadline_ns = deadline.map(|deadline| self.to_clock(deadline));
                     self.queue.push_back(Queued {
