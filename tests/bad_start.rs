@@ -352,6 +352,8 @@ fn an_interpreter_without_a_messagepack_package_is_told_what_to_install() {
             fs::write(path, "raise ImportError\n").unwrap();
         }
         let pool = pool_of("").codec(pyproc::MsgPack);
+        // The native core needs none of them.
+        let pool = pool.core(pyproc::Core::Pure);
         let pool = pool.env("PYTHONPATH", directory.path());
         assert_refused(pool, &["codec `msgpack`", "-m pip install msgspec"]).await;
     });

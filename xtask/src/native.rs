@@ -36,6 +36,10 @@ pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
         version.trim() == env!("CARGO_PKG_VERSION"),
         "the core that was installed is of version {version}"
     );
+    // Its Python side is checked against a description of it that is written by hand.
+    let mut stubtest = workspace.program(workspace.python());
+    stubtest.args(["-m", "mypy.stubtest", "--ignore-missing-stub"]);
+    run(stubtest.arg("pyproc_native"))?;
     Ok(Outcome::Passed)
 }
 

@@ -1,0 +1,161 @@
+//! What becomes of one request: run, or refused.
+
+use std::sync::atomic::Ordering;
+
+use pyo3::exceptions::PySystemExit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyproc_proto::{AnswerError, CallId, RemoteError, ReplyError, Status};
+
+use super::{QUICK_NS, Worker};
+use crate::clock::now_ns;
+use crate::function::{Arguments, Binding};
+use crate::request::{Queued, Request};
+
+/// How far a call has come, as `pyproc._dispatch` numbers it.
+#[derive(Clone, Copy)]
+enum Stage {
+    Arguments = 0,
+    Function = 1,
+    Result = 2,
+}
+
+impl<'py> Worker<'py> {
+    /// Answers one request, unless its time is over: `began` is what time it is. Returns what time
+    /// it is then.
+    pub(super) fn answer_in_turn(&mut self, request: Queued, mut began: u64) -> PyResult<u64> {
+        if request
+            .deadline_ns
+            .is_some_and(|deadline| began >= deadline)
+        {
+            let message = "the deadline passed before the call began";
+            self.refuse(request.call, Status::Deadline, "DeadlineExceeded", message);
+            return Ok(began);
+        }
+        let place = usize::from(request.function);
+        let Some(function) = self.functions.get(place) else {
+            let message = format!("function `#{place}` is not exposed");
+            let status = Status::FunctionNotFound;
+            self.refuse(request.call, status, "FunctionNotFound", message);
+            return Ok(began);
+        };
+        if !function.is_quick {
+            self.heed_stop()?;
+            self.flush()?;
+            began = now_ns();
+        }
+        if let Err(error) = self.answer(request) {
+            if error.is_instance_of::<PySystemExit>(self.py) {
+                let code = error.value(self.py).getattr(intern!(self.py, "code"))?;
+                self.leave_if_child(Some(code))?;
+                self.flush()?;
+            }
+            return Err(error);
+        }
+        self.leave_if_child(None)?;
+        let ended = now_ns();
+        self.functions[place].is_quick = ended.saturating_sub(began) < QUICK_NS;
+        Ok(ended)
+    }
+
+    /// Runs a request and answers it, whatever the function does. Only `SystemExit` passes through:
+    /// whoever says that the process should end is obeyed.
+    fn answer(&mut self, request: Queued) -> PyResult<()> {
+        let (py, call) = (self.py, request.call);
+        let mut stage = Stage::Arguments;
+        let error = match self.call(request, &mut stage) {
+            Ok(result) => {
+                let bodies = &self.bodies;
+                let encoded = self
+                    .protocol
+                    .reply_with(call, |body| bodies.encode(&result, body));
+                match encoded {
+                    Ok(()) => return Ok(()),
+                    Err(ReplyError::Encode(error)) => {
+                        stage = Stage::Result;
+                        error
+                    }
+                    Err(ReplyError::Answer(AnswerError::TooLarge { bytes, limit })) => {
+                        let message =
+                            format!("the reply has {bytes} bytes, more than the limit of {limit}");
+                        self.refuse(call, Status::TooLarge, "CallError", message);
+                        return Ok(());
+                    }
+                    // Every queued call waits for its answer, and bodies are not looked into.
+                    Err(ReplyError::Answer(_)) => return Ok(()),
+                }
+            }
+            Err(error) => error,
+        };
+        if error.is_instance_of::<PySystemExit>(py) {
+            return Err(error);
+        }
+        let error = error.into_value(py);
+        let explained = self.python.explain.call1((error, stage as u8))?;
+        let (status, body): (u16, Bound<'py, PyBytes>) = explained.extract()?;
+        let status = Status::from_wire(status).unwrap_or(Status::Exception);
+        // The package has cut it to the limit.
+        let _ = self.protocol.error_encoded(call, status, body.as_bytes());
+        Ok(())
+    }
+
+    /// From the body to the function's result.
+    fn call(&mut self, request: Queued, stage: &mut Stage) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py;
+        let running = Bound::new(
+            py,
+            Request {
+                call: request.call.get(),
+                function: request.function,
+                deadline_ns: request.deadline_ns,
+                metadata: request.metadata,
+                connection: self.python.connection.clone().unbind(),
+            },
+        )?;
+        self.python.set_running.call1((&running,))?;
+        let body = self.bodies.decode(py, &request.body)?;
+        drop(request.body);
+        let function = &self.functions[usize::from(request.function)];
+        match &function.binding {
+            Binding::Body => {
+                *stage = Stage::Function;
+                function.call.call1((body,))
+            }
+            Binding::Bind { bind, context } => {
+                let bound = bind.call1((body,))?;
+                let (arguments, keywords): Arguments<'py> = bound.extract()?;
+                if let Some(name) = context {
+                    keywords.set_item(name, self.python.context_of.call1((running,))?)?;
+                }
+                *stage = Stage::Function;
+                function.call.call(arguments, Some(&keywords))
+            }
+        }
+    }
+
+    /// Answers a call that is not run.
+    pub(super) fn refuse(
+        &mut self,
+        call: CallId,
+        status: Status,
+        kind: &str,
+        message: impl Into<String>,
+    ) {
+        let error = RemoteError::new(status, kind, message);
+        // A frame has room for an error without its text, and the call waits for its answer.
+        let _ = self.protocol.error(call, &error);
+    }
+
+    /// Ends the process if the function has forked it; `code` is what it exits with.
+    fn leave_if_child(&self, code: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+        if self.is_child.load(Ordering::Relaxed) {
+            let name = intern!(self.py, "leave_if_child");
+            match code {
+                Some(code) => self.python.guard.call_method1(name, (code,))?,
+                None => self.python.guard.call_method0(name)?,
+            };
+        }
+        Ok(())
+    }
+}
