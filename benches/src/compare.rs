@@ -4,12 +4,12 @@
 //! its environment. This driver speaks to that child in the protocol of [`Order`], so the oldest commit that can be
 //! compared is the first whose benchmark has children, and a row must be one that both know.
 
-use std::env;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+mod build;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
 
 use crate::driver::{Child, Opened, Progress};
 use crate::options::Options;
@@ -18,12 +18,10 @@ use crate::row::{Measured, Row};
 use crate::scenario::Scenario;
 use crate::spec::{Codec, Placement, Spec, Spin, Worker};
 use crate::statistics::{Ratio, median};
+use build::Build;
 
 pub(crate) fn run(commit: &str, options: &Options) -> Result<ExitCode> {
-    let this = Build {
-        program: env::current_exe()?,
-        python: env::var_os("PYPROC_PYTHON").map(PathBuf::from),
-    };
+    let this = Build::this()?;
     let other = Build::of(commit)?;
     let rows = rows(options);
     let progress = Progress::new();
@@ -63,65 +61,6 @@ fn rows(options: &Options) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// One of the two that are compared.
-struct Build {
-    program: PathBuf,
-    python: Option<PathBuf>,
-}
-
-impl Build {
-    /// Builds a commit in a work tree under `target`, where the next comparison finds it again.
-    fn of(commit: &str) -> Result<Self> {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        let root = root.canonicalize()?;
-        let mut git = Command::new("git");
-        git.current_dir(&root)
-            .args(["rev-parse", "--verify", "--end-of-options"]);
-        let output = git.arg(format!("{commit}^{{commit}}")).output()?;
-        ensure!(output.status.success(), "git knows no commit `{commit}`");
-        let hash = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-
-        let target = env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root.join("target"), |given| root.join(given));
-        let tree = target.join("compare").join(&hash[..12]);
-        if !tree.exists() {
-            let mut git = Command::new("git");
-            git.current_dir(&root)
-                .args(["worktree", "add", "--detach", "--force"]);
-            execute(git.arg(&tree).arg(&hash))?;
-        }
-        if !tree.join("benches/Cargo.toml").exists() {
-            bail!("{commit} is older than the benchmark in `benches/`, and cannot be driven by it");
-        }
-        let built = tree.join("target");
-        let cargo = |arguments: &[&str]| {
-            let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(&tree).env("CARGO_TARGET_DIR", &built);
-            cargo.args(arguments);
-            cargo
-        };
-        execute(&mut cargo(&["xtask", "setup"]))?;
-        execute(&mut cargo(&[
-            "build",
-            "--release",
-            "--package",
-            "pyproc-bench",
-        ]))?;
-        Ok(Self {
-            program: built.join("release/pyproc-bench"),
-            python: Some(tree.join(".venv/bin/python")),
-        })
-    }
-}
-
-fn execute(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(status.success(), "{command:?} has failed: {status}");
-    Ok(())
 }
 
 /// A row, with what each pair gave.

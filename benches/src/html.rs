@@ -1,6 +1,7 @@
 //! A page with plots that needs nothing beside itself: SVG and CSS, no script, no network.
 
 mod bars;
+mod cards;
 mod chart;
 mod figures;
 mod scale;
@@ -62,7 +63,7 @@ impl Page<'_> {
              to it, measured in one run, in interleaved rounds, every reply verified.</p><p class=\"machine\">{}</p>",
             escaped(&self.machine.to_string()),
         );
-        let cards = figures::key_numbers(&self.rows);
+        let cards = cards::key_numbers(&self.rows);
         if !cards.is_empty() {
             body.push_str("<div class=\"cards\">");
             for card in cards {

@@ -24,6 +24,7 @@ pub(crate) struct Child {
     /// `None` once it was told to end.
     orders: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
+    about: Option<String>,
 }
 
 impl Child {
@@ -53,13 +54,17 @@ impl Child {
             process,
             orders,
             answers: BufReader::new(answers).lines(),
+            about: None,
         })
     }
 
     /// Waits until the subject is there.
     pub(crate) fn opened(mut self) -> Result<Opened> {
         match self.listen()? {
-            Greeting::Ready { .. } => Ok(Opened::Ready(self)),
+            Greeting::Ready { about } => {
+                self.about = about;
+                Ok(Opened::Ready(self))
+            }
             Greeting::Unfit { reason } => Ok(Opened::Unfit(reason)),
         }
     }
@@ -67,6 +72,11 @@ impl Child {
     /// Tells it to end, and does not wait for that.
     pub(crate) fn end(&mut self) {
         drop(self.orders.take());
+    }
+
+    /// What runs there, in words.
+    pub(crate) fn about(&self) -> Option<&str> {
+        self.about.as_deref()
     }
 
     /// One round.
