@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -64,6 +65,35 @@ fn a_ticker_beside_a_loop_of_calls_keeps_ticking() {
         ticker.abort();
         let ticks = ticks.load(Ordering::SeqCst);
         assert!(ticks > 10, "{ticks} ticks in 200 ms beside {calls} calls");
+    });
+}
+
+#[test]
+fn a_caller_that_was_to_look_and_is_not_polled_again_holds_nobody_up() {
+    scenario(async || {
+        let worker = FakeWorker::that(echoes);
+        let pool = attach([&worker])
+            .max_in_flight_per_worker(1)
+            .start()
+            .await
+            .unwrap();
+        // After some calls without company the lane has no watch, and callers read their replies themselves.
+        for number in 0..1_000 {
+            let answer: u64 = pool.call("echo", number).await.unwrap();
+            assert_eq!(answer, number);
+        }
+        for number in 0..20 {
+            let mut neglected = Box::pin(pool.call::<_, u64>("echo", number));
+            let first = futures::poll!(neglected.as_mut());
+            // Whoever reads it, the reply gives the only place to the next call.
+            let next: u64 = within("an answer", pool.call("echo", 7)).await.unwrap();
+            assert_eq!(next, 7);
+            let answer = match first {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => within("the neglected answer", neglected).await,
+            };
+            assert_eq!(answer.unwrap(), number);
+        }
     });
 }
 
