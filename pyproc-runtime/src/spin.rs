@@ -34,8 +34,10 @@ pub(crate) struct Spinner {
     longest: Duration,
     /// How many looks in a row were in vain.
     misses: u32,
-    /// How often, less the looks that paid since, somebody else took the processor during a look.
+    /// How often somebody else took the processor during a look, with no row of looks that paid in between.
     losses: u32,
+    /// How many looks in a row have paid.
+    finds: u32,
     /// How many more waits go by without a look.
     skip: u32,
 }
@@ -44,13 +46,14 @@ pub(crate) struct Spinner {
 /// for each wait is a price that nobody notices, and functions that have become quick are soon found out.
 const MAX_SKIP: u32 = 255;
 
-/// What losing the processor once may cost each of the waits that follow, in nanoseconds. Whoever sleeps is woken in
-/// time; whoever hands over the processor while it looks gets it back when the other has used its slice of it, which
-/// takes milliseconds.
-const LOSS_PER_WAIT_NS: u128 = 200;
+/// How often the distance to the next look is multiplied by four, from [`MAX_SKIP`] on, while looks lose the processor.
+/// Whoever sleeps is woken in time; whoever hands over the processor while it looks gets it back when the other has used
+/// its slice of it, which takes milliseconds. Where that is the rule, it must be the price of many thousand waits; where
+/// it happens once, because something else ran for a moment, it must not keep anybody from looking for long.
+const MAX_LOSSES: u32 = 5;
 
-/// So often the price of a loss doubles, if it happens again and again.
-const MAX_LOSSES: u32 = 6;
+/// So many looks that paid in a row make up for all losses.
+const FINDS_PER_LOSS: u32 = 64;
 
 impl Spinner {
     pub(crate) fn new(spin: Spin) -> Self {
@@ -58,6 +61,7 @@ impl Spinner {
             longest: spin.longest(),
             misses: 0,
             losses: 0,
+            finds: 0,
             skip: 0,
         }
     }
@@ -77,8 +81,9 @@ impl Spinner {
     /// A look found something.
     pub(crate) fn found(&mut self) {
         self.misses = 0;
-        if self.skip == 0 {
-            self.losses = self.losses.saturating_sub(1);
+        self.finds = self.finds.saturating_add(1);
+        if self.finds >= FINDS_PER_LOSS {
+            self.losses = 0;
         }
     }
 
@@ -88,9 +93,9 @@ impl Spinner {
     pub(crate) fn offered(&mut self, time: Duration) -> bool {
         let is_lost = time > self.longest;
         if is_lost {
-            let waits = (time.as_nanos() / LOSS_PER_WAIT_NS) << self.losses;
-            self.skip = u32::try_from(waits).unwrap_or(u32::MAX);
+            self.skip = MAX_SKIP << (2 * self.losses);
             self.losses = (self.losses + 1).min(MAX_LOSSES);
+            self.finds = 0;
         }
         is_lost
     }
@@ -107,7 +112,7 @@ mod tests {
     use super::*;
 
     /// How many of `waits` waits begin with a look, if this is what becomes of every look.
-    fn looks(spinner: &mut Spinner, waits: u32, outcome: impl Fn(&mut Spinner)) -> u32 {
+    fn looks(spinner: &mut Spinner, waits: u32, mut outcome: impl FnMut(&mut Spinner)) -> u32 {
         let mut looks = 0;
         for _ in 0..waits {
             if spinner.next_look().is_some() {
@@ -132,13 +137,24 @@ mod tests {
     fn a_look_that_loses_the_processor_is_not_soon_repeated() {
         let mut spinner = Spinner::new(Spin::Auto);
         let loses = |spinner: &mut Spinner| assert!(spinner.offered(Duration::from_millis(3)));
-        assert_eq!(looks(&mut spinner, 15_000, loses), 1);
+        assert_eq!(looks(&mut spinner, 255, loses), 1);
         assert!(looks(&mut spinner, 1_000_000, loses) < 10);
         let keeps = |spinner: &mut Spinner| {
             assert!(!spinner.offered(Duration::from_micros(9)));
             spinner.found();
         };
-        assert!(looks(&mut spinner, 2_000_000, keeps) > 900_000);
+        assert!(looks(&mut spinner, 1_000_000, keeps) > 700_000);
+        // A loss now and then costs little.
+        let mut number = 0;
+        let mostly_keeps = |spinner: &mut Spinner| {
+            number += 1;
+            if number % 1000 == 0 {
+                loses(spinner);
+            } else {
+                keeps(spinner);
+            }
+        };
+        assert!(looks(&mut spinner, 1_000_000, mostly_keeps) > 700_000);
     }
 
     #[test]

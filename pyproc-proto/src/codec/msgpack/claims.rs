@@ -16,10 +16,16 @@ use crate::codec::CodecError;
 /// better what is wrong with it.
 pub(super) fn check(body: &[u8]) -> Result<(), CodecError> {
     let is_small = body.len() <= SMALL;
-    if is_small && !body.iter().any(|byte| matches!(byte, 0xDC..=0xDF)) {
+    if is_small && !body.iter().copied().any(can_claim_much) {
         return Ok(());
     }
     pass_over(body)
+}
+
+/// Whether a marker is that of a list or map with a count of 16 or 32 bits. A body that ends early
+/// without one is malformed otherwise.
+fn can_claim_much(marker: u8) -> bool {
+    matches!(marker, 0xDC..=0xDF)
 }
 
 /// Up to this length a look at every byte is quicker than a walk from value to value.
@@ -40,7 +46,7 @@ fn pass_over(mut rest: &[u8]) -> Result<(), CodecError> {
         };
         awaited = awaited - 1 + contained;
         rest = after;
-        if awaited > rest.len() as u64 {
+        if can_claim_much(*marker) && awaited > rest.len() as u64 {
             let left = rest.len();
             let message = format!("{awaited} more items are claimed in {left} bytes");
             return Err(CodecError::new(message));
@@ -118,6 +124,8 @@ mod tests {
             &[0xC7, 2, 1, 0xDD, 0xDD],
             &[0xDD, 0, 0],
             &[0x01, 0xDD],
+            // Too deep, and cut off, but no claim.
+            &[0x91; 1000],
         ] {
             assert!(check(body).is_ok(), "{body:x?}");
         }
