@@ -4,13 +4,20 @@
 mod counting;
 mod support;
 
-use pyproc_proto::{HostEvent, Metadata};
+use std::time::Instant;
+
+use bytes::Bytes;
+use pyproc_proto::{Body, HostConnection, HostEvent, Limits, Metadata, Request};
 use support::{Pair, request};
 
 /// The bytes of a reply to a call.
 fn reply_to(call: u64, body: &[u8]) -> Vec<u8> {
+    frame(0x84, call, body)
+}
+
+fn frame(kind: u8, call: u64, body: &[u8]) -> Vec<u8> {
     let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(&[0x84, 0, 0, 0]);
+    bytes.extend_from_slice(&[kind, 0, 0, 0]);
     bytes.extend_from_slice(&call.to_be_bytes());
     bytes.extend_from_slice(body);
     bytes
@@ -61,6 +68,45 @@ fn a_reply_is_a_view_into_the_input_and_not_a_copy() {
     };
     assert!(input.contains(&body.as_ptr()));
     assert_eq!(body.len(), 1000);
+}
+
+#[test]
+fn a_large_reply_arrives_in_the_memory_of_its_request() {
+    const MIB: usize = 1024 * 1024;
+    let now = Instant::now();
+    let limits = Limits {
+        max_frame: 2 * MIB,
+        ..Limits::default()
+    };
+    let mut host = HostConnection::<u8>::binary(&support::hello(), limits, now);
+    host.advance_output(usize::MAX);
+    let welcome = serde_json::to_vec(&support::welcome()).expect("plain data");
+    let deliver = |host: &mut HostConnection<u8>, bytes: &[u8]| {
+        host.input_mut().extend_from_slice(bytes);
+        host.handle_input(now).expect("well formed");
+    };
+    deliver(&mut host, &frame(0x82, 0, &welcome));
+    assert!(matches!(host.poll_event(), Some(HostEvent::Ready(_))));
+
+    let body = Bytes::from(vec![b'1'; MIB]);
+    let memory = body.as_ptr_range();
+    let request = Request {
+        body: Body::Shared(&body),
+        ..request("classify", b"")
+    };
+    host.request(request, 7, now).expect("accepted");
+    drop(body);
+    host.advance_output(usize::MAX);
+    // The bytes of a reply come in several reads.
+    let bytes = reply_to(1, &[b'2'; MIB - 100]);
+    for chunk in bytes.chunks(100_000) {
+        deliver(&mut host, chunk);
+    }
+    let Some(HostEvent::Reply { body, .. }) = host.poll_event() else {
+        panic!("no reply");
+    };
+    assert!(memory.contains(&body.as_ptr()));
+    assert!(body.len() == MIB - 100 && body.iter().all(|byte| *byte == b'2'));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// A queue of bytes that remembers how far the lane has come, so that one can tell later which
 /// frames were handed over whole.
@@ -22,6 +22,8 @@ pub(super) struct Output {
     start: usize,
     /// How many bytes the lane has taken since the beginning of the connection.
     written: u64,
+    /// The last large piece that the lane has taken.
+    spare: Option<Bytes>,
 }
 
 impl Output {
@@ -63,7 +65,7 @@ impl Output {
             written -= left;
             self.pieces_len -= piece.len();
             self.start = 0;
-            self.pieces.pop_front();
+            self.spare = self.pieces.pop_front().filter(|piece| piece.len() >= LARGE);
         }
         self.start += written;
         if self.start == self.tail.len() {
@@ -73,6 +75,14 @@ impl Output {
             // At least half is gone, so moving the rest costs no more than writing it did.
             self.forget_taken();
         }
+    }
+
+    /// The memory of a large piece that the lane has taken, if nobody else holds it. It is worth
+    /// more than new memory, whose every page costs a fault.
+    pub(super) fn take_spare(&mut self) -> Option<BytesMut> {
+        let mut memory = self.spare.take()?.try_into_mut().ok()?;
+        memory.clear();
+        Some(memory)
     }
 
     /// Where frames are appended to.
@@ -142,6 +152,9 @@ impl Output {
 /// From this length on a body is sent from where it lies: one more slice to write costs less than
 /// a copy then.
 pub(super) const SHARED_FROM: usize = 16 * 1024;
+
+/// From this length on the memory of a piece is worth keeping for a moment.
+const LARGE: usize = 512 * 1024;
 
 /// What an empty buffer keeps, so that one large frame does not occupy memory for good.
 const KEPT_CAPACITY: usize = 256 * 1024;

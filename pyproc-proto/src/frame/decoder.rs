@@ -97,6 +97,19 @@ impl Decoder {
         self.max_frame
     }
 
+    /// Whether a frame has begun to arrive for which the buffer has yet to grow large.
+    pub(crate) fn awaits_large_frame(&self) -> bool {
+        let length = self.peek_length(1).ok().flatten();
+        length.is_some_and(|length| total_len(length) >= LARGE_FRAME)
+            && self.buffer.capacity() < LARGE_FRAME
+    }
+
+    /// Goes on in this memory, which is empty.
+    pub(crate) fn continue_in(&mut self, mut memory: BytesMut) {
+        memory.extend_from_slice(&self.buffer);
+        self.buffer = memory;
+    }
+
     pub(crate) fn set_max_frame(&mut self, max_frame: usize) {
         self.max_frame = max_frame;
     }

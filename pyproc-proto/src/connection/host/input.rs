@@ -27,6 +27,7 @@ impl<T> HostConnection<T> {
                 completed = true;
             }
             connection.in_flight.settle(now);
+            connection.reuse_memory(completed);
             let progress = &mut connection.progress;
             progress.observe(completed, &connection.decoder, now);
             Ok(())
@@ -72,6 +73,18 @@ impl<T> HostConnection<T> {
             });
             Ok(())
         })
+    }
+
+    /// Lets a large reply arrive in the memory from which a large request was sent. That is kept
+    /// only until the next answer is there, so that it is no more than the call needed anyway.
+    fn reuse_memory(&mut self, completed: bool) {
+        if completed || self.decoder.awaits_large_frame() {
+            if let Some(memory) = self.output.take_spare() {
+                if self.decoder.awaits_large_frame() {
+                    self.decoder.continue_in(memory);
+                }
+            }
+        }
     }
 
     /// Handles one frame or message. Returns whether there was one.
