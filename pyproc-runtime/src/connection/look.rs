@@ -36,8 +36,13 @@ impl Connection {
         receipt.wake_nobody();
         let begin = Instant::now();
         let mut now = begin;
-        let mut is_last = false;
         loop {
+            // No reply can be there yet. And where both sides share a core, this is what lets the worker run at all.
+            thread::yield_now();
+            let away = now.elapsed();
+            now += away;
+            // What came meanwhile is found in the next read, and no other follows.
+            let is_last = away > look.longest && self.lock().spinner.offered(away);
             let glance = self.glance();
             if receipt.has_ended() {
                 return;
@@ -51,12 +56,6 @@ impl Connection {
                 self.give_up(!is_last);
                 return;
             }
-            // Where both sides share a core, this is what lets the worker run at all.
-            thread::yield_now();
-            let away = now.elapsed();
-            now += away;
-            // What came meanwhile is found in the next read, and no other follows.
-            is_last = away > look.longest && self.lock().spinner.offered(away);
         }
     }
 
