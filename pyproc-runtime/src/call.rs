@@ -125,9 +125,8 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
 impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
     /// Encodes the argument, asks for a place, and sends the call or lets it wait.
     fn send(&mut self) -> Result<State> {
-        let now = Instant::now();
         if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
-            self.deadline = now.checked_add(time);
+            self.deadline = Instant::now().checked_add(time);
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
         let codec = self.pool.codec();
@@ -137,7 +136,8 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
                 .with_source(error)
         })?;
         loop {
-            if let Some(state) = self.enter(&body, now)? {
+            // The user's code may have taken its time.
+            if let Some(state) = self.enter(&body, Instant::now())? {
                 return Ok(state);
             }
         }

@@ -69,7 +69,7 @@ pub(crate) enum Sender {
     LoneCaller,
     /// Its caller.
     Caller,
-    /// Somebody else, after it has waited: its caller may have gone.
+    /// Somebody else, so that its caller may have gone: the line, when its turn has come, or the supervisor.
     Line,
 }
 
@@ -231,15 +231,17 @@ impl Connection {
 
     /// Ends all calls without having heard of the worker: its attendant is gone, and with it the runtime.
     pub(crate) fn abort(&self) {
-        let in_flight = {
+        let (in_flight, for_driver) = {
             let mut state = self.lock();
             state.is_closed = true;
-            state.protocol.take_in_flight()
+            // What a caller has read for the driver ends calls too.
+            let for_driver = std::mem::take(&mut state.for_driver);
+            (state.protocol.take_in_flight(), for_driver)
         };
         // Callers that are slow to fetch their outcome keep this connection; the worker must not.
         self.lane.shut_down();
         // An entry that is dropped ends as closed.
-        drop(in_flight);
+        drop((in_flight, for_driver));
     }
 
     /// Reads what a worker that writes no more has left in the lane, and says whether it has said goodbye.

@@ -102,8 +102,10 @@ impl Spinner {
 
     /// A look was in vain. One alone changes nothing; each further one doubles the distance to the next look.
     pub(crate) fn missed(&mut self) {
+        self.finds = 0;
         self.misses = (self.misses + 1).min(31);
-        self.skip = ((1 << (self.misses - 1)) - 1).min(MAX_SKIP);
+        // A pause after a loss is not shortened.
+        self.skip = self.skip.max(((1 << (self.misses - 1)) - 1).min(MAX_SKIP));
     }
 }
 

@@ -3,11 +3,26 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-/// Wakes a thread that waits. One that is woken without a reason only polls once more.
-struct Unparker(Thread);
+/// Wakes a thread that waits.
+struct Unparker {
+    thread: Thread,
+    /// Whether something happened since the last poll. The thread's own token does not serve for that: whatever parks
+    /// within a poll, a lock or another call, may take it away.
+    is_woken: AtomicBool,
+}
+
+impl Unparker {
+    fn of_this_thread() -> Arc<Self> {
+        Arc::new(Self {
+            thread: thread::current(),
+            is_woken: AtomicBool::new(false),
+        })
+    }
+}
 
 impl Wake for Unparker {
     fn wake(self: Arc<Self>) {
@@ -15,26 +30,67 @@ impl Wake for Unparker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        self.is_woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
 thread_local! {
     /// One for all futures of a thread, so that waiting allocates nothing.
-    static WAKER: Waker = Waker::from(Arc::new(Unparker(thread::current())));
+    static UNPARKER: Arc<Unparker> = Unparker::of_this_thread();
 }
 
 pub(super) fn wait<F: Future>(future: F) -> F::Output {
-    let waker = WAKER
-        .try_with(Waker::clone)
+    let unparker = UNPARKER
+        .try_with(Arc::clone)
         // The thread is ending, and its destructors call.
-        .unwrap_or_else(|_| Waker::from(Arc::new(Unparker(thread::current()))));
+        .unwrap_or_else(|_| Unparker::of_this_thread());
+    let waker = Waker::from(Arc::clone(&unparker));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
-    loop {
+    let output = loop {
         match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Ready(output) => break output,
+            Poll::Pending => {
+                while !unparker.is_woken.swap(false, Ordering::Acquire) {
+                    thread::park();
+                }
+            }
         }
+    };
+    // What woke this may have been meant for a future around it, in whose poll this was called.
+    unparker.is_woken.store(true, Ordering::Release);
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_within_a_poll_takes_no_wake_up_away() {
+        let mut polls = 0;
+        let outer = poll_fn(|context: &mut Context<'_>| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            // It has the same thread, and parks on the same token.
+            let mut has_waited = false;
+            wait(poll_fn(|_| {
+                if std::mem::replace(&mut has_waited, true) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }));
+            thread::park_timeout(std::time::Duration::ZERO);
+            Poll::Pending
+        });
+        wait(outer);
+        assert_eq!(polls, 2);
     }
 }

@@ -1,5 +1,6 @@
 //! A caller's look for its own reply.
 
+use std::sync::TryLockError;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use pyproc_proto::HostEvent;
 
 use super::Connection;
 use crate::lane::Received;
-use crate::ledger::{Entry, Receipt};
+use crate::ledger::{Entry, Failure, Receipt};
 
 /// What a caller owes a connection that does not wake the driver: either it looks for its reply, or it tells the driver
 /// that it does not. Where it does neither, because nobody polls it, the driver finds out a millisecond later.
@@ -45,6 +46,10 @@ impl Connection {
             let is_last = away > look.longest && self.lock().spinner.offered(away);
             let glance = self.glance();
             if receipt.has_ended() {
+                if matches!(glance, Glance::Nothing) {
+                    // Somebody else has ended it: its deadline, or whoever reads for all.
+                    self.lock().is_looked_for = false;
+                }
                 return;
             }
             let is_over = match glance {
@@ -71,33 +76,40 @@ impl Connection {
 
     /// Reads once, and hands out the reply if there is one. Whoever holds the lock meanwhile reads too.
     fn glance(&self) -> Glance {
-        let Ok(mut state) = self.state.try_lock() else {
-            return Glance::Nothing;
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Glance::Nothing,
         };
         match self.lane.receive(state.protocol.input_mut()) {
             Ok(Received::Nothing) => return Glance::Nothing,
             Ok(Received::Bytes | Received::LastBytes) => {}
-            // The driver reads the same, and says what it means.
+            // The driver reads the end of the stream, and says what it means.
             Ok(Received::Eof) | Err(_) => return Glance::Lost,
         }
         let now = Instant::now();
         state.progress += 1;
         let is_sound = state.protocol.handle_input(now).is_ok();
-        let mut reply = None;
+        let mut answer = None;
         while let Some(event) = state.protocol.poll_event() {
             match event {
-                event @ HostEvent::Reply { .. } if reply.is_none() => reply = Some(event),
+                HostEvent::Reply { token, body, .. } if answer.is_none() => {
+                    answer = Some((token, Ok(body.into())));
+                }
+                HostEvent::Failed { token, error, .. } if answer.is_none() => {
+                    answer = Some((token, Err(Failure::Remote(error))));
+                }
                 event => state.for_driver.push_back(event),
             }
         }
-        if reply.is_some() {
+        if answer.is_some() {
             state.is_looked_for = false;
             state.spinner.found();
         }
         let has_news = !is_sound || !state.for_driver.is_empty();
         drop(state);
-        if let Some(HostEvent::Reply { token, body, .. }) = reply {
-            Entry::end(token, Ok(body.into()));
+        if let Some((token, outcome)) = answer {
+            Entry::end(token, outcome);
         }
         if has_news {
             self.kick.notify_one();

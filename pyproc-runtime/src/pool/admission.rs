@@ -356,7 +356,8 @@ impl<L: Clone, P> Admission<L, P> {
     }
 
     fn serve_line(&mut self, now: Instant) -> Vec<Served<L, P>> {
-        let mut served = Vec::new();
+        // Those whose time is over take no place.
+        let mut served = refuse(self.line.take_expired(now), Refusal::Expired);
         while !self.line.is_empty() {
             let Some(grant) = self.take_place(now) else {
                 break;
@@ -468,6 +469,18 @@ mod tests {
             (served.parcel, slot)
         };
         served.into_iter().map(answer).collect()
+    }
+
+    #[test]
+    fn whoever_has_waited_too_long_takes_no_place_that_becomes_free() {
+        let mut admission = admission(1, 1, 8, 1);
+        let (first, _) = granted(&mut admission);
+        let now = Instant::now();
+        waiting(&mut admission, Some(now + Duration::from_millis(1)), 2);
+        waiting(&mut admission, None, 3);
+        let later = now + Duration::from_millis(2);
+        let served = admission.release(first.slot, 1, later);
+        assert_eq!(answers(served), [(2, Err(Refusal::Expired)), (3, Ok(0))]);
     }
 
     #[test]

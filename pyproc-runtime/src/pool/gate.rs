@@ -1,5 +1,6 @@
 //! Admission behind a lock, and the permits that it gives out.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::admission::{Admission, Admitted, Arrival, Grant, Served};
 use super::line::Ticket;
-use super::parcel::Parcel;
+use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
 use crate::ledger::{Issuer, Permit, Refusal};
 
@@ -117,8 +118,11 @@ impl Gate {
 
     /// It is the supervisor who calls this, in each of its turns: told of what it sees itself, it would turn for ever.
     pub(crate) fn handle_timeout(self: &Arc<Self>, now: Instant) {
-        let served = self.lock().handle_timeout(now);
-        self.serve(served);
+        for Served { parcel, answer, .. } in self.lock().handle_timeout(now) {
+            if let Err(refusal) = answer {
+                parcel.refuse(refusal);
+            }
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -144,13 +148,34 @@ impl Gate {
         self.lock().slot_in_flight(slot)
     }
 
-    /// Changes the admission, and outside its lock lets go of links and sends or refuses those whose turn has come.
+    /// Changes the admission, and sends or refuses those whose turn has come.
     fn change(
         self: &Arc<Self>,
         change: impl FnOnce(
             &mut Admission<Arc<Connection>, Parcel>,
         ) -> Vec<Served<Arc<Connection>, Parcel>>,
     ) {
+        let mut queue = VecDeque::from(self.apply(change));
+        while let Some(Served {
+            ticket,
+            parcel,
+            answer,
+        }) = queue.pop_front()
+        {
+            match answer {
+                Ok(grant) => queue.extend(self.send(ticket, parcel, grant)),
+                Err(refusal) => parcel.refuse(refusal),
+            }
+        }
+    }
+
+    /// Changes the admission, and outside its lock lets go of links. Returns those whose turn has come.
+    fn apply(
+        &self,
+        change: impl FnOnce(
+            &mut Admission<Arc<Connection>, Parcel>,
+        ) -> Vec<Served<Arc<Connection>, Parcel>>,
+    ) -> Vec<Served<Arc<Connection>, Parcel>> {
         let (served, retired, is_quiet) = {
             let mut admission = self.lock();
             let served = change(&mut admission);
@@ -161,37 +186,51 @@ impl Gate {
             )
         };
         drop(retired);
-        self.serve(served);
         if is_quiet {
             self.changed.notify_one();
         }
+        served
     }
 
-    fn serve(self: &Arc<Self>, served: Vec<Served<Arc<Connection>, Parcel>>) {
-        for Served {
-            ticket,
-            parcel,
-            answer,
-        } in served
-        {
-            match answer {
-                Ok(grant) => self.send(ticket, parcel, self.admittance(grant, false)),
-                Err(refusal) => parcel.refuse(refusal),
+    /// Sends a parcel; one whose connection has closed in the meantime waits again in its old place. Returns those that
+    /// are next because of that.
+    fn send(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        parcel: Parcel,
+        grant: Grant<Arc<Connection>>,
+    ) -> Vec<Served<Arc<Connection>, Parcel>> {
+        let Admittance {
+            permit, connection, ..
+        } = self.admittance(grant, false);
+        match parcel.send(&connection, permit) {
+            Handover::Sent => Vec::new(),
+            Handover::Needless(permit) => self.release(permit),
+            Handover::Closed(parcel, permit) => {
+                // First the slot is closed, so that neither this nor what follows comes back to it.
+                let (slot, generation) =
+                    (connection.worker().slot(), connection.worker().generation());
+                let mut next = self.apply(|admission| {
+                    admission.close_slot(slot, generation);
+                    Vec::new()
+                });
+                next.extend(self.release(permit));
+                let deadline = parcel.deadline;
+                next.extend(self.apply(|admission| {
+                    admission.put_back(ticket, deadline, parcel, Instant::now())
+                }));
+                next
             }
         }
     }
 
-    /// Sends a parcel; one whose connection has closed in the meantime waits again in its old place.
-    fn send(self: &Arc<Self>, ticket: Ticket, parcel: Parcel, admittance: Admittance) {
-        let Admittance {
-            permit, connection, ..
-        } = admittance;
-        if let Err((parcel, permit)) = parcel.send(&connection, permit) {
-            // First the slot is closed, so that neither this nor what follows comes back to it.
-            self.close_slot(connection.worker().slot(), connection.worker().generation());
-            drop(permit);
-            let deadline = parcel.deadline;
-            self.change(|admission| admission.put_back(ticket, deadline, parcel, Instant::now()));
+    fn release(&self, permit: Option<Permit>) -> Vec<Served<Arc<Connection>, Parcel>> {
+        match permit {
+            Some(permit) => {
+                let slot = permit.surrender();
+                self.apply(|admission| admission.release(slot, 1, Instant::now()))
+            }
+            None => Vec::new(),
         }
     }
 

@@ -22,15 +22,21 @@ pub(crate) struct Parcel {
     pub(crate) promise: Promise,
 }
 
+/// What became of a parcel whose turn has come. A permit that comes back is for the caller to return: dropped here, it
+/// would give the place to the next parcel while this one is still being dealt with, and so on through the whole line.
+pub(super) enum Handover {
+    Sent,
+    /// Nobody waits for the call any more, or no worker can be sent it.
+    Needless(Option<Permit>),
+    /// The connection takes no more requests.
+    Closed(Parcel, Option<Permit>),
+}
+
 impl Parcel {
-    /// Sends the call. The parcel and the permit come back when the connection takes no more requests.
-    pub(super) fn send(
-        self,
-        connection: &Arc<Connection>,
-        permit: Permit,
-    ) -> Result<(), (Self, Option<Permit>)> {
+    /// Sends the call.
+    pub(super) fn send(self, connection: &Arc<Connection>, permit: Permit) -> Handover {
         if self.promise.is_abandoned() {
-            return Ok(());
+            return Handover::Needless(Some(permit));
         }
         let Self {
             function,
@@ -48,10 +54,11 @@ impl Parcel {
         };
         let entry = promise.with_permit(Some(permit));
         match connection.submit(request, entry, Sender::Line, Instant::now()) {
-            Ok(_) => Ok(()),
+            Ok(_) => Handover::Sent,
             Err((Unsent::Invalid(reason), entry)) => {
-                entry.end(Err(Failure::Unsendable(reason)));
-                Ok(())
+                let (promise, permit) = entry.withdraw();
+                promise.keep(Err(Failure::Unsendable(reason)));
+                Handover::Needless(permit)
             }
             Err((Unsent::Closed, entry)) => {
                 let (promise, permit) = entry.withdraw();
@@ -62,7 +69,7 @@ impl Parcel {
                     clock,
                     promise,
                 };
-                Err((parcel, permit))
+                Handover::Closed(parcel, permit)
             }
         }
     }
