@@ -89,6 +89,37 @@ def test_large_bytes_anywhere_in_a_result_keep_their_places(ready: Spawn) -> Non
             assert msgspec.msgpack.decode(host.expect(Kind.REPLY)[6]) == expected
 
 
+def test_a_log_record_never_lands_within_a_reply_of_several_pieces(ready: Spawn) -> None:
+    msgspec = pytest.importorskip("msgspec")
+    host = ready(
+        PRELUDE
+        + """
+import logging, threading
+def talk():
+    while True:
+        logging.warning("one of many")
+        time.sleep(0.001)
+@on_start
+def begin(): threading.Thread(target=talk, daemon=True).start()
+@expose
+def two(): return [b"x" * 3_000_000, b"y" * 3_000_000]
+""",
+        codec="msgpack",
+    )
+    records = 0
+    for call in range(1, 6):
+        host.request(call, "two", b"\x80")
+        # The socket is full meanwhile: the worker waits within its reply, and the thread goes on.
+        time.sleep(0.1)
+        while (frame := host.read()) is not None and frame[0] == Kind.LOG:
+            assert json.loads(frame[6])["message"] == "one of many"
+            records += 1
+        assert frame is not None, "the worker closed the connection"
+        assert (frame[0], frame[3]) == (Kind.REPLY, call)
+        assert msgspec.msgpack.decode(frame[6]) == [b"x" * 3_000_000, b"y" * 3_000_000]
+    assert records
+
+
 def test_a_large_result_that_does_not_fit_leaves_nothing_in_the_stream(ready: Spawn) -> None:
     msgspec = pytest.importorskip("msgspec")
     source = "@expose\ndef twice(x): return [x, x]\n@expose\ndef no(x): return [x, object()]\n"

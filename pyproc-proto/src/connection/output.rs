@@ -32,16 +32,21 @@ impl Output {
         &self.pieces.front().map_or(&self.tail[..], |piece| piece)[self.start..]
     }
 
+    /// What the lane has not taken yet, in order, in the pieces in which it lies.
+    pub(super) fn pending_pieces(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let pieces = self.pieces.iter().map(|piece| &piece[..]);
+        let mut skip = self.start;
+        pieces
+            .chain([&self.tail[..]])
+            .map(move |piece| &piece[std::mem::take(&mut skip)..])
+    }
+
     /// What the lane has not taken yet, in as many slices as there is room for. Returns how many
     /// were filled.
     pub(super) fn pending_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let pieces = self.pieces.iter().map(|piece| &piece[..]);
-        let all = pieces.chain([&self.tail[..]]);
-        let mut skip = self.start;
         let mut filled = 0;
-        for (slice, piece) in slices.iter_mut().zip(all) {
-            *slice = IoSlice::new(&piece[skip..]);
-            skip = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pending_pieces()) {
+            *slice = IoSlice::new(piece);
             filled += 1;
         }
         filled

@@ -129,9 +129,23 @@ impl WorkerConnection {
         self.output.pending()
     }
 
-    /// The lane took the first `written` bytes of [`output`](Self::output).
+    /// All the bytes that wait for the lane, in order, in the pieces in which they lie. A frame
+    /// may go across several of them.
+    pub fn output_pieces(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let pieces = self.output.pending_pieces();
+        pieces.filter(|piece| !piece.is_empty())
+    }
+
+    /// How many bytes wait for the lane.
+    pub fn output_len(&self) -> usize {
+        self.output.pending_len()
+    }
+
+    /// The lane took the first `written` bytes that were waiting.
     pub fn advance_output(&mut self, written: usize) {
         self.output.advance(written);
+        // Nothing that comes would be read into the memory of a reply, so none is kept.
+        drop(self.output.take_spare());
     }
 
     /// Appends a frame, where the protocol has frames and the host is still there.

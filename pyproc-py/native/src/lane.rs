@@ -1,12 +1,13 @@
 //! How the bytes of the connection travel.
 
 use std::io;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 use rustix::io::Errno;
 use rustix::thread::sched_yield;
 use rustix::time::Timespec;
@@ -135,43 +136,47 @@ impl<'py> Lane<'py> {
         Ok(arrival)
     }
 
-    /// Writes all of this, behind what other threads have begun to write and never within it.
+    /// Writes all of these, behind what other threads have begun to write and never within it;
+    /// and nothing of theirs comes between, for a frame may go across several pieces.
     ///
     /// Whoever has the lock of the Python side writes, and what the others leave meanwhile is
     /// written there.
-    pub(crate) fn write(&self, bytes: &[u8]) -> PyResult<()> {
+    pub(crate) fn write<'a>(&self, pieces: impl Iterator<Item = &'a [u8]> + Clone) -> PyResult<()> {
         let py = self.lane.py();
-        let mut rest = bytes;
+        let mut is_written = false;
         if self.acquire.call1((false,))?.is_truthy()? {
-            let result = self.write_next(bytes);
+            let result = self.write_next(pieces.clone());
             self.release.call0()?;
-            if result? {
-                if !self.unwritten.is_truthy()? {
-                    return Ok(());
-                }
-                rest = &[];
+            is_written = result?;
+            if is_written && !self.unwritten.is_truthy()? {
+                return Ok(());
             }
         }
-        let rest = PyBytes::new(py, rest);
-        self.lane.call_method1(intern!(py, "write"), (rest,))?;
+        let left = pieces.take_while(|_| !is_written);
+        let left: Vec<_> = left.map(|piece| PyBytes::new(py, piece)).collect();
+        self.lane
+            .call_method1(intern!(py, "write"), PyTuple::new(py, left)?)?;
         Ok(())
     }
 
-    /// Writes all of this, unless something waits to be written before it. Returns whether it did.
-    /// The lock is held.
-    fn write_next(&self, bytes: &[u8]) -> PyResult<bool> {
-        let py = self.lane.py();
+    /// Writes all of these, unless something waits to be written before them. Returns whether it
+    /// did. The lock is held.
+    fn write_next<'a>(&self, mut pieces: impl Iterator<Item = &'a [u8]>) -> PyResult<bool> {
         if self.unwritten.is_truthy()? {
             return Ok(false);
         }
-        let written = self.socket.send_now(bytes).map_err(io::Error::from)?;
-        if written < bytes.len() {
-            // A handler of a signal may log meanwhile; it must not wait for this thread.
-            let writer = intern!(py, "_writer");
-            self.lane.setattr(writer, self.thread)?;
-            let result = self.write_slowly(&bytes[written..]);
-            self.lane.setattr(writer, py.None())?;
-            result?;
+        while let Some(piece) = pieces.next() {
+            let written = self.socket.send_now(piece).map_err(io::Error::from)?;
+            if written < piece.len() {
+                let mut rest = iter::once(&piece[written..]).chain(pieces);
+                // A handler of a signal may log meanwhile; it must not wait for this thread.
+                let writer = intern!(self.lane.py(), "_writer");
+                self.lane.setattr(writer, self.thread)?;
+                let result = rest.try_for_each(|piece| self.write_slowly(piece));
+                self.lane.setattr(writer, self.lane.py().None())?;
+                result?;
+                break;
+            }
         }
         Ok(true)
     }

@@ -77,7 +77,8 @@ pub(crate) struct PythonSide<'py> {
 
 impl<'py> Worker<'py> {
     /// Answers requests until the host closes the connection, which is returned as `true`, or
-    /// until a drain is complete. All answers are written by then.
+    /// until a drain is complete; all answers are written then. A host that closes waits for no
+    /// answers: what is unanswered or unwritten by then stays so.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl<'py> Worker<'py> {
                 continue;
             };
             now = self.answer_in_turn(request, now)?;
-            if self.protocol.output().len() > WRITE_BYTES {
+            if self.protocol.output_len() > WRITE_BYTES {
                 self.flush()?;
             }
             if !self.queue.is_empty() && now.saturating_sub(turn_began) > QUICK_NS {
@@ -137,16 +138,13 @@ impl<'py> Worker<'py> {
     }
 
     fn flush(&mut self) -> PyResult<()> {
-        loop {
-            let output = self.protocol.output();
-            if output.is_empty() {
-                return Ok(());
-            }
-            let length = output.len();
-            self.was_large |= length > LARGE_BYTES;
-            let result = self.lane.write(output);
-            self.protocol.advance_output(length);
-            result?;
+        let length = self.protocol.output_len();
+        if length == 0 {
+            return Ok(());
         }
+        self.was_large |= length > LARGE_BYTES;
+        let result = self.lane.write(self.protocol.output_pieces());
+        self.protocol.advance_output(length);
+        result
     }
 }

@@ -40,9 +40,9 @@ class SyncLoop:
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.
 
-        All answers are written by then. Raises
-        `ProtocolError` for a host that breaks the protocol, and `OSError` for a connection that
-        breaks otherwise.
+        All answers are written when a drain is complete. A host that closes waits for no answers:
+        what is unanswered or unwritten by then stays so. Raises `ProtocolError` for a host that
+        breaks the protocol, and `OSError` for a connection that breaks otherwise.
         """
         connection = self._connection
         requests = connection.requests
