@@ -259,8 +259,13 @@ impl<'a> Scene<'a> {
                     break;
                 };
                 end += 4 + payload.len();
-                let value: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
-                value["id"].as_u64()
+                // The body is the user's own text: a number in it may be too large for a `Value`.
+                #[derive(serde::Deserialize)]
+                struct Message {
+                    id: u64,
+                }
+                let message: Message = serde_json::from_slice(&payload).expect("JSON");
+                Some(message.id)
             } else {
                 let Some(frame) = decoder.next_frame().expect("well formed") else {
                     break;
