@@ -1,56 +1,15 @@
-//! What can happen to a worker process, done to real ones. The numbers are those of the catalogue of faults.
+//! What can happen to a worker process: it is killed, stopped, crashes, hangs, exits, or never begins.
 
-#![allow(clippy::unwrap_used, reason = "these are tests")]
-
-mod support;
-
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
-use pyproc::{ErrorKind, Exit, Fate, Pool, WorkerState};
+use pyproc::{ErrorKind, Exit, Fate, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{
+
+use crate::support::{
     call, call_with, gone, kill, open_in, pid_of, pool, pool_of, scenario, signal, until, within,
 };
-
-/// A path in a directory of its own, at which a function says that it has begun.
-fn announcement() -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory
-        .path()
-        .join("started")
-        .to_str()
-        .unwrap()
-        .to_owned();
-    (directory, path)
-}
-
-async fn begun(path: &str) -> u32 {
-    until("the function has begun", || Path::new(path).exists()).await;
-    std::fs::read_to_string(path)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
-}
-
-fn is_socket(path: &Path) -> bool {
-    path.to_str()
-        .is_some_and(|path| path.starts_with("socket:"))
-}
-
-async fn all_ready(pool: &Pool, generations: u64) {
-    until("all workers are ready again", || {
-        let workers = pool.status().workers;
-        workers.iter().map(|worker| worker.generation).sum::<u64>() >= generations
-            && workers
-                .iter()
-                .all(|worker| worker.state == WorkerState::Ready)
-    })
-    .await;
-}
+use crate::{all_ready, announcement, begun};
 
 #[test]
 fn fault_01_an_idle_worker_is_killed() {
@@ -247,80 +206,6 @@ fn fault_22_the_runtime_ends_without_a_shutdown() {
     });
     // The oracle of the scenario has found no child; this says so again of one that is known by its id.
     assert!(gone(*pid.lock().unwrap()));
-}
-
-#[test]
-fn fault_38_prints_arrive_as_logs_and_never_corrupt_a_frame() {
-    scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        assert_eq!(call::<u32>(&pool, "print_a_lot").await.unwrap(), 2000);
-        assert_eq!(
-            call_with(&pool, "echo", json!("still in step"))
-                .await
-                .unwrap(),
-            json!("still in step")
-        );
-        pool.shutdown().await.unwrap();
-    });
-}
-
-#[test]
-fn fault_41_user_code_closes_the_connection() {
-    scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call::<Value>(&pool, "close_descriptors").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WorkerDied);
-        assert!(
-            error.to_string().contains("closed its connection"),
-            "{error}"
-        );
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
-        pool.shutdown().await.unwrap();
-    });
-}
-
-#[test]
-fn fault_42_user_code_writes_to_the_connection() {
-    scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call::<Value>(&pool, "write_everywhere").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
-        pool.shutdown().await.unwrap();
-    });
-}
-
-#[test]
-fn fault_63_a_worker_holds_no_descriptor_of_another() {
-    scenario(async {
-        let pool = pool("faults.py").workers(3).start().await.unwrap();
-        let open: Vec<_> = (0..3).map(|slot| open_in(pid_of(&pool, slot))).collect();
-        let sockets: BTreeSet<_> = open
-            .iter()
-            .flatten()
-            .filter(|path| is_socket(path))
-            .collect();
-        let connections = open
-            .iter()
-            .map(|open| open.iter().filter(|path| is_socket(path)).count());
-        // All that are open are different ones, and every worker has as many.
-        assert_eq!(
-            connections.clone().sum::<usize>(),
-            sockets.len(),
-            "{open:?}"
-        );
-        assert!(
-            connections
-                .clone()
-                .all(|count| Some(count) == connections.clone().next()),
-            "{open:?}"
-        );
-        assert!(
-            open.iter().all(|worker| worker.len() == open[0].len()),
-            "{open:?}"
-        );
-        pool.shutdown().await.unwrap();
-    });
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! More calls than a pool can take, calls that nobody waits for, and pools that change under load.

@@ -1,0 +1,52 @@
+//! Every fault of the catalogue, done to real processes; a test is named after its number.
+//!
+//! After each the oracle holds: every call that was in flight has ended exactly once, with an error that says what
+//! happened to which worker; no other call has felt it; the pool is back to its size; nothing is left behind.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod data;
+mod load;
+mod process;
+mod system;
+mod wire;
+
+use std::path::Path;
+
+use pyproc::{Pool, WorkerState};
+use support::until;
+
+/// A path in a directory of its own, at which a function says that it has begun.
+fn announcement() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory
+        .path()
+        .join("started")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    (directory, path)
+}
+
+async fn begun(path: &str) -> u32 {
+    until("the function has begun", || Path::new(path).exists()).await;
+    std::fs::read_to_string(path)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+async fn all_ready(pool: &Pool, generations: u64) {
+    until("all workers are ready again", || {
+        let workers = pool.status().workers;
+        workers.iter().map(|worker| worker.generation).sum::<u64>() >= generations
+            && workers
+                .iter()
+                .all(|worker| worker.state == WorkerState::Ready)
+    })
+    .await;
+}
