@@ -42,6 +42,10 @@ pub struct Hello {
     /// most, in microseconds, before it sleeps; 0, not at all, if the host does not say.
     #[serde(default)]
     pub spin_us: u32,
+    /// What the descriptors are that travel beside the frame, in their order: `lifeline`,
+    /// `state_page`, `stacks`. A worker closes those that it does not know.
+    #[serde(default)]
+    pub descriptors: Vec<String>,
     /// What the host could do beyond version 1; a worker ignores what it does not know.
     #[serde(default)]
     pub capabilities: Vec<String>,

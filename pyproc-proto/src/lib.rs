@@ -43,6 +43,9 @@ pub use handshake::{
 };
 pub use log_record::LogRecord;
 
+// What host and worker tell each other without a frame.
+pub mod state_page;
+
 // How a body is encoded.
 mod codec;
 

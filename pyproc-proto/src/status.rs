@@ -27,6 +27,9 @@ pub enum Status {
     Draining = 8,
     /// The function ran, and its reply is over the frame limit.
     TooLarge = 9,
+    /// The function ran and was interrupted, because the host asked for it on the
+    /// [state page](crate::state_page).
+    Interrupted = 10,
     /// Handshake: the script could not be loaded, or a start hook raised.
     StartFailed = 16,
     /// Handshake: the worker has no codec of the name that the host asked for.
@@ -39,7 +42,7 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of their numbers, with its name in the JSON protocol.
-    const NAMES: [(Self, &'static str); 13] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::Exception, "exception"),
         (Self::FunctionNotFound, "function_not_found"),
         (Self::InvalidArgument, "invalid_argument"),
@@ -49,6 +52,7 @@ impl Status {
         (Self::Cancelled, "cancelled"),
         (Self::Draining, "draining"),
         (Self::TooLarge, "too_large"),
+        (Self::Interrupted, "interrupted"),
         (Self::StartFailed, "start_failed"),
         (Self::UnsupportedCodec, "unsupported_codec"),
         (Self::UnsupportedVersion, "unsupported_version"),
@@ -114,7 +118,7 @@ mod tests {
             assert_eq!(status.name(), name);
         }
         assert_eq!(Status::from_wire(0), None);
-        assert_eq!(Status::from_wire(10), None);
+        assert_eq!(Status::from_wire(11), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use pyproc_proto::state_page::{BYTES, MAGIC, Word};
 use pyproc_proto::{
     DEFAULT_MAX_FRAME, Flags, Frame, FunctionInfo, HEADER_LEN, Header, Kind, LogRecord,
     PROTOCOL_VERSION, Package, ParameterInfo, Status,
@@ -106,6 +107,19 @@ fn the_keys_of_the_handshake_stand_in_the_tables_with_their_defaults() {
     check_keys(of_package, &Package::default());
     check_keys(of_function, &FunctionInfo::default());
     check_keys(of_parameter, &ParameterInfo::default());
+}
+
+#[test]
+fn the_words_of_the_state_page_stand_in_the_table() {
+    let documented: Vec<_> = table("word | name | written by")
+        .iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    let known = Word::NAMES.map(|(word, name)| (word.index().to_string(), name.to_owned()));
+    assert_eq!(documented, known);
+    let magic = MAGIC.to_ne_bytes().map(|byte| format!("{byte:02x}"));
+    assert!(DOCUMENT.contains(&format!("`{}`", magic.join(" "))));
+    assert!(DOCUMENT.contains(&format!("{BYTES} bytes of shared memory")));
 }
 
 #[test]

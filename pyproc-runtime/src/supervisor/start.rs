@@ -51,7 +51,7 @@ impl Starter {
         self.shared.config()
     }
 
-    fn hello(&self, slot: usize, generation: u64) -> Hello {
+    fn hello(&self, slot: usize, generation: u64, descriptors: &[&str]) -> Hello {
         let config = self.config();
         Hello {
             protocol: PROTOCOL_VERSION,
@@ -65,12 +65,20 @@ impl Starter {
             generation,
             log_level: config.log_level,
             spin_us: u32::try_from(config.spin.longest().as_micros()).unwrap_or(u32::MAX),
+            descriptors: descriptors.iter().map(|name| (*name).to_owned()).collect(),
             capabilities: Vec::new(),
         }
     }
 
-    fn handshake(&self, socket: UnixStream, slot: usize, generation: u64) -> Result<Handshake> {
-        let hello = self.hello(slot, generation);
+    /// `descriptors` are the names of those that will travel beside the `Hello`.
+    fn handshake(
+        &self,
+        socket: UnixStream,
+        slot: usize,
+        generation: u64,
+        descriptors: &[&str],
+    ) -> Result<Handshake> {
+        let hello = self.hello(slot, generation, descriptors);
         Handshake::new(
             socket,
             self.config().protocol,

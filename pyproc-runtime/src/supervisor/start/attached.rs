@@ -41,7 +41,7 @@ impl Starter {
         let socket = connect(path)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let mut handshake = self.handshake(socket, slot, generation)?;
+        let mut handshake = self.handshake(socket, slot, generation, &[])?;
         let origin = Origin {
             pool: Arc::clone(&self.config().name),
             slot,

@@ -180,7 +180,7 @@ impl Starter {
         generation: u64,
     ) -> Result<(Arc<Connection>, Option<Welcome>), Failure> {
         let mut handshake = self
-            .handshake(socket, slot, generation)
+            .handshake(socket, slot, generation, &["lifeline"])
             .map_err(|error| Failure::Other(error.to_string()))?;
         let bundle = worker::bundle(
             &recipe.target,
@@ -212,7 +212,7 @@ impl Starter {
             &recipe.python_path,
         );
         let birth = self
-            .handshake(socket, slot, generation)
+            .handshake(socket, slot, generation, &[])
             .map_err(|error| Failure::Other(error.to_string()))?;
         birth.send_preamble(&bundle).await?;
         let mut delay = CONNECT_BACKOFF;
@@ -220,7 +220,7 @@ impl Starter {
         loop {
             let socket = self.connect_when_bound(path).await?;
             let mut handshake = self
-                .handshake(socket, slot, generation)
+                .handshake(socket, slot, generation, &[])
                 .map_err(|error| Failure::Other(error.to_string()))?;
             match handshake
                 .shake(None, |record| log(&body.origin, &record))
