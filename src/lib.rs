@@ -11,7 +11,7 @@ pub use pyproc_runtime::{Call, Pool, PoolBuilder, Target, script};
 
 // What a call can end with.
 pub use pyproc_runtime::{
-    Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity,
+    DeathReport, Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity,
 };
 
 // How a pool is set up, and what it says about itself.

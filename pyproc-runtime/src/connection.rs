@@ -23,7 +23,7 @@ use std::time::Instant;
 use pyproc_proto::{CallId, HostConnection, HostEvent, LogRecord, Rejected, Request, RequestError};
 use tokio::sync::Notify;
 
-use crate::death::Death;
+use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
 use crate::ledger::{Entry, Failure};
@@ -56,6 +56,8 @@ struct State {
     is_looked_for: bool,
     /// Changes with every request and with all that is read.
     progress: u64,
+    /// How many answers were read.
+    answered: u64,
     /// What a caller has read that only the driver can deal with.
     for_driver: VecDeque<HostEvent<Entry>>,
     /// What the driver's timer is set to.
@@ -127,6 +129,7 @@ impl Connection {
             is_watched: false,
             is_looked_for: false,
             progress: 0,
+            answered: 0,
             for_driver: VecDeque::new(),
             armed: None,
         };
@@ -140,6 +143,11 @@ impl Connection {
 
     pub(crate) fn worker(&self) -> &WorkerIdentity {
         &self.worker
+    }
+
+    /// How many answers of the worker were read, those to checks of its health included.
+    pub(crate) fn calls_served(&self) -> u64 {
+        self.lock().answered
     }
 
     /// Enters the call into the ledger and sends it: at once if the worker has nothing else to do, and otherwise with
@@ -259,7 +267,7 @@ impl Connection {
 
     /// Ends every call that the worker did not answer. It must be certain that it will not: it is dead, or has said
     /// goodbye; and what it has left in the lane must have been read.
-    pub(crate) fn bury(&self, death: &Arc<Death>) {
+    pub(crate) fn bury(&self, death: &Arc<DeathReport>) {
         let (in_flight, has_left) = {
             let mut state = self.lock();
             state.is_closed = true;

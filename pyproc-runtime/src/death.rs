@@ -1,20 +1,24 @@
 //! How a worker ended.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Fate, WorkerIdentity};
 use crate::worker::Exit;
 
-/// The report of a worker's end, shared by all the calls that it took with it.
-#[derive(Debug)]
-pub(crate) struct Death {
+/// The report of a worker's end: which worker it was, why it ended, and what it left behind.
+///
+/// [`Error::death`] gives it for a call that the worker took with it. `Display` says the cause in words, and how long
+/// the worker had been ready.
+#[derive(Debug, Clone)]
+pub struct DeathReport {
     pub(crate) worker: WorkerIdentity,
     pub(crate) cause: Cause,
-    /// How the process ended; `None` for a worker that somebody else started.
     pub(crate) exit: Option<Exit>,
     pub(crate) uptime: Duration,
-    /// The last lines that the worker wrote to its standard error.
+    pub(crate) calls_served: u64,
+    pub(crate) stacks: String,
     pub(crate) stderr: String,
 }
 
@@ -41,7 +45,39 @@ pub(crate) enum Cause {
     Shutdown,
 }
 
-impl Death {
+impl DeathReport {
+    /// The worker that ended.
+    pub fn worker(&self) -> &WorkerIdentity {
+        &self.worker
+    }
+
+    /// How the process ended; `None` for a worker that somebody else started. It may have been the pool that killed it,
+    /// which `Display` tells.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// How long the worker had been ready.
+    pub fn uptime(&self) -> Duration {
+        self.uptime
+    }
+
+    /// How many answers of the worker had been read, those to checks of its health included.
+    pub fn calls_served(&self) -> u64 {
+        self.calls_served
+    }
+
+    /// The Python stacks of all of the worker's threads, innermost call first: at the crash of a C extension, or before
+    /// a worker that was stuck was killed. At most 64 KiB; `None` where there are none.
+    pub fn stacks(&self) -> Option<&str> {
+        Some(self.stacks.as_str()).filter(|stacks| !stacks.is_empty())
+    }
+
+    /// The last lines that the worker wrote to its standard error, at most 20 lines and 4 KiB; empty if there were none.
+    pub fn stderr(&self) -> &str {
+        &self.stderr
+    }
+
     /// Whether the worker ended as it should, if not when the pool had expected it.
     pub(crate) fn is_in_good_order(&self) -> bool {
         matches!(self.cause, Cause::Left)
@@ -56,7 +92,7 @@ impl Death {
     }
 
     /// The error of a call that was in flight on the worker.
-    pub(crate) fn error(&self, fate: Fate) -> Error {
+    pub(crate) fn error(self: &Arc<Self>, fate: Fate) -> Error {
         let kind = match self.cause {
             Cause::Protocol(_) => ErrorKind::Protocol,
             Cause::Shutdown => ErrorKind::Closed,
@@ -66,23 +102,25 @@ impl Death {
     }
 
     /// The error of a pool's start that ends because this worker, which was ready, was lost before the others were.
-    pub(crate) fn start_error(&self) -> Error {
+    pub(crate) fn start_error(self: &Arc<Self>) -> Error {
         let message = format!("a worker was lost before all were ready: {self}");
         self.describe(Error::new(ErrorKind::Start, message))
     }
 
     /// Adds who it was, how it ended, and what it said last.
-    fn describe(&self, error: Error) -> Error {
-        let error = error.with_worker(self.worker.clone()).with_exit(self.exit);
-        if self.stderr.is_empty() {
-            error
-        } else {
-            error.with_source(LastWords(self.stderr.clone()))
+    fn describe(self: &Arc<Self>, error: Error) -> Error {
+        let error = error
+            .with_worker(self.worker.clone())
+            .with_exit(self.exit)
+            .with_death(Arc::clone(self));
+        match LastWords::new(&self.stacks, &self.stderr) {
+            Some(last_words) => error.with_source(last_words),
+            None => error,
         }
     }
 }
 
-impl fmt::Display for Death {
+impl fmt::Display for DeathReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.cause, self.exit) {
             (Cause::Exited, Some(exit)) => write!(formatter, "the worker died: {exit}")?,
@@ -128,18 +166,69 @@ impl fmt::Display for Death {
     }
 }
 
-/// The end of a dead worker's standard error, as the source of an error.
+/// What a worker has left behind, as the source of an error: where its threads were, and the end of its standard error.
 #[derive(Debug)]
-pub(crate) struct LastWords(pub(crate) String);
+pub(crate) struct LastWords {
+    stacks: String,
+    stderr: String,
+}
+
+impl LastWords {
+    /// `None` where it has left nothing.
+    pub(crate) fn new(stacks: &str, stderr: &str) -> Option<Self> {
+        let [stacks, stderr] = [stacks, stderr].map(|text| text.trim_end().to_owned());
+        if stacks.is_empty() && stderr.is_empty() {
+            None
+        } else {
+            Some(Self { stacks, stderr })
+        }
+    }
+}
 
 impl fmt::Display for LastWords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "the worker's last lines on standard error:\n{}",
-            self.0.trim_end()
-        )
+        let Self { stacks, stderr } = self;
+        if !stacks.is_empty() {
+            write!(formatter, "the stacks of the worker's threads:\n{stacks}")?;
+        }
+        if !stacks.is_empty() && !stderr.is_empty() {
+            formatter.write_str("\n")?;
+        }
+        if !stderr.is_empty() {
+            write!(
+                formatter,
+                "the worker's last lines on standard error:\n{stderr}"
+            )?;
+        }
+        Ok(())
     }
 }
 
 impl std::error::Error for LastWords {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_what_there_is() {
+        let said = |stacks, stderr| LastWords::new(stacks, stderr).map(|words| words.to_string());
+        assert_eq!(said("", "\n"), None);
+        assert_eq!(
+            said("", "no space left\n").unwrap(),
+            "the worker's last lines on standard error:\nno space left"
+        );
+        assert_eq!(
+            said("File \"a.py\", line 3 in f\n", "").unwrap(),
+            "the stacks of the worker's threads:\nFile \"a.py\", line 3 in f"
+        );
+        assert_eq!(
+            said("in f", "oh"),
+            Some(
+                "the stacks of the worker's threads:\nin f\n\
+                 the worker's last lines on standard error:\noh"
+                    .to_owned()
+            )
+        );
+    }
+}

@@ -11,7 +11,9 @@ pub use worker_identity::WorkerIdentity;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::death::DeathReport;
 use crate::worker::Exit;
 
 use beneath::Beneath;
@@ -33,6 +35,7 @@ struct Inner {
     function: Option<String>,
     worker: Option<WorkerIdentity>,
     exit: Option<Exit>,
+    death: Option<Arc<DeathReport>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -81,6 +84,7 @@ impl Error {
             function: None,
             worker: None,
             exit: None,
+            death: None,
             source: None,
         }))
     }
@@ -126,6 +130,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_death(mut self, death: Arc<DeathReport>) -> Self {
+        self.0.death = Some(death);
+        self
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -168,6 +177,12 @@ impl Error {
     /// SIGKILL to be found here; the message tells why.
     pub fn exit(&self) -> Option<Exit> {
         self.0.exit
+    }
+
+    /// The report of the worker's end, if the call was lost with a worker that had been ready: its cause, its exit, its
+    /// last lines on standard error, how long it had lived and how many calls it had served.
+    pub fn death(&self) -> Option<&DeathReport> {
+        self.0.death.as_deref()
     }
 
     /// The worker that was involved: the one that had the call, or the one that could not be started.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use pyproc_proto::{CallId, RemoteError, RequestError};
 
 use crate::connection::Connection;
-use crate::death::Death;
+use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 
 /// How an entry ended.
@@ -47,7 +47,10 @@ pub(crate) enum Failure {
     Expired,
     /// The worker is gone. `taken` says whether it may have run the call: it had been handed the whole request, and did
     /// not leave in good order.
-    Died { taken: bool, death: Arc<Death> },
+    Died {
+        taken: bool,
+        death: Arc<DeathReport>,
+    },
     /// The pool closed, or its runtime ended.
     Closed,
 }

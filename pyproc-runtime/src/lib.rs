@@ -32,6 +32,7 @@ mod supervisor;
 mod telemetry;
 mod worker;
 
+pub use death::DeathReport;
 pub use supervisor::{Restart, ShutdownReport};
 pub use worker::{Core, Exit};
 

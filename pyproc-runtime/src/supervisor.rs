@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deadline;
-use crate::death::Death;
+use crate::death::DeathReport;
 use crate::error::{Error, Result};
 use crate::pool::{Shared, WorkerState};
 use crate::telemetry::{self, Next, Origin};
@@ -237,7 +237,7 @@ impl Supervisor {
     }
 
     /// Has a worker that left in good order replaced, unless the policy or a stop is against it.
-    fn replace_departed(&mut self, slot: usize, uptime: Duration, departure: &Death) -> bool {
+    fn replace_departed(&mut self, slot: usize, uptime: Duration, departure: &DeathReport) -> bool {
         let policy = &self.shared.config().restart;
         let decision = self.slots[slot].history.left(policy, uptime);
         match decision {

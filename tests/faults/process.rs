@@ -44,6 +44,7 @@ fn fault_02_a_worker_is_killed_during_a_call() {
     scenario(async {
         let (_directory, started) = announcement();
         let pool = pool("faults.py").workers(1).start().await.unwrap();
+        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         let hanging = call_with(&pool, "hang", json!(started));
         let killing = async { kill(begun(&started).await) };
         let (result, ()) = futures::join!(hanging, killing);
@@ -55,6 +56,13 @@ fn fault_02_a_worker_is_killed_during_a_call() {
         assert!(error.to_string().contains("SIGKILL"), "{error}");
         assert_eq!(error.worker().unwrap().slot(), 0);
         assert!(!error.is_retryable());
+        let death = error.death().expect("a report of the death");
+        assert_eq!(
+            (Some(death.worker()), death.exit()),
+            (error.worker(), error.exit())
+        );
+        assert_eq!((death.calls_served(), death.stacks()), (1, None));
+        assert!(!death.uptime().is_zero());
         assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
@@ -115,6 +123,7 @@ fn fault_06_a_function_exits() {
             last_words.contains("these are my last words"),
             "{last_words}"
         );
+        assert_eq!(error.death().unwrap().stderr(), "these are my last words");
         pool.shutdown().await.unwrap();
     });
 }

@@ -103,6 +103,7 @@ impl Connection {
             }
         }
         if answer.is_some() {
+            state.answered += 1;
             state.is_looked_for = false;
             state.spinner.found();
         }

@@ -118,7 +118,10 @@ impl Connection {
                         expired.extend(state.protocol.token(call).and_then(Entry::expire));
                     }
                     HostEvent::Goodbye => state.has_left = true,
-                    event => events.push(event),
+                    event => {
+                        state.answered += u64::from(is_answer(&event));
+                        events.push(event);
+                    }
                 }
             }
             (result, state.has_left)
@@ -230,6 +233,10 @@ impl Connection {
             _ => {}
         }
     }
+}
+
+fn is_answer(event: &HostEvent<Entry>) -> bool {
+    matches!(event, HostEvent::Reply { .. } | HostEvent::Failed { .. })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::worker::{Worker, log};
 use super::{Event, health};
 use crate::connection::{ConnectionEvent, Lost, Notice};
 use crate::deadline;
-use crate::death::{Cause, Death};
+use crate::death::{Cause, DeathReport};
 use crate::pool::Shared;
 use crate::telemetry::Origin;
 use crate::worker::Exit;
@@ -31,7 +31,7 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Burial {
     pub(super) slot: usize,
-    pub(super) death: Arc<Death>,
+    pub(super) death: Arc<DeathReport>,
     /// How long the worker was ready.
     pub(super) uptime: Duration,
 }
@@ -112,7 +112,7 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         ConnectionEvent::Notice(_) => {}
         ConnectionEvent::Log(record) => log(&origin, &record),
     });
-    let death = Arc::new(Death {
+    let death = Arc::new(DeathReport {
         worker: connection.worker().clone(),
         cause: match cause {
             Cause::Exited if has_left && is_good(exit) => Cause::Left,
@@ -120,6 +120,8 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         },
         exit,
         uptime,
+        calls_served: connection.calls_served(),
+        stacks: String::new(),
         stderr,
     });
     connection.bury(&death);
@@ -136,11 +138,13 @@ async fn leave(worker: &Worker, shared: &Shared) -> Cause {
     let connection = worker.connection();
     let uptime = worker.ready_since.elapsed();
     shared.close_slot(connection.worker());
-    connection.bury(&Arc::new(Death {
+    connection.bury(&Arc::new(DeathReport {
         worker: connection.worker().clone(),
         cause: Cause::Left,
         exit: None,
         uptime,
+        calls_served: connection.calls_served(),
+        stacks: String::new(),
         stderr: String::new(),
     }));
     if worker.body.is_none() {

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{CONNECT_BACKOFF, Starter, connect};
 use crate::config::Recipe;
 use crate::connection::{Connection, Handshake, HandshakeError, Lost};
+use crate::death::LastWords;
 use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Body, Worker, log};
 use crate::telemetry::Origin;
@@ -306,8 +307,10 @@ impl Starter {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
         let (exit, stderr) = body.bury(LAST_MOMENTS).await;
         let mut error = self.failure_error(failure, exit);
-        if std::error::Error::source(&error).is_none() && !stderr.is_empty() {
-            error = error.with_source(crate::death::LastWords(stderr));
+        if std::error::Error::source(&error).is_none() {
+            if let Some(last_words) = LastWords::new("", &stderr) {
+                error = error.with_source(last_words);
+            }
         }
         error.with_worker(identity).with_exit(Some(exit))
     }
