@@ -10,13 +10,14 @@ mod support;
 
 mod data;
 mod load;
+mod oracle;
 mod process;
 mod system;
 mod wire;
 
 use std::path::Path;
 
-use pyproc::{Pool, WorkerState};
+use pyproc::{Codec, Pool, WorkerState};
 use support::until;
 
 /// A path in a directory of its own, at which a function says that it has begun.
@@ -40,7 +41,7 @@ async fn begun(path: &str) -> u32 {
         .unwrap()
 }
 
-async fn all_ready(pool: &Pool, generations: u64) {
+async fn all_ready<C: Codec>(pool: &Pool<C>, generations: u64) {
     until("all workers are ready again", || {
         let workers = pool.status().workers;
         workers.iter().map(|worker| worker.generation).sum::<u64>() >= generations
