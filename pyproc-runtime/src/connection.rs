@@ -86,9 +86,9 @@ pub(crate) struct Submitted {
 /// From so many bytes on, requests do not wait for the driver, so that the worker begins while more of them come.
 const FLUSH_BYTES: usize = 4 * 1024;
 
-/// How many turns are spent on what a dead worker has left behind. A socket holds less than one turn reads; there is
-/// more only when something that outlives the worker, a descendant of it, goes on writing.
-const REST_TURNS: usize = 4;
+/// How many turns are spent on what a dead worker has left behind. A socket holds less than as many reads bring, and
+/// each turn reads; there is more only when something that outlives the worker, a descendant of it, goes on writing.
+const REST_TURNS: usize = 64;
 
 /// What a connection tells its supervisor.
 #[derive(Debug)]

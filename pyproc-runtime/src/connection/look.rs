@@ -20,7 +20,10 @@ pub(crate) struct Look {
 /// What one read brought.
 enum Glance {
     Nothing,
-    Something,
+    /// A piece of a frame; the next one follows at once.
+    Piece,
+    /// Whole frames, some of them for the driver.
+    News,
     /// The rest is for the driver.
     Lost,
 }
@@ -54,7 +57,10 @@ impl Connection {
             }
             let is_over = match glance {
                 Glance::Nothing => is_last || now - begin >= look.longest,
-                Glance::Something => false,
+                Glance::Piece => false,
+                // A worker that writes without end must not keep the caller, who has a deadline and a thread to give
+                // back, nor fill the memory with what only the driver can pass on.
+                Glance::News => now - begin >= look.longest,
                 Glance::Lost => true,
             };
             if is_over {
@@ -115,10 +121,10 @@ impl Connection {
         if has_news {
             self.kick.notify_one();
         }
-        if is_sound {
-            Glance::Something
-        } else {
-            Glance::Lost
+        match (is_sound, has_news) {
+            (false, _) => Glance::Lost,
+            (true, true) => Glance::News,
+            (true, false) => Glance::Piece,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyproc_proto::{HostEvent, ProtocolError};
 
@@ -17,7 +17,12 @@ const SLICES_PER_WRITE: usize = 16;
 /// How often a turn reads before it lets other tasks run.
 const READS_PER_TURN: usize = 16;
 
-/// After how many turns that left input behind the timeouts are looked after all the same: after a few MiB.
+/// How long a turn goes on reading. It is enough for all those reads, unless they bring thousands of small frames, each
+/// of which is more work than its bytes are.
+const READING_PER_TURN: Duration = Duration::from_millis(1);
+
+/// After how many turns that left input behind the timeouts are looked after all the same: after a few MiB, or as many
+/// milliseconds.
 const UNFINISHED_TURNS: u32 = 4;
 
 /// Why a connection cannot go on.
@@ -165,6 +170,7 @@ impl Connection {
     /// whether there may be more.
     fn read(&self, state: &mut State) -> Result<(bool, bool), Lost> {
         let mut has_read = false;
+        let mut began = None;
         for _ in 0..READS_PER_TURN {
             let received = self
                 .lane
@@ -174,9 +180,13 @@ impl Connection {
                 Received::Bytes | Received::LastBytes => {
                     has_read = true;
                     state.progress += 1;
-                    state.protocol.handle_input(Instant::now())?;
+                    let now = Instant::now();
+                    state.protocol.handle_input(now)?;
                     if received == Received::LastBytes {
                         return Ok((true, false));
+                    }
+                    if now - *began.get_or_insert(now) > READING_PER_TURN {
+                        break;
                     }
                 }
                 Received::Nothing => return Ok((has_read, false)),
