@@ -29,7 +29,7 @@ pub(crate) enum Cause {
     Exited,
     /// The worker has ended by itself and in good order: it said goodbye, and then exited.
     Left,
-    /// The worker said goodbye, and then did not exit in time.
+    /// The worker was to end and had nothing left to do, and then did not exit in time.
     Lingered,
     /// The process closed its end of the connection and lived on.
     ConnectionClosed,
@@ -129,8 +129,11 @@ impl fmt::Display for DeathReport {
                 write!(formatter, "the worker left in good order: {exit}")?;
             }
             (Cause::Left, None) => formatter.write_str("the worker left in good order")?,
-            (Cause::Lingered, _) => formatter
-                .write_str("the worker said goodbye, and was killed because it did not exit")?,
+            (Cause::Lingered, _) => write!(
+                formatter,
+                "the worker had finished, and was {} because it did not exit",
+                self.measure()
+            )?,
             (Cause::ConnectionClosed, Some(exit)) => {
                 write!(
                     formatter,

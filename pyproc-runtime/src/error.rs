@@ -31,6 +31,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     fate: Fate,
+    /// Whether the cause passes by itself.
+    is_transient: bool,
     message: String,
     function: Option<String>,
     worker: Option<WorkerIdentity>,
@@ -80,6 +82,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             fate: Fate::NotStarted,
+            is_transient: kind.is_transient(),
             message: message.into(),
             function: None,
             worker: None,
@@ -113,6 +116,12 @@ impl Error {
             Fate::NotStarted => self.with_fate(Fate::MayHaveRun),
             Fate::MayHaveRun | Fate::Failed => self,
         }
+    }
+
+    /// The same error, of a cause that passes by itself though not all of its kind do.
+    pub(crate) fn transient(mut self) -> Self {
+        self.0.is_transient = true;
+        self
     }
 
     pub(crate) fn with_function(mut self, function: &str) -> Self {
@@ -158,13 +167,14 @@ impl Error {
 
     /// Whether the same may be tried again a little later without the risk of running twice, and with a chance of
     /// success: the function certainly did not run, and the cause passes by itself. So it is for calls that were
-    /// [`Overloaded`](ErrorKind::Overloaded), and for workers on a path that could not be
-    /// [reached](ErrorKind::Connection).
+    /// [`Overloaded`](ErrorKind::Overloaded), for workers on a path that could not be
+    /// [reached](ErrorKind::Connection), and while a pool is [`Unavailable`](ErrorKind::Unavailable) that will try to
+    /// recover.
     ///
     /// It is not after the loss of a worker: a call that had not begun was moved to another one already, and of the
     /// rest only the caller knows whether they may run twice.
     pub fn is_retryable(&self) -> bool {
-        self.0.fate == Fate::NotStarted && self.0.kind.is_transient()
+        self.0.fate == Fate::NotStarted && self.0.is_transient
     }
 
     /// The function that was called, by its name in Python; `None` for an error that belongs to no call.

@@ -66,15 +66,24 @@ pub(crate) enum Refusal {
     Closed,
     /// No slot will ever have a worker again.
     Unavailable,
+    /// No slot has a worker that lives long enough, for the time being.
+    Degraded,
+}
+
+/// The worker that a permit is good for: the slot, and which of its workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) slot: usize,
+    pub(crate) generation: u64,
 }
 
 /// Who gives permits out, and takes them back.
 pub(crate) trait Issuer: Send + Sync {
-    /// Takes back this many permits for calls on this slot, which ended at `now`.
-    fn take_back(self: Arc<Self>, slot: usize, permits: usize, now: Instant);
+    /// Takes back this many permits for calls of this worker, which ended at `now`.
+    fn take_back(self: Arc<Self>, seat: Seat, permits: usize, now: Instant);
 }
 
-/// The right to have a call in flight on one slot.
+/// The right to have a call in flight on one worker.
 ///
 /// It belongs to the ledger entry of the call, not to the caller's future: a call whose future was dropped still
 /// occupies its worker. Dropping the permit gives the place to the next in the line.
@@ -82,14 +91,14 @@ pub(crate) trait Issuer: Send + Sync {
 pub(crate) struct Permit {
     /// `None` once it is returned.
     issuer: Option<Arc<dyn Issuer>>,
-    slot: usize,
+    seat: Seat,
 }
 
-/// Permits of one slot on their way back, which takes one lock for all of them.
+/// Permits of one worker on their way back, which takes one lock for all of them.
 #[must_use]
 pub(crate) struct ReturnedPermits {
     issuer: Option<Arc<dyn Issuer>>,
-    slot: usize,
+    seat: Seat,
     permits: usize,
     now: Instant,
 }
@@ -142,22 +151,22 @@ enum State {
 }
 
 impl Permit {
-    pub(crate) fn new(issuer: Arc<dyn Issuer>, slot: usize) -> Self {
+    pub(crate) fn new(issuer: Arc<dyn Issuer>, seat: Seat) -> Self {
         let issuer = Some(issuer);
-        Self { issuer, slot }
+        Self { issuer, seat }
     }
 
     /// Gives up the permit without telling its issuer, who is the one to call this.
-    pub(crate) fn surrender(mut self) -> usize {
+    pub(crate) fn surrender(mut self) -> Seat {
         self.issuer = None;
-        self.slot
+        self.seat
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(issuer) = self.issuer.take() {
-            issuer.take_back(self.slot, 1, Instant::now());
+            issuer.take_back(self.seat, 1, Instant::now());
         }
     }
 }
@@ -167,16 +176,16 @@ impl ReturnedPermits {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             issuer: None,
-            slot: 0,
+            seat: Seat::default(),
             permits: 0,
             now,
         }
     }
 
-    /// Adds the permit of an entry of the same slot.
+    /// Adds the permit of an entry of the same worker.
     pub(crate) fn add(&mut self, entry: &mut Entry) {
         if let Some(mut permit) = entry.permit.take() {
-            self.slot = permit.slot;
+            self.seat = permit.seat;
             self.permits += 1;
             self.issuer = permit.issuer.take();
         }
@@ -186,7 +195,7 @@ impl ReturnedPermits {
 impl Drop for ReturnedPermits {
     fn drop(&mut self) {
         if let Some(issuer) = self.issuer.take() {
-            issuer.take_back(self.slot, self.permits, self.now);
+            issuer.take_back(self.seat, self.permits, self.now);
         }
     }
 }
@@ -195,7 +204,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Permit")
-            .field("slot", &self.slot)
+            .field("seat", &self.seat)
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@
 mod attendance;
 mod health;
 mod restart;
+mod slot;
 mod start;
 mod stop;
 mod worker;
@@ -18,15 +19,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
+use crate::connection::Connection;
 use crate::deadline;
 use crate::death::DeathReport;
 use crate::error::{Error, Result};
 use crate::pool::{Shared, WorkerState};
 use crate::telemetry::{self, Next, Origin};
 use attendance::{Burial, Order, attend};
-use restart::{Decision, RestartHistory};
+use restart::{Decision, Herd};
+use slot::{Occupant, Probation, Slot};
 use start::Starter;
 use stop::Stop;
 use worker::Worker;
@@ -86,28 +89,11 @@ struct Supervisor {
     shared: Arc<Shared>,
     starter: Arc<Starter>,
     slots: Vec<Slot>,
+    herd: Herd,
     tasks: JoinSet<Event>,
     /// Whom to tell that all workers are ready; taken when that was told, or when the first one failed.
     ready: Option<oneshot::Sender<Result<()>>>,
     stop: Option<Stop>,
-}
-
-/// A worker's place in the pool.
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u64,
-    history: RestartHistory,
-    occupant: Occupant,
-}
-
-#[derive(Debug, Default)]
-enum Occupant {
-    #[default]
-    Nobody,
-    Starting(AbortHandle),
-    Running(mpsc::UnboundedSender<Order>),
-    /// The next one is due at this time.
-    Awaited(Instant),
 }
 
 impl Supervisor {
@@ -120,6 +106,7 @@ impl Supervisor {
             shared,
             starter,
             slots,
+            herd: Herd::default(),
             tasks: JoinSet::new(),
             ready: Some(ready),
             stop: None,
@@ -180,10 +167,7 @@ impl Supervisor {
             Some(stop) if stop.has_cut() => {
                 let _ = orders.send(Order::Stop);
             }
-            _ => self
-                .shared
-                .gate()
-                .open_slot(slot, connection.worker().generation(), connection),
+            _ => self.open(slot, connection),
         }
         self.slots[slot].occupant = Occupant::Running(orders);
         if self
@@ -196,6 +180,15 @@ impl Supervisor {
                 let _ = ready.send(Ok(()));
             }
         }
+    }
+
+    fn open(&mut self, slot: usize, connection: Arc<Connection>) {
+        let is_on_probation = self.slots[slot].history.is_degraded();
+        self.slots[slot].probation = is_on_probation.then(|| Probation {
+            seat: connection.worker().seat(),
+            until: deadline::after(self.shared.config().restart.probation()),
+        });
+        self.shared.gate().open_slot(connection, is_on_probation);
     }
 
     fn handle_failed_start(&mut self, slot: usize, error: Error) {
@@ -217,12 +210,12 @@ impl Supervisor {
             uptime,
         }: Burial,
     ) {
+        self.slots[slot].probation = None;
         if !death.is_in_good_order() || !self.replace_departed(slot, uptime, &death) {
             self.replace(slot, uptime, death.to_string());
         }
-        let is_given_up =
-            self.stop.is_none() && matches!(self.slots[slot].occupant, Occupant::Nobody);
-        // A pool that will never have all its workers has not started, even if this one was ready for a while.
+        let is_given_up = self.stop.is_none() && self.slots[slot].is_given_up();
+        // A pool that will not soon have all its workers has not started, even if this one was ready for a while.
         if let Some(ready) = self.ready.take_if(|_| is_given_up) {
             self.fail_start(ready, death.start_error());
         }
@@ -266,16 +259,23 @@ impl Supervisor {
             pid: None,
         };
         let policy = &self.shared.config().restart;
-        match self.slots[slot]
-            .history
-            .died(policy, uptime, fastrand::f64())
-        {
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let history = &mut self.slots[slot].history;
+        match history.died(policy, uptime, &mut self.herd, now, jitter) {
             Decision::RestartAfter(delay) => {
                 telemetry::loss(&origin, &failure, Next::Successor { delay });
                 self.shared
                     .board()
                     .gone(slot, WorkerState::Restarting, Some(failure));
                 self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
+            }
+            Decision::ProbeAfter(delay) => {
+                telemetry::loss(&origin, &failure, Next::Probe { delay });
+                self.shared
+                    .board()
+                    .gone(slot, WorkerState::Degraded, Some(failure));
+                self.slots[slot].occupant = Occupant::Degraded(deadline::after(delay));
+                self.shared.gate().degrade_slot(slot);
             }
             Decision::GiveUp => {
                 telemetry::loss(&origin, &failure, Next::Nobody);
@@ -296,19 +296,21 @@ impl Supervisor {
         self.shared.gate().handle_timeout(now);
         self.advance_stop(now);
         for slot in 0..self.slots.len() {
-            if matches!(self.slots[slot].occupant, Occupant::Awaited(due) if due <= now) {
+            if self.slots[slot].due().is_some_and(|due| due <= now) {
                 self.start(slot);
+            }
+            let probation = &mut self.slots[slot].probation;
+            if let Some(probation) = probation.take_if(|probation| probation.until <= now) {
+                self.slots[slot].history.recover();
+                self.shared.gate().end_probation(probation.seat);
             }
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let restarts = self.slots.iter().filter_map(|slot| match slot.occupant {
-            Occupant::Awaited(due) => Some(due),
-            _ => None,
-        });
+        let slots = self.slots.iter().filter_map(Slot::poll_timeout);
         let stop = self.stop.as_ref().and_then(Stop::poll_timeout);
-        restarts
+        slots
             .chain(self.shared.gate().poll_timeout())
             .chain(stop)
             .min()

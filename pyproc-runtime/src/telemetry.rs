@@ -69,7 +69,7 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
         Next::Successor { .. } => {
             tracing::warn!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
         }
-        Next::Nobody => {
+        Next::Probe { .. } | Next::Nobody => {
             tracing::error!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
         }
     }
@@ -78,7 +78,13 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
 /// What follows the loss of a worker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Next {
-    Successor { delay: Duration },
+    Successor {
+        delay: Duration,
+    },
+    /// The slot is degraded, and is tried again after this time.
+    Probe {
+        delay: Duration,
+    },
     Nobody,
 }
 
@@ -90,6 +96,13 @@ impl fmt::Display for Next {
                     formatter,
                     "a new one is started in {} ms",
                     delay.as_millis()
+                )
+            }
+            Self::Probe { delay } => {
+                let delay = delay.as_secs_f64();
+                write!(
+                    formatter,
+                    "the slot is degraded, and is tried again in {delay:.1} s"
                 )
             }
             Self::Nobody => formatter.write_str("the slot is given up"),

@@ -234,7 +234,7 @@ fn a_forked_copy_of_a_worker_cannot_answer() {
 fn a_worker_that_is_told_to_end_by_somebody_else_ends_in_peace_and_is_not_blamed() {
     scenario(async {
         // Not a single crash is allowed.
-        let restart = pyproc::Restart::new().max_retries(0);
+        let restart = pyproc::Restart::new().intensity(0);
         let pool = pool("faults.py").workers(1).restart(restart);
         let pool = pool.start().await.unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -303,7 +303,7 @@ fn a_start_that_is_given_up_leaves_nothing_that_reads_what_its_descendants_write
 fn deaths_in_a_row_are_answered_with_growing_delays_and_then_with_unavailable() {
     scenario(async {
         let restart = pyproc::Restart::new()
-            .max_retries(2)
+            .intensity(2)
             .backoff(Duration::from_millis(20));
         let pool = pool("faults.py")
             .workers(1)
@@ -320,7 +320,7 @@ fn deaths_in_a_row_are_answered_with_growing_delays_and_then_with_unavailable() 
             (error.kind(), error.fate()),
             (ErrorKind::Unavailable, Fate::NotStarted)
         );
-        assert_eq!(pool.status().workers[0].state, WorkerState::Failed);
+        assert_eq!(pool.status().workers[0].state, WorkerState::Degraded);
         pool.shutdown().await.unwrap();
     });
 }

@@ -93,6 +93,14 @@ pub(super) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error
                 shared.name()
             ),
         ),
+        Refusal::Degraded => Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "pool `{}` has no worker left for now: they kept dying, and one is tried now and then",
+                shared.name()
+            ),
+        )
+        .transient(),
     };
     error.with_function(function)
 }

@@ -12,7 +12,8 @@ pub enum ErrorKind {
     Connection,
     /// The worker that had the call broke the protocol: something else writes to its connection. It is replaced.
     Protocol,
-    /// No worker is left that could run the call, and none will be started.
+    /// No worker is left that could run the call: each slot was given up, for good or until it is tried again (then the
+    /// error is retryable), and the call was refused at once.
     Unavailable,
     /// As many calls are in flight and waiting as the pool allows; the call was refused at once.
     Overloaded,

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::ledger::Seat;
+
 /// Which worker: its pool, its slot, which of that slot's workers it is, and its process id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkerIdentity {
@@ -17,6 +19,14 @@ impl WorkerIdentity {
             slot,
             generation,
             pid,
+        }
+    }
+
+    /// Where it sits in the pool.
+    pub(crate) fn seat(&self) -> Seat {
+        Seat {
+            slot: self.slot,
+            generation: self.generation,
         }
     }
 

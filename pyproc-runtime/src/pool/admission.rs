@@ -5,8 +5,9 @@
 //! a place from others. What was decided about parcels is handed back, so that none is sent or answered under a lock.
 //!
 //! The invariants: never more than `max_in_flight` calls are in flight, never more than `max_in_flight_per_worker` on one
-//! slot when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do not count), and the line
-//! is first come, first served.
+//! worker when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do
+//! not count), and the line is first come, first served. Slots that were given up, for a while or for good, take their
+//! share of the two limits of the pool with them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -14,7 +15,7 @@ use std::time::Instant;
 use super::line::{Line, Ticket};
 use super::pace::{InFlight, Pace};
 use super::router::{Candidate, Router};
-use crate::ledger::Refusal;
+use crate::ledger::{Refusal, Seat};
 
 /// The limits that admission keeps.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +43,10 @@ pub(crate) enum Admitted<L> {
     Waiting(Ticket),
 }
 
-/// A place taken on a slot, and the link to the worker in it.
+/// A place taken on a worker, and the link to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Grant<L> {
-    pub(crate) slot: usize,
+    pub(crate) seat: Seat,
     pub(crate) link: L,
 }
 
@@ -62,7 +63,10 @@ pub(crate) struct Served<L, P> {
 /// what a call that waits leaves behind.
 #[derive(Debug)]
 pub(crate) struct Admission<L, P> {
+    /// What was asked for.
     limits: Limits,
+    /// What is left of it while slots are given up.
+    effective: Limits,
     router: Box<dyn Router>,
     slots: Vec<Slot<L>>,
     in_flight: usize,
@@ -81,14 +85,32 @@ pub(crate) struct Admission<L, P> {
 #[derive(Debug)]
 struct Slot<L> {
     state: SlotState<L>,
+    /// Which of its workers the slot has, or had last.
+    generation: u64,
+    /// How many calls that one has.
     in_flight: usize,
     pace: Pace,
+    /// The calls of earlier ones, which finish what they have while their successor takes calls already.
+    leaving: Vec<Leaving>,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    generation: u64,
+    in_flight: usize,
 }
 
 #[derive(Debug)]
 enum SlotState<L> {
-    Open { link: L, generation: u64 },
+    Open {
+        link: L,
+        /// It gets one call at a time, until it has proved itself.
+        is_on_probation: bool,
+    },
+    /// There is no worker, but there soon will be.
     Closed,
+    /// Its workers keep dying. Another is tried now and then.
+    Degraded,
     Failed,
 }
 
@@ -105,12 +127,15 @@ impl<L: Clone, P> Admission<L, P> {
         let slots = (0..slots)
             .map(|_| Slot {
                 state: SlotState::Closed,
+                generation: 0,
                 in_flight: 0,
                 pace: Pace::new(),
+                leaving: Vec::new(),
             })
             .collect();
         Self {
             limits,
+            effective: limits,
             router,
             slots,
             in_flight: 0,
@@ -135,7 +160,7 @@ impl<L: Clone, P> Admission<L, P> {
             (Phase::Open, _) | (Phase::Draining, Arrival::Returning(_)) => {}
             (Phase::Draining, Arrival::New) | (Phase::Closed, _) => return Err(Refusal::Closed),
         }
-        if self.all_failed() {
+        if self.is_hopeless() {
             return Err(self.dead_end());
         }
         let ticket = self.ticket(arrival);
@@ -144,7 +169,7 @@ impl<L: Clone, P> Admission<L, P> {
                 return Ok(Admitted::Granted(grant, ticket));
             }
         }
-        if arrival == Arrival::New && self.line.len() >= self.limits.waiting {
+        if arrival == Arrival::New && self.line.len() >= self.effective.waiting {
             return Err(Refusal::Overloaded);
         }
         self.line.join(ticket, deadline, parcel());
@@ -161,7 +186,7 @@ impl<L: Clone, P> Admission<L, P> {
     ) -> Vec<Served<L, P>> {
         let refusal = match self.phase {
             Phase::Closed => Some(Refusal::Closed),
-            Phase::Open | Phase::Draining => self.all_failed().then(|| self.dead_end()),
+            Phase::Open | Phase::Draining => self.is_hopeless().then(|| self.dead_end()),
         };
         if let Some(refusal) = refusal {
             self.turned_away += usize::from(refusal == Refusal::Closed);
@@ -176,11 +201,12 @@ impl<L: Clone, P> Admission<L, P> {
         self.serve_line(now)
     }
 
-    /// Takes a place on this very slot if it is open and nothing is in flight on it.
-    pub(crate) fn admit_idle(&mut self, slot: usize, now: Instant) -> Option<Grant<L>> {
-        let is_idle = self.slots[slot].in_flight == 0 && self.in_flight < self.limits.in_flight;
-        if is_idle {
-            self.take_place_on(slot, now)
+    /// Takes a place on this very worker if it is there and has nothing in flight.
+    pub(crate) fn admit_idle(&mut self, seat: Seat, now: Instant) -> Option<Grant<L>> {
+        let slot = &self.slots[seat.slot];
+        let is_idle = slot.generation == seat.generation && slot.in_flight == 0;
+        if is_idle && self.in_flight < self.effective.in_flight {
+            self.take_place_on(seat.slot, now)
         } else {
             None
         }
@@ -191,52 +217,73 @@ impl<L: Clone, P> Admission<L, P> {
         self.line.leave(ticket)
     }
 
-    /// Gives places on a slot back, because so many calls have ended there.
-    pub(crate) fn release(
-        &mut self,
-        index: usize,
-        places: usize,
-        now: Instant,
-    ) -> Vec<Served<L, P>> {
-        let slot = &mut self.slots[index];
-        slot.in_flight -= places;
-        slot.pace.answered(places, slot.in_flight == 0, now);
+    /// Gives places on a worker back, because so many of its calls have ended.
+    pub(crate) fn release(&mut self, seat: Seat, places: usize, now: Instant) -> Vec<Served<L, P>> {
+        let slot = &mut self.slots[seat.slot];
+        if slot.generation == seat.generation {
+            slot.in_flight -= places;
+            slot.pace.answered(places, slot.in_flight == 0, now);
+        } else {
+            slot.release_leaving(seat.generation, places);
+        }
         self.in_flight -= places;
         self.serve_line(now)
     }
 
-    /// A worker is ready in the slot.
+    /// A worker is ready in the seat. One that was there before gets nothing more, and keeps what it has.
     pub(crate) fn open_slot(
         &mut self,
-        slot: usize,
-        generation: u64,
+        seat: Seat,
         link: L,
+        is_on_probation: bool,
         now: Instant,
     ) -> Vec<Served<L, P>> {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
-        self.slots[slot].pace = Pace::new();
-        self.set_state(slot, SlotState::Open { link, generation });
+        self.slots[seat.slot].succeed(seat.generation);
+        let open = SlotState::Open {
+            link,
+            is_on_probation,
+        };
+        self.set_state(seat.slot, open);
         self.serve_line(now)
     }
 
-    /// Nothing more goes to this generation of the slot. A newer one is left alone.
-    pub(crate) fn close_slot(&mut self, slot: usize, generation: u64) {
-        if let SlotState::Open {
-            generation: open, ..
-        } = self.slots[slot].state
-        {
-            if open == generation {
-                self.set_state(slot, SlotState::Closed);
-            }
+    /// Nothing more goes to this worker. A later one of the same slot is left alone.
+    pub(crate) fn close_slot(&mut self, seat: Seat) {
+        let slot = &self.slots[seat.slot];
+        if slot.is_open() && slot.generation == seat.generation {
+            self.set_state(seat.slot, SlotState::Closed);
         }
     }
 
-    /// The slot will have no worker again. When it was the last one, those who wait are told.
+    /// The worker has proved itself.
+    pub(crate) fn end_probation(&mut self, seat: Seat, now: Instant) -> Vec<Served<L, P>> {
+        let slot = &mut self.slots[seat.slot];
+        if let SlotState::Open {
+            is_on_probation, ..
+        } = &mut slot.state
+        {
+            *is_on_probation &= slot.generation != seat.generation;
+        }
+        self.serve_line(now)
+    }
+
+    /// The slot's next worker is long in coming, and may die as the others did. When no slot is any better, those who
+    /// wait are told.
+    pub(crate) fn degrade_slot(&mut self, slot: usize) -> Vec<Served<L, P>> {
+        self.give_up(slot, SlotState::Degraded)
+    }
+
+    /// The slot will have no worker again. When no slot is any better, those who wait are told.
     pub(crate) fn fail_slot(&mut self, slot: usize) -> Vec<Served<L, P>> {
-        self.set_state(slot, SlotState::Failed);
-        if self.all_failed() {
+        self.give_up(slot, SlotState::Failed)
+    }
+
+    fn give_up(&mut self, slot: usize, state: SlotState<L>) -> Vec<Served<L, P>> {
+        self.set_state(slot, state);
+        if self.is_hopeless() {
             let refusal = self.dead_end();
             self.refuse_line(refusal)
         } else {
@@ -289,8 +336,22 @@ impl<L: Clone, P> Admission<L, P> {
         self.in_flight
     }
 
+    /// How many calls are in flight on the slot's workers.
     pub(crate) fn slot_in_flight(&self, slot: usize) -> usize {
-        self.slots[slot].in_flight
+        let slot = &self.slots[slot];
+        let leaving = slot.leaving.iter().map(|leaving| leaving.in_flight);
+        slot.in_flight + leaving.sum::<usize>()
+    }
+
+    /// How many calls this worker has.
+    pub(crate) fn seat_in_flight(&self, seat: Seat) -> usize {
+        let slot = &self.slots[seat.slot];
+        if slot.generation == seat.generation {
+            return slot.in_flight;
+        }
+        let mut leaving = slot.leaving.iter();
+        let leaving = leaving.find(|leaving| leaving.generation == seat.generation);
+        leaving.map_or(0, |leaving| leaving.in_flight)
     }
 
     /// How many calls wait for a place.
@@ -308,25 +369,29 @@ impl<L: Clone, P> Admission<L, P> {
         {
             self.retired.push(link);
         }
+        let hopeful = self.slots.iter().filter(|slot| slot.is_hopeful()).count();
+        self.effective = self.limits.scaled(hopeful, self.slots.len());
     }
 
-    fn all_failed(&self) -> bool {
-        self.slots
-            .iter()
-            .all(|slot| matches!(slot.state, SlotState::Failed))
+    fn is_hopeless(&self) -> bool {
+        !self.slots.iter().any(Slot::is_hopeful)
     }
 
     fn take_place(&mut self, now: Instant) -> Option<Grant<L>> {
-        if self.in_flight >= self.limits.in_flight {
+        if self.in_flight >= self.effective.in_flight {
             return None;
         }
         let limit = self.limits.in_flight_per_worker;
-        let has_room = |slot: &Slot<L>| {
-            matches!(slot.state, SlotState::Open { .. })
-                && match limit {
-                    InFlight::AtMost(calls) => slot.in_flight < calls,
-                    InFlight::Auto => slot.in_flight == 0 || slot.in_flight < slot.pace.limit(now),
-                }
+        let has_room = |slot: &Slot<L>| match slot.state {
+            SlotState::Open {
+                is_on_probation: true,
+                ..
+            } => slot.in_flight == 0,
+            SlotState::Open { .. } => match limit {
+                InFlight::AtMost(calls) => slot.in_flight < calls,
+                InFlight::Auto => slot.in_flight == 0 || slot.in_flight < slot.pace.limit(now),
+            },
+            SlotState::Closed | SlotState::Degraded | SlotState::Failed => false,
         };
         self.candidates.clear();
         self.candidates.extend(
@@ -352,7 +417,11 @@ impl<L: Clone, P> Admission<L, P> {
         }
         slot.in_flight += 1;
         self.in_flight += 1;
-        Some(Grant { slot: index, link })
+        let seat = Seat {
+            slot: index,
+            generation: slot.generation,
+        };
+        Some(Grant { seat, link })
     }
 
     fn serve_line(&mut self, now: Instant) -> Vec<Served<L, P>> {
@@ -382,9 +451,11 @@ impl<L: Clone, P> Admission<L, P> {
         refuse(all, refusal)
     }
 
-    /// Why nobody can be served when no slot will have a worker again: all are given up, or the pool is closing.
+    /// Why nobody can be served when no slot has or will soon have a worker: all are given up, or the pool is closing.
     fn dead_end(&self) -> Refusal {
+        let is_degraded = |slot: &Slot<L>| matches!(slot.state, SlotState::Degraded);
         match self.phase {
+            Phase::Open if self.slots.iter().any(is_degraded) => Refusal::Degraded,
             Phase::Open => Refusal::Unavailable,
             Phase::Draining | Phase::Closed => Refusal::Closed,
         }
@@ -397,6 +468,54 @@ impl<L: Clone, P> Admission<L, P> {
                 self.next_ticket += 1;
                 Ticket(self.next_ticket)
             }
+        }
+    }
+}
+
+impl<L> Slot<L> {
+    fn is_open(&self) -> bool {
+        matches!(self.state, SlotState::Open { .. })
+    }
+
+    /// Whether it has a worker, or will soon.
+    fn is_hopeful(&self) -> bool {
+        matches!(self.state, SlotState::Open { .. } | SlotState::Closed)
+    }
+
+    /// Another worker takes over. The one before keeps the calls that it has.
+    fn succeed(&mut self, generation: u64) {
+        if self.in_flight > 0 && self.generation != generation {
+            self.leaving.push(Leaving {
+                generation: self.generation,
+                in_flight: std::mem::take(&mut self.in_flight),
+            });
+        }
+        self.generation = generation;
+        self.pace = Pace::new();
+    }
+
+    fn release_leaving(&mut self, generation: u64, places: usize) {
+        for leaving in &mut self.leaving {
+            if leaving.generation == generation {
+                leaving.in_flight -= places;
+            }
+        }
+        self.leaving.retain(|leaving| leaving.in_flight > 0);
+    }
+}
+
+impl Limits {
+    /// What so many slots of a pool of so many may have. It is never nothing: the pool that has no slot left refuses
+    /// calls by itself.
+    fn scaled(self, slots: usize, all: usize) -> Self {
+        let share = |limit: usize| {
+            let share = (limit as u128 * slots as u128).div_ceil(all.max(1) as u128);
+            usize::try_from(share).unwrap_or(limit).max(limit.min(1))
+        };
+        Self {
+            in_flight: share(self.in_flight),
+            waiting: share(self.waiting),
+            ..self
         }
     }
 }
@@ -435,11 +554,15 @@ mod tests {
         for slot in 0..slots {
             assert!(
                 admission
-                    .open_slot(slot, 1, slot, Instant::now())
+                    .open_slot(seat(slot, 1), slot, false, Instant::now())
                     .is_empty()
             );
         }
         admission
+    }
+
+    fn seat(slot: usize, generation: u64) -> Seat {
+        Seat { slot, generation }
     }
 
     fn granted(admission: &mut Numbers) -> (Grant<usize>, Ticket) {
@@ -465,7 +588,7 @@ mod tests {
     /// The parcels and what was decided about them.
     fn answers(served: Vec<Served<usize, u32>>) -> Vec<(u32, Result<usize, Refusal>)> {
         let answer = |served: Served<_, _>| {
-            let slot = served.answer.map(|grant: Grant<usize>| grant.slot);
+            let slot = served.answer.map(|grant: Grant<usize>| grant.seat.slot);
             (served.parcel, slot)
         };
         served.into_iter().map(answer).collect()
@@ -479,7 +602,7 @@ mod tests {
         waiting(&mut admission, Some(now + Duration::from_millis(1)), 2);
         waiting(&mut admission, None, 3);
         let later = now + Duration::from_millis(2);
-        let served = admission.release(first.slot, 1, later);
+        let served = admission.release(first.seat, 1, later);
         assert_eq!(answers(served), [(2, Err(Refusal::Expired)), (3, Ok(0))]);
     }
 
@@ -490,11 +613,11 @@ mod tests {
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
         assert_eq!(
-            answers(admission.release(first.slot, 1, Instant::now())),
+            answers(admission.release(first.seat, 1, Instant::now())),
             [(2, Ok(0))]
         );
         assert_eq!(
-            answers(admission.release(0, 1, Instant::now())),
+            answers(admission.release(seat(0, 1), 1, Instant::now())),
             [(3, Ok(0))]
         );
     }
@@ -504,12 +627,12 @@ mod tests {
         let mut admission = admission(1, 1, 8, 1);
         let (_, ticket) = granted(&mut admission);
         waiting(&mut admission, None, 2);
-        admission.close_slot(0, 1);
-        assert!(admission.release(0, 1, Instant::now()).is_empty());
+        admission.close_slot(seat(0, 1));
+        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
         let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
         assert!(matches!(again, Ok(Admitted::Waiting(same)) if same == ticket));
         assert_eq!(
-            answers(admission.open_slot(0, 2, 0, Instant::now())),
+            answers(admission.open_slot(seat(0, 2), 0, false, Instant::now())),
             [(1, Ok(0))]
         );
     }
@@ -520,16 +643,16 @@ mod tests {
         granted(&mut admission);
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
-        let served = admission.release(0, 1, Instant::now()).remove(0);
-        admission.close_slot(0, 1);
+        let served = admission.release(seat(0, 1), 1, Instant::now()).remove(0);
+        admission.close_slot(seat(0, 1));
         assert!(
             admission
                 .put_back(served.ticket, None, served.parcel, Instant::now())
                 .is_empty()
         );
-        assert!(admission.release(0, 1, Instant::now()).is_empty());
+        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
         assert_eq!(
-            answers(admission.open_slot(0, 2, 0, Instant::now())),
+            answers(admission.open_slot(seat(0, 2), 0, false, Instant::now())),
             [(2, Ok(0))]
         );
     }
@@ -539,7 +662,7 @@ mod tests {
         let mut admission = admission(1, 1, 8, 1);
         granted(&mut admission);
         let ticket = waiting(&mut admission, None, 2);
-        assert_eq!(admission.release(0, 1, Instant::now()).len(), 1);
+        assert_eq!(admission.release(seat(0, 1), 1, Instant::now()).len(), 1);
         assert!(admission.close().is_empty());
         let back = admission.put_back(ticket, None, 2, Instant::now());
         assert_eq!(answers(back), [(2, Err(Refusal::Closed))]);
@@ -557,7 +680,7 @@ mod tests {
         let mut admission = admission(2, 1, 8, 2);
         admission.router = Box::new(Panics);
         let grants = [granted(&mut admission), granted(&mut admission)];
-        assert_eq!(grants.map(|(grant, _)| grant.slot), [0, 1]);
+        assert_eq!(grants.map(|(grant, _)| grant.seat.slot), [0, 1]);
     }
 
     #[test]
@@ -577,7 +700,7 @@ mod tests {
         assert!(matches!(again, Ok(Admitted::Waiting(_))));
         assert_eq!(refused(&mut admission), Refusal::Closed);
         assert_eq!(
-            answers(admission.release(0, 1, Instant::now())),
+            answers(admission.release(seat(0, 1), 1, Instant::now())),
             [(1, Ok(0))]
         );
     }
@@ -599,7 +722,7 @@ mod tests {
         granted(&mut admission);
         let second = waiting(&mut admission, None, 2);
         assert_eq!(admission.leave(second), Some(2));
-        assert!(admission.release(0, 1, Instant::now()).is_empty());
+        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
         assert!(admission.is_idle());
     }
 
@@ -624,21 +747,110 @@ mod tests {
     #[test]
     fn an_older_generation_cannot_close_its_successor() {
         let mut admission = admission(8, 8, 8, 1);
-        assert!(admission.open_slot(0, 2, 0, Instant::now()).is_empty());
-        admission.close_slot(0, 1);
+        assert!(
+            admission
+                .open_slot(seat(0, 2), 0, false, Instant::now())
+                .is_empty()
+        );
+        admission.close_slot(seat(0, 1));
         granted(&mut admission);
     }
 
     #[test]
     fn the_last_failed_slot_tells_those_who_wait() {
         let mut admission = admission(8, 1, 8, 2);
-        admission.close_slot(0, 1);
-        admission.close_slot(1, 1);
+        admission.close_slot(seat(0, 1));
+        admission.close_slot(seat(1, 1));
         waiting(&mut admission, None, 2);
         assert!(admission.fail_slot(0).is_empty());
         let served = admission.fail_slot(1);
         assert_eq!(answers(served), [(2, Err(Refusal::Unavailable))]);
         assert_eq!(refused(&mut admission), Refusal::Unavailable);
+    }
+
+    #[test]
+    fn a_successor_takes_calls_while_the_one_before_it_finishes_what_it_has() {
+        let mut admission = admission(8, 1, 8, 1);
+        let (old, _) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        let successor = seat(0, 2);
+        let served = admission.open_slot(successor, 0, false, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0))]);
+        assert_eq!(admission.slot_in_flight(0), 2);
+        assert_eq!(admission.seat_in_flight(old.seat), 1);
+        // The successor is full, whatever becomes of the other's calls.
+        waiting(&mut admission, None, 3);
+        assert!(admission.release(old.seat, 1, Instant::now()).is_empty());
+        assert_eq!(admission.seat_in_flight(old.seat), 0);
+        let served = admission.release(successor, 1, Instant::now());
+        assert_eq!(answers(served), [(3, Ok(0))]);
+        admission.close_slot(old.seat);
+        assert!(admission.admit_idle(old.seat, Instant::now()).is_none());
+        assert!(admission.release(successor, 1, Instant::now()).is_empty());
+        assert!(admission.is_idle());
+        granted(&mut admission);
+    }
+
+    #[test]
+    fn on_probation_a_worker_gets_one_call_at_a_time() {
+        let mut admission = admission(8, 4, 8, 1);
+        let trial = seat(0, 2);
+        assert!(
+            admission
+                .open_slot(trial, 0, true, Instant::now())
+                .is_empty()
+        );
+        granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        waiting(&mut admission, None, 3);
+        assert!(
+            admission
+                .end_probation(seat(0, 1), Instant::now())
+                .is_empty()
+        );
+        let served = admission.end_probation(trial, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0)), (3, Ok(0))]);
+    }
+
+    #[test]
+    fn slots_that_are_given_up_take_their_share_of_the_limits_along() {
+        let mut admission = admission(6, 6, 4, 4);
+        assert!(admission.degrade_slot(0).is_empty());
+        assert!(admission.fail_slot(1).is_empty());
+        for _ in 0..3 {
+            granted(&mut admission);
+        }
+        for parcel in 0..2 {
+            waiting(&mut admission, None, parcel);
+        }
+        assert_eq!(refused(&mut admission), Refusal::Overloaded);
+        // A slot that is merely closed will soon have a worker again.
+        admission.close_slot(seat(2, 1));
+        assert_eq!(admission.effective.in_flight, 3);
+        let served = admission.open_slot(seat(0, 2), 0, true, Instant::now());
+        assert_eq!(answers(served), [(0, Ok(0)), (1, Ok(3))]);
+        assert_eq!(
+            (admission.effective.in_flight, admission.effective.waiting),
+            (5, 3)
+        );
+    }
+
+    #[test]
+    fn when_every_slot_is_degraded_calls_fail_at_once_until_one_has_a_worker_again() {
+        let mut admission = admission(8, 1, 8, 2);
+        assert!(admission.degrade_slot(0).is_empty());
+        granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        admission.close_slot(seat(1, 1));
+        let served = admission.degrade_slot(1);
+        assert_eq!(answers(served), [(2, Err(Refusal::Degraded))]);
+        assert_eq!(refused(&mut admission), Refusal::Degraded);
+        assert!(
+            admission
+                .open_slot(seat(0, 2), 0, true, Instant::now())
+                .is_empty()
+        );
+        granted(&mut admission);
     }
 
     proptest! {
@@ -652,28 +864,31 @@ mod tests {
                 let served = match step {
                     0 | 1 => {
                         match admission.admit(None, Arrival::New, Instant::now(), || 0) {
-                            Ok(Admitted::Granted(grant, _)) => held.push(grant.slot),
+                            Ok(Admitted::Granted(grant, _)) => held.push(grant.seat.slot),
                             Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
                             Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),
                         }
                         Vec::new()
                     }
-                    2 if !held.is_empty() => admission.release(held.swap_remove(pick % held.len()), 1, Instant::now()),
+                    2 if !held.is_empty() => {
+                        let slot = held.swap_remove(pick % held.len());
+                        admission.release(seat(slot, 1), 1, Instant::now())
+                    }
                     3 if !tickets.is_empty() => {
                         let left = admission.leave(tickets.swap_remove(pick % tickets.len()));
                         prop_assert!(left.is_some());
                         Vec::new()
                     }
                     4 => {
-                        admission.close_slot(pick % 3, 1);
+                        admission.close_slot(seat(pick % 3, 1));
                         Vec::new()
                     }
-                    5 => admission.open_slot(pick % 3, 1, pick % 3, Instant::now()),
+                    5 => admission.open_slot(seat(pick % 3, 1), pick % 3, false, Instant::now()),
                     _ => Vec::new(),
                 };
                 for served in served {
                     tickets.retain(|ticket| *ticket != served.ticket);
-                    held.push(served.answer.unwrap().slot);
+                    held.push(served.answer.unwrap().seat.slot);
                 }
                 prop_assert_eq!(admission.in_flight(), held.len());
                 prop_assert_eq!(admission.waiting(), tickets.len());

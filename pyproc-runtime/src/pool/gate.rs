@@ -10,7 +10,7 @@ use super::admission::{Admission, Admitted, Arrival, Grant, Served};
 use super::line::Ticket;
 use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
-use crate::ledger::{Issuer, Permit, Refusal};
+use crate::ledger::{Issuer, Permit, Refusal, Seat};
 
 /// The door of a pool: every call passes it on the way in, and its permit on the way out.
 #[derive(Debug)]
@@ -80,26 +80,33 @@ impl Gate {
         })
     }
 
-    /// A permit for this very slot, if nothing is in flight on it.
-    pub(crate) fn enter_idle(self: &Arc<Self>, slot: usize) -> Option<Admittance> {
-        let grant = self.lock().admit_idle(slot, Instant::now())?;
+    /// A permit for this very worker, if it has nothing in flight.
+    pub(crate) fn enter_idle(self: &Arc<Self>, seat: Seat) -> Option<Admittance> {
+        let grant = self.lock().admit_idle(seat, Instant::now())?;
         Some(self.admittance(grant, false))
     }
 
-    pub(crate) fn open_slot(
-        self: &Arc<Self>,
-        slot: usize,
-        generation: u64,
-        connection: Arc<Connection>,
-    ) {
-        self.change(|admission| admission.open_slot(slot, generation, connection, Instant::now()));
+    /// A worker is ready. On probation it gets one call at a time.
+    pub(crate) fn open_slot(self: &Arc<Self>, connection: Arc<Connection>, is_on_probation: bool) {
+        let seat = connection.worker().seat();
+        self.change(|admission| {
+            admission.open_slot(seat, connection, is_on_probation, Instant::now())
+        });
     }
 
-    pub(crate) fn close_slot(self: &Arc<Self>, slot: usize, generation: u64) {
+    pub(crate) fn close_slot(self: &Arc<Self>, seat: Seat) {
         self.change(|admission| {
-            admission.close_slot(slot, generation);
+            admission.close_slot(seat);
             Vec::new()
         });
+    }
+
+    pub(crate) fn end_probation(self: &Arc<Self>, seat: Seat) {
+        self.change(|admission| admission.end_probation(seat, Instant::now()));
+    }
+
+    pub(crate) fn degrade_slot(self: &Arc<Self>, slot: usize) {
+        self.change(|admission| admission.degrade_slot(slot));
     }
 
     pub(crate) fn fail_slot(self: &Arc<Self>, slot: usize) {
@@ -142,6 +149,11 @@ impl Gate {
     /// How many calls were turned away from the line since the pool began to close.
     pub(crate) fn turned_away(&self) -> usize {
         self.lock().turned_away()
+    }
+
+    /// How many calls this worker has.
+    pub(crate) fn seat_in_flight(&self, seat: Seat) -> usize {
+        self.lock().seat_in_flight(seat)
     }
 
     pub(crate) fn slot_in_flight(&self, slot: usize) -> usize {
@@ -208,10 +220,9 @@ impl Gate {
             Handover::Needless(permit) => self.release(permit),
             Handover::Closed(parcel, permit) => {
                 // First the slot is closed, so that neither this nor what follows comes back to it.
-                let (slot, generation) =
-                    (connection.worker().slot(), connection.worker().generation());
+                let seat = connection.worker().seat();
                 let mut next = self.apply(|admission| {
-                    admission.close_slot(slot, generation);
+                    admission.close_slot(seat);
                     Vec::new()
                 });
                 next.extend(self.release(permit));
@@ -237,7 +248,7 @@ impl Gate {
     fn admittance(self: &Arc<Self>, grant: Grant<Arc<Connection>>, is_alone: bool) -> Admittance {
         let issuer: Arc<dyn Issuer> = Arc::<Self>::clone(self);
         Admittance {
-            permit: Permit::new(issuer, grant.slot),
+            permit: Permit::new(issuer, grant.seat),
             connection: grant.link,
             is_alone,
         }
@@ -261,7 +272,7 @@ impl Drop for Place {
 }
 
 impl Issuer for Gate {
-    fn take_back(self: Arc<Self>, slot: usize, permits: usize, now: Instant) {
-        self.change(|admission| admission.release(slot, permits, now));
+    fn take_back(self: Arc<Self>, seat: Seat, permits: usize, now: Instant) {
+        self.change(|admission| admission.release(seat, permits, now));
     }
 }

@@ -70,7 +70,7 @@ impl Shared {
 
     /// Sends nothing more to this worker.
     pub(crate) fn close_slot(&self, worker: &WorkerIdentity) {
-        self.gate.close_slot(worker.slot(), worker.generation());
+        self.gate.close_slot(worker.seat());
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

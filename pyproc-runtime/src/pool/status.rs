@@ -70,11 +70,16 @@ pub struct WorkerStatus {
 pub enum WorkerState {
     /// Its worker is being started, or connected to.
     Starting,
-    /// Its worker takes calls, or finishes those that it has before it ends.
+    /// Its worker takes calls.
     Ready,
+    /// Its worker finishes the calls that it has, and then ends.
+    Draining,
     /// Its worker is dead, or could not be started, and the next one follows after a delay.
     Restarting,
-    /// It was given up; see [`Restart::max_retries`](crate::Restart::max_retries).
+    /// Its workers kept dying. It is left in peace for a while, and then tried with one more; see
+    /// [`Restart::intensity`](crate::Restart::intensity).
+    Degraded,
+    /// It was given up; see [`Restart::never`](crate::Restart::never).
     Failed,
     /// The pool was shut down.
     Stopped,
@@ -85,7 +90,9 @@ impl fmt::Display for WorkerState {
         formatter.write_str(match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Draining => "draining",
             Self::Restarting => "restarting",
+            Self::Degraded => "degraded",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
         })
@@ -175,8 +182,12 @@ impl SlotBoard {
 
     pub(crate) fn starting(&self, slot: usize, generation: u64) {
         let mut slots = self.lock();
-        slots[slot].state = WorkerState::Starting;
-        slots[slot].generation = generation;
+        let note = &mut slots[slot];
+        // A degraded slot is so until a worker of it is ready.
+        if note.state != WorkerState::Degraded {
+            note.state = WorkerState::Starting;
+        }
+        note.generation = generation;
     }
 
     pub(crate) fn ready(&self, worker: &WorkerIdentity, runs: Option<String>) {
@@ -186,6 +197,15 @@ impl SlotBoard {
         note.pid = worker.pid();
         note.ready_since = Some(Instant::now());
         note.runs = runs;
+    }
+
+    /// The worker takes no more calls. A later one of the slot is left alone.
+    pub(crate) fn draining(&self, worker: &WorkerIdentity) {
+        let mut slots = self.lock();
+        let note = &mut slots[worker.slot()];
+        if note.generation == worker.generation() {
+            note.state = WorkerState::Draining;
+        }
     }
 
     /// The slot's worker is gone, or could not be started; `state` says what comes next.

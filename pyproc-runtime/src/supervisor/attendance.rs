@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyproc_proto::ProtocolError;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::worker::{Worker, log};
 use super::{Event, health};
@@ -63,7 +63,9 @@ async fn watch(
         ConnectionEvent::Log(record) => log(&origin, &record),
     });
     let health = health::watch(shared, connection);
-    tokio::pin!(drive, health);
+    let lingering = linger(worker, shared);
+    tokio::pin!(drive, health, lingering);
+    let mut is_draining = false;
     let mut stop_by: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -78,7 +80,11 @@ async fn watch(
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
             Some(notice) = inbox.recv() => match notice {
                 Notice::Overdue => return Cause::Overdue,
-                Notice::Draining => shared.close_slot(connection.worker()),
+                Notice::Draining => {
+                    shared.close_slot(connection.worker());
+                    shared.board().draining(connection.worker());
+                    is_draining = true;
+                }
             },
             Some(Order::Stop) = orders.recv(), if stop_by.is_none() => {
                 connection.cut();
@@ -90,8 +96,27 @@ async fn watch(
                 }
                 stop_by = Some(deadline::after(shared.config().stop_timeout).into());
             }
+            () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
             () = until(stop_by) => return Cause::Shutdown,
         }
+    }
+}
+
+/// Ends when a worker that is to end has had nothing to do for as long as a worker may take to end. Nobody is told when a
+/// worker's last call ends, so it is looked at now and then.
+async fn linger(worker: &Worker, shared: &Shared) {
+    let (seat, time) = (
+        worker.connection().worker().seat(),
+        shared.config().stop_timeout,
+    );
+    let mut idle_since = None;
+    loop {
+        if shared.gate().seat_in_flight(seat) > 0 {
+            idle_since = None;
+        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= time {
+            return;
+        }
+        sleep(time / 8).await;
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn watch(shared: &Arc<Shared>, connection: &Arc<Connection>) ->
         tokio::time::sleep(interval).await;
         // A busy worker proves itself by its replies, and a stuck one by a call that is overdue.
         if let Some(Admittance { permit, .. }) =
-            shared.gate().enter_idle(connection.worker().slot())
+            shared.gate().enter_idle(connection.worker().seat())
         {
             let (promise, receipt) = Promise::new();
             let entry = promise.with_permit(Some(permit));

@@ -1,14 +1,27 @@
 //! Whether, and after how long, a dead worker is replaced.
 
+mod herd;
+mod history;
+
+pub(super) use herd::Herd;
+pub(super) use history::{Decision, RestartHistory};
+
 use std::time::Duration;
 
-/// How dead workers are replaced: exponential backoff with jitter, and a limit to the tries.
+/// How dead workers are replaced: as in OTP, with an intensity within a period, and with delays that grow.
+///
+/// The first death of a healthy worker is answered at once. Each further one in a row waits for a random part of a delay
+/// that doubles (exponential backoff with full jitter). A slot whose workers die more often than the intensity allows is
+/// [`Degraded`](crate::WorkerState::Degraded): it is left in peace for a while, then tried with a single worker, which
+/// gets one call at a time until it has lived for the period. While no slot of a pool is any better than that, calls fail
+/// at once with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) in place of waiting.
 ///
 /// `true` and `false` convert into it: the default policy, and no replacement at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restart {
     enabled: bool,
-    max_retries: u32,
+    intensity: u32,
+    period: Duration,
     backoff: Duration,
     max_backoff: Duration,
     reset_after: Duration,
@@ -19,7 +32,8 @@ impl Restart {
     pub fn new() -> Self {
         Self {
             enabled: true,
-            max_retries: 10,
+            intensity: 5,
+            period: Duration::from_secs(10),
             backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(30),
             reset_after: Duration::from_secs(60),
@@ -34,31 +48,47 @@ impl Restart {
         }
     }
 
-    /// How often in a row a slot's process may be replaced before the slot is given up. Default 10: with the default
-    /// backoff that is more than a minute of failed starts, longer than a deployment takes to put a file in its place.
-    pub fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = retries;
+    /// How many deaths of a slot's workers within the [`period`](Self::period) are answered with a new worker; one more
+    /// and the slot is [`Degraded`](crate::WorkerState::Degraded). Default 5: a worker that is unlucky a few times
+    /// recovers by itself, and one that cannot work stops using up the machine within a second or two.
+    pub fn intensity(mut self, deaths: u32) -> Self {
+        self.intensity = deaths;
         self
     }
 
-    /// The delay before the first replacement; it doubles with each one in a row. Default 100 ms: not felt by
-    /// anybody after a single crash, and no busy loop when the script crashes at once.
+    /// The time in which deaths are counted together. Only the time counts in which a worker was ready: otherwise one
+    /// that takes long to start could die as often as it likes. It is also how long a worker that is on probation in a
+    /// degraded slot must live for the slot to be healthy again. Default 10 s.
+    pub fn period(mut self, time: Duration) -> Self {
+        self.period = time;
+        self
+    }
+
+    /// The longest delay before the second replacement in a row; it doubles with each further one. Each is replaced by
+    /// a random part of it, so that workers that died together do not start together. Default 100 ms: not felt by
+    /// anybody, and no busy loop when the script crashes at once.
     pub fn backoff(mut self, delay: Duration) -> Self {
         self.backoff = delay;
         self
     }
 
-    /// The longest delay. Default 30 s: after a repair, nobody should wait longer for the pool to notice.
+    /// The longest delay, and how long a degraded slot is left in peace between two tries, of which up to a half is
+    /// left out at random. Default 30 s: after a repair, nobody should wait longer for the pool to notice.
     pub fn max_backoff(mut self, delay: Duration) -> Self {
         self.max_backoff = delay;
         self
     }
 
-    /// How long a worker must have been ready for the count of retries to begin again. Default 60 s: longer than the
-    /// longest delay, so that a worker that crashes regularly cannot restart for ever without being noticed.
+    /// How long a worker must have been ready for the next death to be answered at once again. Default 60 s: longer than
+    /// the longest delay, so that a worker that crashes regularly does not keep a processor busy with its starts.
     pub fn reset_after(mut self, time: Duration) -> Self {
         self.reset_after = time;
         self
+    }
+
+    /// How long a worker on probation must live.
+    pub(super) fn probation(&self) -> Duration {
+        self.period
     }
 
     /// The checks of [`PoolBuilder::start`](crate::PoolBuilder::start): what is wrong with the policy, if anything.
@@ -82,114 +112,5 @@ impl Default for Restart {
 impl From<bool> for Restart {
     fn from(enabled: bool) -> Self {
         if enabled { Self::new() } else { Self::never() }
-    }
-}
-
-/// What to do about a dead worker.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Decision {
-    RestartAfter(Duration),
-    GiveUp,
-}
-
-/// One slot's history under a [`Restart`] policy.
-#[derive(Debug, Default)]
-pub(crate) struct RestartHistory {
-    retries: u32,
-}
-
-impl RestartHistory {
-    /// Decides about a worker that left in good order after having been ready for `uptime`. That is no crash, and does
-    /// not count as one. It is replaced at once; only one that leaves right after its start could be replaced without
-    /// end, and waits until the first delay since then has passed.
-    pub(crate) fn left(&self, policy: &Restart, uptime: Duration) -> Decision {
-        if policy.enabled {
-            Decision::RestartAfter(policy.backoff.saturating_sub(uptime))
-        } else {
-            Decision::GiveUp
-        }
-    }
-
-    /// Decides about a worker that died after having been ready for `uptime` (zero if it never was). `jitter` is a
-    /// random number from 0 to 1; it shortens the delay by up to a half, so that workers that died together do not
-    /// start together.
-    pub(crate) fn died(&mut self, policy: &Restart, uptime: Duration, jitter: f64) -> Decision {
-        if uptime >= policy.reset_after {
-            self.retries = 0;
-        }
-        if !policy.enabled || self.retries >= policy.max_retries {
-            return Decision::GiveUp;
-        }
-        let factor = 2_u32.saturating_pow(self.retries);
-        let delay = policy
-            .backoff
-            .saturating_mul(factor)
-            .min(policy.max_backoff);
-        self.retries += 1;
-        Decision::RestartAfter(delay.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn delays(policy: &Restart, jitter: f64, deaths: usize) -> Vec<Decision> {
-        let mut history = RestartHistory::default();
-        (0..deaths)
-            .map(|_| history.died(policy, Duration::ZERO, jitter))
-            .collect()
-    }
-
-    #[test]
-    fn delays_double_up_to_the_longest_and_then_the_slot_is_given_up() {
-        let policy = Restart::new()
-            .max_retries(4)
-            .backoff(Duration::from_millis(100))
-            .max_backoff(Duration::from_millis(300));
-        let expected =
-            [100, 200, 300, 300].map(|ms| Decision::RestartAfter(Duration::from_millis(ms)));
-        let decisions = delays(&policy, 0.0, 5);
-        assert_eq!(decisions[..4], expected);
-        assert_eq!(decisions[4], Decision::GiveUp);
-    }
-
-    #[test]
-    fn jitter_shortens_a_delay_by_no_more_than_half() {
-        let policy = Restart::new();
-        assert_eq!(
-            delays(&policy, 1.0, 1),
-            [Decision::RestartAfter(Duration::from_millis(50))]
-        );
-    }
-
-    #[test]
-    fn a_healthy_time_resets_the_count() {
-        let policy = Restart::new().max_retries(1);
-        let mut history = RestartHistory::default();
-        let first = history.died(&policy, Duration::ZERO, 0.0);
-        assert_eq!(history.died(&policy, Duration::from_secs(61), 0.0), first);
-        assert_eq!(
-            history.died(&policy, Duration::from_secs(59), 0.0),
-            Decision::GiveUp
-        );
-    }
-
-    #[test]
-    fn who_leaves_in_good_order_is_replaced_at_once_but_no_more_often_than_after_a_crash() {
-        let policy = Restart::new().max_retries(0);
-        let history = RestartHistory::default();
-        for (uptime_ms, delay_ms) in [(0, 100), (60, 40), (100, 0), (5000, 0)] {
-            let decision = history.left(&policy, Duration::from_millis(uptime_ms));
-            let delay = Duration::from_millis(delay_ms);
-            assert_eq!(decision, Decision::RestartAfter(delay), "{uptime_ms} ms");
-        }
-        let decision = history.left(&Restart::never(), Duration::from_secs(5));
-        assert_eq!(decision, Decision::GiveUp);
-    }
-
-    #[test]
-    fn restart_false_never_restarts() {
-        assert_eq!(delays(&Restart::from(false), 0.0, 1), [Decision::GiveUp]);
     }
 }

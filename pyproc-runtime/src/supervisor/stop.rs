@@ -77,7 +77,7 @@ impl Supervisor {
         });
         // Whoever waits for a worker to come back waits in vain.
         for slot in 0..self.slots.len() {
-            if let Occupant::Awaited(_) = self.slots[slot].occupant {
+            if let Occupant::Awaited(_) | Occupant::Degraded(_) = self.slots[slot].occupant {
                 self.vacate(slot, WorkerState::Stopped, String::new());
             }
         }
@@ -117,7 +117,7 @@ impl Supervisor {
                     task.abort();
                     self.vacate(slot, WorkerState::Stopped, String::new());
                 }
-                Occupant::Nobody | Occupant::Awaited(_) => {}
+                Occupant::Nobody | Occupant::Awaited(_) | Occupant::Degraded(_) => {}
             }
         }
     }

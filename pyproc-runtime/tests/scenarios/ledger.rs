@@ -86,7 +86,7 @@ fn tireless() -> Restart {
     Restart::new()
         .backoff(backoff)
         .max_backoff(backoff)
-        .max_retries(u32::MAX)
+        .intensity(u32::MAX)
 }
 
 /// A worker of many moods.

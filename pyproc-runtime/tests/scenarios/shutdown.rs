@@ -134,6 +134,13 @@ fn who_waits_for_a_worker_to_come_back_is_not_kept_waiting_by_a_shutdown() {
             .start()
             .await
             .unwrap();
+        // The first one is replaced at once.
+        worker.does(Act::Close);
+        until("its replacement is ready", || {
+            let slot = &pool.status().workers[0];
+            slot.state == WorkerState::Ready && slot.generation == 2
+        })
+        .await;
         worker.does(Act::Close);
         until("the worker is lost", || {
             pool.status().workers[0].state == WorkerState::Restarting

@@ -1,5 +1,7 @@
 //! Workers that are lost, and what becomes of the slot and of the calls.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyproc_proto::{Hello, Status};
@@ -44,30 +46,92 @@ fn a_lost_worker_is_connected_to_again() {
 }
 
 #[test]
-fn the_delays_between_the_tries_grow() {
+fn the_first_death_is_answered_at_once() {
     scenario(async || {
-        // From the second connection on there is nobody behind it.
-        let worker = FakeWorker::greeting(gone_after_the_first, echoes);
-        let backoff = Duration::from_millis(20);
-        let restart = Restart::new()
-            .backoff(backoff)
-            .max_backoff(4 * backoff)
-            .max_retries(5);
+        let worker = FakeWorker::that(echoes);
+        let hour = Duration::from_secs(3600);
+        let restart = Restart::new().backoff(hour).max_backoff(hour);
         let pool = attach([&worker]).restart(restart).start().await.unwrap();
         worker.does(Act::Close);
-        until("the slot is given up", || {
-            pool.status().workers[0].state == WorkerState::Failed
+        until("its replacement is ready", || {
+            let slot = &pool.status().workers[0];
+            slot.state == WorkerState::Ready && slot.generation == 2
         })
         .await;
-        let tries = worker.record().connections.clone();
-        assert_eq!(tries.len(), 6);
-        let gaps = tries[1..].windows(2).map(|pair| pair[1] - pair[0]);
-        // The first delay is that before the second try; jitter takes no more than half of any.
-        for (gap, nominal) in gaps.zip([2, 4, 4, 4]) {
-            assert!(
-                gap >= backoff * nominal / 2,
-                "{gap:?} of {nominal} times {backoff:?}"
-            );
+    });
+}
+
+#[test]
+fn fault_13_a_slot_whose_workers_keep_dying_is_degraded_and_calls_fail_at_once() {
+    scenario(async || {
+        let worker = FakeWorker::greeting(gone_after_the_first, echoes);
+        let hour = Duration::from_secs(3600);
+        let restart = Restart::new()
+            .backoff(Duration::from_millis(5))
+            .max_backoff(hour)
+            .intensity(3);
+        let pool = attach([&worker]).restart(restart).start().await.unwrap();
+        worker.does(Act::Close);
+        until("the slot is degraded", || {
+            pool.status().workers[0].state == WorkerState::Degraded
+        })
+        .await;
+        assert_eq!(worker.record().connections.len(), 4);
+        let error = within("a refusal", pool.call::<_, u64>("echo", 1))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Unavailable, Fate::NotStarted)
+        );
+        assert!(error.is_retryable(), "{error}");
+        within("the end", pool.shutdown()).await.unwrap();
+    });
+}
+
+#[test]
+fn fault_13_a_degraded_slot_is_tried_again_and_a_worker_that_lives_opens_the_pool() {
+    scenario(async || {
+        let is_mended = Arc::new(AtomicBool::new(false));
+        let greeting = {
+            let is_mended = Arc::clone(&is_mended);
+            move |hello: &Hello| match is_mended.load(Ordering::SeqCst) {
+                true => welcomes(hello),
+                false => gone_after_the_first(hello),
+            }
+        };
+        let worker = FakeWorker::greeting(greeting, holds);
+        let restart = Restart::new()
+            .backoff(Duration::from_millis(2))
+            .max_backoff(Duration::from_millis(40))
+            .period(Duration::from_millis(300))
+            .intensity(1);
+        let pool = attach([&worker])
+            .max_in_flight_per_worker(4)
+            .restart(restart)
+            .start()
+            .await
+            .unwrap();
+        worker.does(Act::Close);
+        let state = || pool.status().workers[0].state;
+        until("the slot is degraded", || state() == WorkerState::Degraded).await;
+        let tries = worker.record().connections.len();
+        worker
+            .until("it is tried, and tried again", |record| {
+                record.connections.len() > tries + 2
+            })
+            .await;
+        assert_eq!(state(), WorkerState::Degraded, "all tries failed");
+        is_mended.store(true, Ordering::SeqCst);
+        until("one lives", || state() == WorkerState::Ready).await;
+        // On probation it gets one call; then it is as good as any other.
+        let calls = echo_all(&pool, 0..3);
+        worker.call(1).await;
+        assert_eq!(pool.status().in_flight, 1);
+        worker.call(3).await;
+        worker.answers_from_now_on();
+        for call in calls {
+            within("an answer", call).await.unwrap().unwrap();
         }
     });
 }
@@ -107,12 +171,12 @@ fn without_restart_a_lost_worker_stays_lost_and_everybody_hears_of_it() {
 }
 
 #[test]
-fn when_the_last_retry_has_failed_those_who_wait_and_those_who_come_are_told() {
+fn when_a_slot_is_degraded_those_who_wait_and_those_who_come_are_told() {
     scenario(async || {
         let worker = FakeWorker::greeting(gone_after_the_first, holds);
         let restart = Restart::new()
             .backoff(Duration::from_millis(5))
-            .max_retries(3);
+            .intensity(3);
         let pool = attach([&worker]).restart(restart).start().await.unwrap();
         worker.does(Act::Close);
         let waits = echo(&pool, 1);
@@ -122,8 +186,8 @@ fn when_the_last_retry_has_failed_those_who_wait_and_those_who_come_are_told() {
             matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::WorkerDied),
             "{error}"
         );
-        until("the slot is given up", || {
-            pool.status().workers[0].state == WorkerState::Failed
+        until("the slot is degraded", || {
+            pool.status().workers[0].state == WorkerState::Degraded
         })
         .await;
         let error = within("a refusal", pool.call::<_, u64>("echo", 2))
@@ -140,8 +204,8 @@ fn a_pool_that_loses_a_worker_for_good_before_the_others_are_ready_has_not_start
         let retries = Restart::new().backoff(Duration::from_millis(5));
         let policies = [
             Restart::never(),
-            retries.clone().max_retries(0),
-            retries.max_retries(2),
+            retries.clone().intensity(0),
+            retries.intensity(2),
         ];
         for policy in policies {
             let leaves = |hello: &Hello| {
@@ -295,6 +359,38 @@ fn a_worker_that_drains_gets_no_more_and_keeps_what_it_has() {
         held.then(Act::Close);
         assert_eq!(within("the answer", second).await.unwrap().unwrap(), 2);
         assert_eq!(pool.status().counts.resent, 0);
+    });
+}
+
+#[test]
+fn a_worker_that_drains_and_then_stays_is_replaced() {
+    scenario(async || {
+        let worker = FakeWorker::that(holds);
+        let pool = attach([&worker])
+            .stop_timeout(Duration::from_millis(200))
+            .start()
+            .await
+            .unwrap();
+        let call = echo(&pool, 1);
+        let held = worker.call(1).await;
+        worker.does(Act::Drain);
+        until("it drains", || {
+            pool.status().workers[0].state == WorkerState::Draining
+        })
+        .await;
+        let begin = Instant::now();
+        until("it would have been replaced", || {
+            begin.elapsed() > Duration::from_millis(400)
+        })
+        .await;
+        assert_eq!(worker.record().connections.len(), 1, "it has a call");
+        held.answer();
+        assert_eq!(within("the answer", call).await.unwrap().unwrap(), 1);
+        worker
+            .until("it is replaced", |record| record.connections.len() == 2)
+            .await;
+        let failure = pool.status().workers[0].last_failure.clone().unwrap();
+        assert!(failure.contains("did not exit"), "{failure}");
     });
 }
 
