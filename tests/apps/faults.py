@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -118,6 +119,48 @@ def print_a_lot() -> int:
         print("x" * 100)
     sys.stdout.write("no newline at the end" * 10_000)
     return 2000
+
+
+@expose
+def print_by_all_means() -> None:
+    """Prints as Python does, as a C library does, and as a child process does."""
+    print("python")
+    os.write(1, b"descriptor")
+    libc = ctypes.CDLL(None)
+    libc.printf(b"printf")
+    libc.fflush(None)
+    subprocess.run(["echo", "child"], check=True)
+
+
+@expose
+def flood_stderr(text: str, size: int) -> int:
+    """Repeats the text on standard error, up to a size in bytes."""
+    chunk = (text * (65536 // len(text))).encode()
+    written = 0
+    while written < size:
+        written += os.write(2, chunk)
+    return written
+
+
+@expose
+def write_to_connection(digits: str) -> None:
+    """Writes bytes, given in hexadecimal digits, to the socket that leads to the host."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+        except OSError:
+            continue  # It was open only to read this list.
+        if is_socket:
+            os.write(descriptor, bytes.fromhex(digits))
+
+
+@expose
+def be_interrupted(interval: float) -> None:
+    """From now on a signal interrupts what this process does, and whatever it waits for."""
+    signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, interval, interval)
 
 
 def announce(started: str) -> None:

@@ -3,11 +3,16 @@
 use std::time::{Duration, Instant};
 
 use pyproc::{ErrorKind, Fate, Json, Pool, PoolBuilder};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::signal::unix::SignalKind;
 
 use crate::all_ready;
 use crate::oracle::{DEADLINE, GRACE, costs_its_worker, others_call};
-use crate::support::{app, assert_error, call, call_with, gone, pid_of, pool, scenario, until};
+use crate::support::{
+    app, assert_error, call, call_with, forget_peak, gone, peak_resident, pid_of, pool, scenario,
+    signal, until,
+};
 
 /// A pool of workers that follow the protocol until a call asks them not to.
 fn hostile() -> PoolBuilder<Json> {
@@ -175,13 +180,40 @@ fn fault_36_a_worker_that_stops_reading() {
 fn fault_38_prints_arrive_as_logs_and_never_corrupt_a_frame() {
     scenario(async {
         let pool = pool("faults.py").workers(1).start().await.unwrap();
+        let worker = pid_of(&pool, 0);
         assert_eq!(call::<u32>(&pool, "print_a_lot").await.unwrap(), 2000);
-        assert_eq!(
-            call_with(&pool, "echo", json!("still in step"))
-                .await
-                .unwrap(),
-            json!("still in step")
-        );
+        call::<()>(&pool, "print_by_all_means").await.unwrap();
+        others_call(&pool).await;
+        assert_eq!(pid_of(&pool, 0), worker);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_39_a_gigabyte_of_standard_error_without_a_line() {
+    floods_stderr("no end of the line ", 1 << 30);
+}
+
+#[test]
+fn fault_39_a_million_lines_of_standard_error() {
+    floods_stderr("line\n", 5_000_000);
+}
+
+/// A flood holds up nobody, and the host keeps none of it.
+fn floods_stderr(text: &str, size: u64) {
+    scenario(async {
+        let pool = pool("faults.py").workers(2).start().await.unwrap();
+        others_call(&pool).await;
+        let host = std::process::id();
+        forget_peak(host);
+        let before = peak_resident(host);
+        let argument = json!({ "text": text, "size": size });
+        let flood = pool.call::<_, u64>("flood_stderr", argument);
+        let flood = flood.deadline(Duration::from_secs(50));
+        let (written, ()) = futures::join!(flood, others_call(&pool));
+        assert!(written.unwrap() >= size);
+        let growth = peak_resident(host) - before;
+        assert!(growth < 8 << 20, "the host grew by {growth} bytes");
         pool.shutdown().await.unwrap();
     });
 }
@@ -214,25 +246,90 @@ fn fault_40_a_handshake_that_does_not_fit() {
 #[test]
 fn fault_41_user_code_closes_the_connection() {
     scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call::<Value>(&pool, "close_descriptors").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WorkerDied);
-        assert!(
-            error.to_string().contains("closed its connection"),
-            "{error}"
-        );
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        let pool = pool("faults.py").workers(2).max_in_flight_per_worker(1);
+        let pool = pool.start().await.unwrap();
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let culprits = ["closed its connection (does the function close descriptors?)"];
+        let function = "close_descriptors";
+        let error = costs_its_worker(&pool, function, json!({}), DEADLINE, end, &culprits).await;
+        assert!(error.exit().is_some(), "{error}");
         pool.shutdown().await.unwrap();
     });
 }
 
 #[test]
 fn fault_42_user_code_writes_to_the_connection() {
+    let reply = |call: &str| format!("0000000d84000000{call}31");
+    for (function, argument, culprit) in [
+        ("write_everywhere", json!({}), "unknown kind 0x62"),
+        (
+            "write_to_connection",
+            json!("0d0a0d0a0d0a"),
+            "a length of 218762506 bytes",
+        ),
+        (
+            "write_to_connection",
+            json!(reply("00000000000003e8")),
+            "call 1000, which is not in flight",
+        ),
+    ] {
+        scenario(async {
+            let pool = pool("faults.py").workers(2).max_in_flight_per_worker(1);
+            let pool = pool.start().await.unwrap();
+            let end = (ErrorKind::Protocol, Fate::MayHaveRun);
+            costs_its_worker(&pool, function, argument, DEADLINE, end, &[culprit]).await;
+            pool.shutdown().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn fault_43_single_bytes_in_both_directions() {
+    scenario(async {
+        let pool = hostile().start().await.unwrap();
+        for _ in 0..2 {
+            let _: String = pool
+                .call("misbehave", json!({ "how": "single_bytes" }))
+                .await
+                .unwrap();
+        }
+        others_call(&pool).await;
+        let long = "x".repeat(10_000);
+        assert_eq!(pool.call::<_, String>("echo", &long).await.unwrap(), long);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_43_signals_interrupt_both_sides_all_the_time() {
     scenario(async {
         let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call::<Value>(&pool, "write_everywhere").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+        call_with(&pool, "be_interrupted", json!(0.0005))
+            .await
+            .unwrap();
+        // A handler, so that the signal interrupts this process and does not end it.
+        let mut handled = tokio::signal::unix::signal(SignalKind::user_defined1()).unwrap();
+        let host = std::process::id();
+        let shower = async {
+            loop {
+                signal(host, Signal::USR1);
+                tokio::time::sleep(Duration::from_micros(500)).await;
+            }
+        };
+        let calls = async {
+            for size in [0, 100, 1_000_000, 5_000_000] {
+                let text = json!("x".repeat(size));
+                assert_eq!(call_with(&pool, "echo", text.clone()).await.unwrap(), text);
+                others_call(&pool).await;
+            }
+        };
+        tokio::select! {
+            () = shower => {},
+            () = calls => {},
+        }
+        handled.recv().await;
+        let status = pool.status();
+        assert_eq!((status.counts.failed, status.workers[0].generation), (0, 1));
         pool.shutdown().await.unwrap();
     });
 }

@@ -18,7 +18,7 @@ mod wait;
 pub use errors::{assert_error, said};
 pub use example::example;
 pub use leaks::socket_directories;
-pub use process::{ended, gone, kill, open_in, pid_of, signal};
+pub use process::{ended, forget_peak, gone, kill, open_in, peak_resident, pid_of, signal};
 pub use python::python_with_packages;
 pub use wait::{until, within};
 

@@ -29,6 +29,11 @@ pub(super) struct Line<'a> {
 
 impl Lines {
     pub(super) fn push(&mut self, chunk: &[u8], mut emit: impl FnMut(Line<'_>)) {
+        // A flood without an end of a line is looked through as fast as memory goes.
+        if !self.returned && !chunk.contains(&b'\n') && !chunk.contains(&b'\r') {
+            self.extend(chunk);
+            return;
+        }
         for part in chunk.split_inclusive(|&byte| matches!(byte, b'\n' | b'\r')) {
             if self.returned && part != b"\n" {
                 self.clear();
