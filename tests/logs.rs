@@ -97,6 +97,14 @@ fn what_workers_say_arrives_with_its_level_and_its_origin() {
         }
         assert!(heard.find("not asked for").is_none());
 
+        // Of what nobody could read, the number is told: of lines, and of the records of `logging`.
+        call_with(&pool, "shout", json!(10_000)).await.unwrap();
+        let report = |unit: &str| heard.find(&format!("{unit} with"));
+        for (unit, logger) in [("lines", "stdout"), ("records", "logging")] {
+            until("what was dropped is told", || report(unit).is_some()).await;
+            assert_eq!(report(unit).unwrap().fields["logger"], logger);
+        }
+
         // What is in the connection when its worker dies is heard, too. Both are noticed at once here, because all
         // threads of the runtime are busy meanwhile; which is looked at first is chance, hence several tries.
         for death in 1..=6 {

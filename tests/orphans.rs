@@ -5,11 +5,9 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{ended, pool, scenario, signal, until, within};
+use support::{Host, ended, pool, scenario, signal, until, within};
 
 /// Not a test of its own: the program that is killed. It prints the processes of its workers, one of which runs a
 /// function that holds the interpreter, and waits for its end.
@@ -59,24 +57,10 @@ fn fault_20_the_host_of_listening_workers_is_killed_with_minus_nine() {
 fn kill_hosts(name: &'static str) {
     scenario(async move {
         for _ in 0..5 {
-            let mut host = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", name, "--ignored", "--nocapture"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let lines = BufReader::new(host.stdout.take().unwrap()).lines();
-            let announced = lines.map_while(Result::ok).find_map(|line| {
-                let pids = line.split_once("workers ")?.1.to_owned();
-                Some(
-                    pids.split(' ')
-                        .map(|pid| pid.parse().unwrap())
-                        .collect::<Vec<u32>>(),
-                )
-            });
-            let pids = announced.expect("the host announces its workers");
+            let mut host = Host::start(name);
+            let pids = host.says_pids("workers").await;
             signal(host.id(), rustix::process::Signal::KILL);
-            host.wait().unwrap();
+            host.ended().await;
             let all_gone = until("no worker is left", || pids.iter().all(|pid| ended(*pid)));
             within(Duration::from_secs(1), "all workers are gone", all_gone).await;
             assert_eq!(support::socket_directories(host.id()), BTreeSet::new());

@@ -82,6 +82,7 @@ pub(crate) async fn run(
         }
         supervisor.handle_timeout(Instant::now());
     }
+    telemetry::flush().await;
     supervisor.report();
 }
 

@@ -1,7 +1,8 @@
 //! What workers say, passed on: as `tracing` events, or to the host's stderr when nobody listens.
 
+mod stderr;
+
 use std::fmt;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +28,10 @@ impl fmt::Display for Origin {
 /// It becomes a `tracing` event with the target `pyproc::worker` and the fields `pool`, `slot`,
 /// `pid` and `logger` (the name of the Python logger, or `stdout` or `stderr`). A program that has
 /// never set a `tracing` dispatcher would lose it, so there it goes to the host's stderr instead,
-/// as `[pool/slot] message`.
+/// as `[pool/slot] message`, as far as that is read.
 pub(crate) fn log(origin: &Origin, level: Level, logger: &str, message: &str) {
     if !tracing::dispatcher::has_been_set() {
-        // The host's stderr may be closed or full; a worker's message is no reason to fail.
-        let _ = io::stderr().write_all(plain(origin, message).as_bytes());
+        stderr::write(plain(origin, message));
         return;
     }
     // The level of an event is part of its static call site, hence one call site per level.
@@ -60,9 +60,7 @@ pub(crate) fn log(origin: &Origin, level: Level, logger: &str, message: &str) {
 pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
     let Origin { pool, slot, .. } = origin;
     if !tracing::dispatcher::has_been_set() {
-        // The host's stderr may be closed or full; the loss is in the pool's status, too.
-        let message = format!("{failure}; {next}");
-        let _ = io::stderr().write_all(plain(origin, &message).as_bytes());
+        stderr::write(plain(origin, &format!("{failure}; {next}")));
         return;
     }
     match next {
@@ -73,6 +71,14 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
             tracing::error!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
         }
     }
+}
+
+/// Waits until what was said is written, where it goes to the host's stderr: a program that ends right after its pool
+/// does not lose it. Takes a second at most, when nobody reads there.
+///
+/// Cancel safety: nothing is lost as long as the program runs.
+pub(crate) async fn flush() {
+    stderr::flush(Duration::from_secs(1)).await;
 }
 
 /// What follows the loss of a worker.

@@ -37,7 +37,7 @@ mod exit;
 pub use exit::Exit;
 
 mod output;
-pub(crate) use output::{OutputKind, StderrTail, pump};
+pub(crate) use output::{Outlet, OutputKind, StderrTail, pump};
 
 mod socket_dir;
 pub(crate) use socket_dir::{SocketDir, SocketDirError, peer_uid};

@@ -49,6 +49,17 @@ def speak() -> None:
 
 
 @expose
+def shout(lines: int) -> None:
+    """Says each line in every way that there is."""
+    logger = logging.getLogger("surroundings.voice")
+    for number in range(lines):
+        line = f"shouted {number} {'x' * 1000}"
+        print(line)
+        print(line, file=sys.stderr)
+        logger.warning(line)
+
+
+@expose
 def speak_and_exit(lines: int) -> None:
     time.sleep(0.05)
     for line in range(lines):

@@ -9,6 +9,7 @@
 
 mod errors;
 mod example;
+mod host;
 mod leaks;
 mod process;
 mod python;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use errors::{assert_error, said};
 pub use example::example;
+pub use host::Host;
 pub use leaks::socket_directories;
 pub use process::{ended, forget_peak, gone, kill, open_in, peak_resident, pid_of, signal};
 pub use python::python_with_packages;

@@ -14,7 +14,6 @@ use crate::connection::{ConnectionEvent, Lost, Notice};
 use crate::deadline;
 use crate::death::{Cause, DeathReport};
 use crate::pool::Shared;
-use crate::telemetry::Origin;
 use crate::worker::Exit;
 
 /// A worker that closes its connection usually exits right after it. For so long its own exit status is waited for.
@@ -56,15 +55,15 @@ async fn watch(
 ) -> Cause {
     let connection = worker.connection();
     let (notices, mut inbox) = mpsc::unbounded_channel();
-    let origin = origin(worker);
     let drive = connection.drive(|event| match event {
         // The receiver lives as long as this loop.
         ConnectionEvent::Notice(notice) => drop(notices.send(notice)),
-        ConnectionEvent::Log(record) => log(&origin, &record),
+        ConnectionEvent::Log(record) => log(&worker.log, &record),
     });
     let health = health::watch(shared, connection);
     let lingering = linger(worker, shared);
-    tokio::pin!(drive, health, lingering);
+    let reports = worker.log.keep_reporting();
+    tokio::pin!(drive, health, lingering, reports);
     let mut is_draining = false;
     let mut stop_by: Option<Instant> = None;
     loop {
@@ -77,6 +76,7 @@ async fn watch(
                 },
             },
             () = exited(worker) => return Cause::Exited,
+            never = &mut reports => match never {},
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
             Some(notice) = inbox.recv() => match notice {
                 Notice::Overdue => return Cause::Overdue,
@@ -123,7 +123,6 @@ async fn linger(worker: &Worker, shared: &Shared) {
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
 async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let connection = Arc::clone(worker.connection());
-    let origin = origin(&worker);
     let mut exit = None;
     let mut stderr = String::new();
     if let Some(body) = worker.body.take() {
@@ -135,8 +134,9 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let has_left = connection.read_rest(|event| match event {
         // There is nothing left to be done about it.
         ConnectionEvent::Notice(_) => {}
-        ConnectionEvent::Log(record) => log(&origin, &record),
+        ConnectionEvent::Log(record) => log(&worker.log, &record),
     });
+    worker.log.report();
     let death = Arc::new(DeathReport {
         worker: connection.worker().clone(),
         cause: match cause {
@@ -229,19 +229,5 @@ async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-fn origin(worker: &Worker) -> Origin {
-    match &worker.body {
-        Some(body) => Origin::clone(&body.origin),
-        None => {
-            let identity = worker.connection().worker();
-            Origin {
-                pool: identity.pool().into(),
-                slot: identity.slot(),
-                pid: identity.pid(),
-            }
-        }
     }
 }

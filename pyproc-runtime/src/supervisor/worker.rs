@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tracing::Level;
 
 use crate::connection::Connection;
-use crate::telemetry::{self, Origin};
-use crate::worker::{Exit, Process, StderrTail};
+use crate::telemetry::Origin;
+use crate::worker::{Exit, Outlet, OutputKind, Process, StderrTail};
 
 /// A killed process is gone at once, unless the kernel itself is stuck in it.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,13 +25,15 @@ pub(super) struct Worker {
     welcome: Option<Welcome>,
     runs: Option<String>,
     pub(super) ready_since: Instant,
+    /// Where its log records go.
+    pub(super) log: Arc<Outlet>,
 }
 
 /// The process of a worker that the host started, and the readers of its output.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) process: Process,
-    pub(super) origin: Arc<Origin>,
+    pub(super) log: Arc<Outlet>,
     pub(super) stderr: Arc<StderrTail>,
     /// They end with the process; those that a descendant of it keeps busy are aborted when this is dropped.
     pub(super) readers: JoinSet<()>,
@@ -57,12 +59,25 @@ impl Worker {
                 welcome.python, package.version, package.origin
             )
         });
+        let log = match &body {
+            Some(body) => Arc::clone(&body.log),
+            None => {
+                let identity = connection.worker();
+                let origin = Origin {
+                    pool: identity.pool().into(),
+                    slot: identity.slot(),
+                    pid: identity.pid(),
+                };
+                Arc::new(Outlet::new(Arc::new(origin), OutputKind::Log))
+            }
+        };
         Self {
             connection,
             body,
             welcome,
             runs,
             ready_since: Instant::now(),
+            log,
         }
     }
 
@@ -104,7 +119,7 @@ impl Drop for Worker {
 }
 
 /// Passes a record of Python's `logging` on.
-pub(super) fn log(origin: &Origin, record: &LogRecord) {
+pub(super) fn log(outlet: &Outlet, record: &LogRecord) {
     let level = match record.level {
         0..10 => Level::TRACE,
         10..20 => Level::DEBUG,
@@ -112,5 +127,5 @@ pub(super) fn log(origin: &Origin, record: &LogRecord) {
         30..40 => Level::WARN,
         40.. => Level::ERROR,
     };
-    telemetry::log(origin, level, &record.logger, &record.message);
+    outlet.say(level, &record.logger, &record.message);
 }

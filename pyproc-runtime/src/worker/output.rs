@@ -1,7 +1,8 @@
 //! What a worker prints: read without end, so that it never blocks on a full pipe, and passed on
-//! in lines of a bounded length and number.
+//! in lines of a bounded length and number. What it logs has the same bounds.
 
 mod lines;
+mod outlet;
 mod quota;
 mod tail;
 
@@ -10,22 +11,23 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
 use tracing::Level;
 
-use crate::telemetry::{self, Origin};
+use crate::telemetry::Origin;
 use lines::{Line, Lines};
-use quota::Quota;
+pub(crate) use outlet::Outlet;
 pub(crate) use tail::StderrTail;
 
-/// Which of a worker's two streams.
+/// The ways in which a worker says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputKind {
     Stdout,
     Stderr,
+    /// Python's `logging`.
+    Log,
 }
 
 impl OutputKind {
@@ -33,13 +35,23 @@ impl OutputKind {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+            Self::Log => "logging",
         }
     }
 
-    /// Standard error is where warnings and tracebacks of code without a logger end up.
+    /// What its messages are called.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Stdout | Self::Stderr => "lines",
+            Self::Log => "records",
+        }
+    }
+
+    /// The level of a message that has none of its own. Standard error is where warnings and tracebacks of code
+    /// without a logger end up.
     fn level(self) -> Level {
         match self {
-            Self::Stdout => Level::INFO,
+            Self::Stdout | Self::Log => Level::INFO,
             Self::Stderr => Level::WARN,
         }
     }
@@ -55,70 +67,49 @@ pub(crate) async fn pump(
     origin: Arc<Origin>,
     tail: Option<Arc<StderrTail>>,
 ) {
-    let mut output = Output {
+    let output = Output {
         kind,
-        origin,
+        outlet: Outlet::new(origin, kind),
         tail,
-        quota: Quota::new(Instant::now()),
     };
-    if let Err(error) = output.drain(stream).await {
-        let message = format!("cannot be read: {error}");
-        output.log(Level::WARN, &message);
+    let drained = tokio::select! {
+        drained = output.drain(stream) => drained,
+        never = output.outlet.keep_reporting() => match never {},
+    };
+    output.outlet.report();
+    if let Err(error) = drained {
+        output.outlet.remark(&format!("cannot be read: {error}"));
     }
 }
 
 struct Output {
     kind: OutputKind,
-    origin: Arc<Origin>,
+    outlet: Outlet,
     tail: Option<Arc<StderrTail>>,
-    quota: Quota,
 }
 
 impl Output {
-    async fn drain(&mut self, stream: OwnedFd) -> io::Result<()> {
+    async fn drain(&self, stream: OwnedFd) -> io::Result<()> {
         let mut stream = pipe::Receiver::from_owned_fd(stream)?;
         let mut lines = Lines::default();
         let mut chunk = vec![0; 16 * 1024];
         loop {
-            let length = match self.quota.report_at() {
-                None => read(&mut stream, &mut chunk).await?,
-                // What was dropped is told even when nothing comes anymore.
-                Some(at) => tokio::select! {
-                    length = read(&mut stream, &mut chunk) => length?,
-                    () = tokio::time::sleep_until(at.into()) => {
-                        self.report();
-                        continue;
-                    }
-                },
-            };
+            let length = read(&mut stream, &mut chunk).await?;
             if length == 0 {
                 break;
             }
             lines.push(&chunk[..length], |line| self.line(&line));
         }
         lines.finish(|line| self.line(&line));
-        self.report();
         Ok(())
     }
 
-    fn line(&mut self, line: &Line<'_>) {
+    fn line(&self, line: &Line<'_>) {
         let text = line.to_string();
         if let Some(tail) = &self.tail {
             tail.push(&text);
         }
-        if self.quota.admits(text.len(), Instant::now()) {
-            self.log(self.kind.level(), &text);
-        }
-    }
-
-    fn report(&mut self) {
-        if let Some(dropped) = self.quota.take_dropped(Instant::now()) {
-            self.log(Level::WARN, &dropped.to_string());
-        }
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        telemetry::log(&self.origin, level, self.kind.name(), message);
+        self.outlet.say(self.kind.level(), self.kind.name(), &text);
     }
 }
 

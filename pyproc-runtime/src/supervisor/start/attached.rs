@@ -9,6 +9,7 @@ use crate::connection::{Connection, HandshakeError, Lost};
 use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Worker, log};
 use crate::telemetry::Origin;
+use crate::worker::{Outlet, OutputKind};
 
 impl Starter {
     /// Connects to a worker that somebody else has started.
@@ -47,13 +48,15 @@ impl Starter {
             slot,
             pid: None,
         };
+        let outlet = Outlet::new(Arc::new(origin), OutputKind::Log);
         let welcome = handshake
-            .shake(None, |record| log(&origin, &record))
+            .shake(None, |record| log(&outlet, &record))
             .await
             .map_err(|error| {
                 handshake_error(error, path, self.config().start_timeout)
                     .with_worker(nobody.clone())
             })?;
+        outlet.report();
         let pid = welcome.as_ref().map(|welcome| welcome.pid);
         let connection = Arc::new(Connection::new(
             self.identity(slot, generation, pid),

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Body, Worker, log};
 use crate::telemetry::Origin;
 use crate::worker::{
-    self, Exit, Launch, Mode, SocketDir, SocketDirError, SpawnError, Spawned, StderrTail,
+    self, Exit, Launch, Mode, Outlet, SocketDir, SocketDirError, SpawnError, Spawned, StderrTail,
 };
 
 /// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
@@ -83,6 +83,7 @@ impl Starter {
             tokio::pin!(readiness);
             tokio::select! {
                 result = &mut readiness => result,
+                never = body.log.keep_reporting() => match never {},
                 () = body.process.exited() => timeout(LAST_MOMENTS, readiness).await.unwrap_or(Err(Failure::Exited)),
                 () = sleep(self.config().start_timeout) => Err(Failure::TooSlow),
             }
@@ -160,7 +161,7 @@ impl Starter {
         Ok(Newcomer {
             body: Body {
                 process,
-                origin,
+                log: Arc::new(Outlet::new(origin, worker::OutputKind::Log)),
                 stderr: tail,
                 readers,
                 _birth: birth,
@@ -191,7 +192,7 @@ impl Starter {
         );
         handshake.send_preamble(&bundle).await?;
         let welcome = handshake
-            .shake(Some(lifeline), |record| log(&body.origin, &record))
+            .shake(Some(lifeline), |record| log(&body.log, &record))
             .await?;
         Ok((self.connection(handshake, body, slot, generation), welcome))
     }
@@ -224,7 +225,7 @@ impl Starter {
                 .handshake(socket, slot, generation, &[])
                 .map_err(|error| Failure::Other(error.to_string()))?;
             match handshake
-                .shake(None, |record| log(&body.origin, &record))
+                .shake(None, |record| log(&body.log, &record))
                 .await
             {
                 Ok(welcome) => {
@@ -305,6 +306,7 @@ impl Starter {
     /// Ends a process that did not become a worker, and says why it did not.
     async fn bury(&self, body: Body, failure: Failure, slot: usize, generation: u64) -> Error {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
+        body.log.report();
         let (exit, stderr) = body.bury(LAST_MOMENTS).await;
         let mut error = self.failure_error(failure, exit);
         if std::error::Error::source(&error).is_none() {
