@@ -288,7 +288,7 @@ fn the_cause_of_an_exception_is_in_its_traceback() {
 }
 
 #[test]
-fn an_exception_whose_str_raises_arrives_nevertheless() {
+fn fault_52_an_exception_whose_str_raises_arrives_nevertheless() {
     with_worker(async |pool| {
         let python = exception(&pool, "unprintable", json!({})).await;
         assert_eq!(python.type_name(), "bad_calls.Unprintable");
@@ -299,7 +299,7 @@ fn an_exception_whose_str_raises_arrives_nevertheless() {
 }
 
 #[test]
-fn a_message_of_a_hundred_megabytes_is_cut_in_the_middle() {
+fn fault_52_a_message_of_a_hundred_megabytes_is_cut_in_the_middle() {
     with_worker(async |pool| {
         let python = exception(&pool, "talkative", json!({})).await;
         let message = python.message();
@@ -319,7 +319,7 @@ fn an_endless_recursion_is_an_exception() {
 }
 
 #[test]
-fn exceptions_beside_the_usual_ones_are_exceptions_too() {
+fn fault_53_exceptions_beside_the_usual_ones_are_exceptions_too() {
     with_worker(async |pool| {
         for (function, type_name, message) in [
             ("interrupted", "KeyboardInterrupt", ""),
@@ -418,14 +418,14 @@ fn a_call_after_the_shutdown_is_closed() {
 // The result.
 
 #[test]
-fn a_result_that_cannot_be_encoded_is_named_with_path_and_type() {
+fn fault_51_a_result_that_cannot_be_encoded_is_named_with_path_and_type() {
     let kind = ErrorKind::InvalidResult;
     let culprits = ["$.verdicts[1].model", "an object cannot be sent"];
     fails("unsendable", json!({}), kind, Fate::Failed, &culprits);
 }
 
 #[test]
-fn a_result_that_contains_itself_is_refused() {
+fn fault_51_a_result_that_contains_itself_is_refused() {
     let culprits = ["$[0][0]", "nested deeper than 127 levels, or in itself"];
     fails(
         "endless",

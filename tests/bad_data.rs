@@ -166,7 +166,7 @@ fn malformed_json_is_refused_with_the_place() {
 }
 
 #[test]
-fn a_body_that_is_not_utf8_is_refused_with_the_place() {
+fn fault_48_a_body_that_is_not_utf8_is_refused_with_the_place() {
     bodies::are_refused("json", &[(b"\"a\xff\"".to_vec(), &["not UTF-8 at byte 2"])]);
 }
 
@@ -207,7 +207,7 @@ fn a_malformed_body_never_gets_into_a_message_of_the_json_protocol() {
 }
 
 #[test]
-fn duplicate_keys_are_refused_with_their_path() {
+fn fault_49_duplicate_keys_are_refused_with_their_path() {
     bodies::are_refused(
         "json",
         &[
@@ -218,7 +218,7 @@ fn duplicate_keys_are_refused_with_their_path() {
 }
 
 #[test]
-fn a_lone_surrogate_is_refused_with_its_path() {
+fn fault_48_a_lone_surrogate_is_refused_with_its_path() {
     bodies::are_refused(
         "json",
         &[
@@ -238,7 +238,7 @@ fn a_lone_surrogate_is_refused_with_its_path() {
 // Numbers.
 
 #[test]
-fn nan_and_infinity_over_json_are_refused_with_their_path() {
+fn fault_46_nan_and_infinity_over_json_are_refused_with_their_path() {
     bodies::are_refused(
         "json",
         &[
@@ -310,12 +310,12 @@ async fn integers_beyond_64_bits_are_refused<C: Codec>(pool: Pool<C>) {
 }
 
 #[test]
-fn integers_at_the_limits_are_exact_over_json() {
+fn fault_47_integers_at_the_limits_are_exact_over_json() {
     with_worker(json, integers_are_exact);
 }
 
 #[test]
-fn integers_beyond_64_bits_are_refused_over_json() {
+fn fault_47_integers_beyond_64_bits_are_refused_over_json() {
     with_worker(json, integers_beyond_64_bits_are_refused);
     let wide = "[0, 18446744073709551616]";
     bodies::are_refused("json", &[(wide, &["$[1]", "beyond 64 bits"])]);
@@ -326,7 +326,7 @@ fn integers_beyond_64_bits_are_refused_over_json() {
 // Bytes.
 
 #[test]
-fn bytes_over_json_are_refused_with_what_to_do_instead() {
+fn fault_48_bytes_over_json_are_refused_with_what_to_do_instead() {
     with_worker(json, async |pool| {
         let (kind, fate) = (ErrorKind::InvalidArgument, Fate::NotStarted);
         let bytes = serde_bytes::Bytes::new(b"\x00\xff");
@@ -354,7 +354,7 @@ async fn keys_that_are_not_text_are_refused<C: Codec>(pool: Pool<C>) {
 }
 
 #[test]
-fn keys_that_are_not_text_are_refused_over_json() {
+fn fault_49_keys_that_are_not_text_are_refused_over_json() {
     with_worker(json, keys_that_are_not_text_are_refused);
 }
 
@@ -380,12 +380,12 @@ async fn depth_is_limited<C: Codec>(pool: Pool<C>) {
 }
 
 #[test]
-fn depth_is_limited_over_json() {
+fn fault_44_depth_is_limited_over_json() {
     with_worker(json, depth_is_limited);
 }
 
 #[test]
-fn a_depth_bomb_of_json_is_refused_by_either_side() {
+fn fault_44_a_depth_bomb_of_json_is_refused_by_either_side() {
     let bomb = |depth| "[".repeat(depth);
     let closed = |depth| bomb(depth) + &"]".repeat(depth);
     let cases = [bomb(100_000), closed(100_000), "{\"a\":".repeat(100_000)];
@@ -422,7 +422,10 @@ fn size_is_limited_over_json() {
 
 #[cfg(feature = "msgpack")]
 mod msgpack {
+    use std::time::{Duration, Instant};
+
     use pyproc::MsgPack;
+    use support::{forget_peak, peak_resident, pid_of};
 
     use super::*;
 
@@ -431,7 +434,7 @@ mod msgpack {
     }
 
     #[test]
-    fn floats_are_exact() {
+    fn fault_46_floats_are_exact() {
         with_worker(msgpack, async |pool| {
             for float in [
                 f64::INFINITY,
@@ -451,12 +454,12 @@ mod msgpack {
     }
 
     #[test]
-    fn integers_at_the_limits_are_exact() {
+    fn fault_47_integers_at_the_limits_are_exact() {
         with_worker(msgpack, integers_are_exact);
     }
 
     #[test]
-    fn integers_beyond_64_bits_are_refused() {
+    fn fault_47_integers_beyond_64_bits_are_refused() {
         with_worker(msgpack, integers_beyond_64_bits_are_refused_by_both);
     }
 
@@ -465,7 +468,7 @@ mod msgpack {
     }
 
     #[test]
-    fn bytes_stay_bytes() {
+    fn fault_48_bytes_stay_bytes() {
         with_worker(msgpack, async |pool| {
             let bytes = serde_bytes::Bytes::new(b"\x00\xff");
             assert_eq!(pool.call::<_, u32>("length_of", bytes).await.unwrap(), 2);
@@ -477,7 +480,7 @@ mod msgpack {
     }
 
     #[test]
-    fn keys_that_are_not_text_are_refused() {
+    fn fault_49_keys_that_are_not_text_are_refused() {
         with_worker(msgpack, keys_that_are_not_text_are_refused_by_both);
         // A map from 7 to 1.
         let cases: [(_, &[&str]); 1] = [(vec![0x81_u8, 7, 1], &["the key 7", "not text"])];
@@ -490,7 +493,7 @@ mod msgpack {
 
     #[test]
     fn malformed_bodies_are_refused() {
-        let cases: [(Vec<u8>, &[&str]); 6] = [
+        let cases: [(Vec<u8>, &[&str]); 5] = [
             (vec![], &["the body is not MessagePack"]),
             (vec![0xc1], &["the body is not MessagePack"]),
             (vec![0x92, 1], &["the body is not MessagePack"]),
@@ -500,8 +503,6 @@ mod msgpack {
                 vec![0xdd, 0xff, 0xff, 0xff, 0xff],
                 &["the body is not MessagePack"],
             ),
-            // A text that is not UTF-8.
-            (vec![0xa1, 0xff], &["the body is not MessagePack"]),
         ];
         bodies::are_refused("msgpack", &cases);
         let cases = cases.map(|(body, _)| (body, &["`echo`", "not of the type asked for"][..]));
@@ -509,12 +510,97 @@ mod msgpack {
     }
 
     #[test]
-    fn depth_is_limited() {
+    fn fault_48_text_that_is_not_utf8_is_refused() {
+        let cases: [(Vec<u8>, &[&str]); 2] = [
+            (vec![0xa1, 0xff], &["the body is not MessagePack"]),
+            // A surrogate, encoded as if it were a character.
+            (
+                b"\xa3\xed\xa0\x80".to_vec(),
+                &["the body is not MessagePack"],
+            ),
+        ];
+        bodies::are_refused("msgpack", &cases);
+        let cases = cases.map(|(body, _)| (body, &["`echo`", "not of the type asked for"][..]));
+        bodies::cannot_be_replies(MsgPack, &cases);
+    }
+
+    /// Bodies of a few bytes that claim 2^32 - 1 elements, pairs or bytes.
+    fn claims() -> Vec<Vec<u8>> {
+        let claim = |tag: u8| [&[tag][..], &[0xff; 4]].concat();
+        let claims = [0xdd, 0xdf, 0xdb, 0xc6].map(claim);
+        // The same as the element of a list, and of a map.
+        let inner = claims.clone().into_iter().flat_map(|claim| {
+            [
+                [&[0x91][..], &claim].concat(),
+                [&[0x81, 0xa1, b'k'][..], &claim].concat(),
+            ]
+        });
+        claims.iter().cloned().chain(inner).collect()
+    }
+
+    #[test]
+    fn fault_45_five_bytes_that_claim_four_billion_elements_take_no_memory() {
+        let rounds = 20;
+        let verbatim = |pool: PoolBuilder| pool.codec(Verbatim { name: "msgpack" });
+        with_worker(verbatim, async |pool| {
+            let worker = pid_of(&pool, 0);
+            grows_by_less_than_a_mebibyte(worker, rounds, async || {
+                for body in claims() {
+                    let error = pool.call::<_, String>("echo", body).await.unwrap_err();
+                    let culprits = ["the body is not MessagePack"];
+                    assert_error(&error, ErrorKind::Codec, Fate::NotStarted, &culprits);
+                    assert!(error.worker().is_some(), "the host refused it: {error}");
+                }
+            })
+            .await;
+        });
+        let taken = |pool: PoolBuilder| pool.codec(Taken(MsgPack));
+        with_worker(taken, async |pool| {
+            grows_by_less_than_a_mebibyte(std::process::id(), rounds, async || {
+                for body in claims() {
+                    let error = pool.call::<_, Value>("echo", body).await.unwrap_err();
+                    let culprits = ["not of the type asked for"];
+                    assert_error(&error, ErrorKind::Codec, Fate::Failed, &culprits);
+                }
+            })
+            .await;
+        });
+    }
+
+    /// Asserts that a process needs no more memory for something, when it has done it once.
+    async fn grows_by_less_than_a_mebibyte(pid: u32, rounds: u32, mut act: impl AsyncFnMut()) {
+        act().await;
+        forget_peak(pid);
+        let before = peak_resident(pid);
+        for _ in 0..rounds {
+            act().await;
+        }
+        let growth = peak_resident(pid) - before;
+        assert!(growth < 1 << 20, "it grew by {growth} bytes");
+    }
+
+    #[test]
+    fn fault_50_colliding_integer_keys_are_refused_at_once() {
+        // Multiples of 2^44 collide in a dict's first probes, as far as 64 bits go.
+        let count = 100_000_u32;
+        let mut body = [&[0xdf][..], &count.to_be_bytes()].concat();
+        for key in 0..u64::from(count) {
+            body.push(0xcf);
+            body.extend_from_slice(&(key << 44).to_be_bytes());
+            body.push(1);
+        }
+        let begin = Instant::now();
+        bodies::are_refused("msgpack", &[(body, &["of a map is not text"])]);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn fault_44_depth_is_limited() {
         with_worker(msgpack, super::depth_is_limited);
     }
 
     #[test]
-    fn a_depth_bomb_is_refused_by_either_side() {
+    fn fault_44_a_depth_bomb_is_refused_by_either_side() {
         let bomb = |depth| vec![0x91_u8; depth];
         let closed = |depth| [bomb(depth), vec![0x90]].concat();
         let cases = [bomb(100_000), closed(100_000)];

@@ -156,6 +156,21 @@ def write_to_connection(digits: str) -> None:
 
 
 @expose
+def write_down(log: str, entry: str, until: str | None = None) -> None:
+    """Appends a line to a file, and returns when there is another one."""
+    with open(log, "a") as file:
+        file.write(entry + "\n")
+    while until is not None and not Path(until).exists():
+        time.sleep(0.001)
+
+
+@expose
+def by_number(pairs: dict[str, int]) -> int:
+    """Reads the keys as numbers, without a moment at which Python looks for signals."""
+    return len(dict.fromkeys(map(int, pairs)))
+
+
+@expose
 def be_interrupted(interval: float) -> None:
     """From now on a signal interrupts what this process does, and whatever it waits for."""
     signal.signal(signal.SIGALRM, lambda number, frame: None)
