@@ -56,6 +56,12 @@ const ARROWS: &[Arrows] = &[
         never: &[],
     },
     Arrows {
+        package: "pyproc-chaos",
+        own: &["pyproc"],
+        only: None,
+        never: &[],
+    },
+    Arrows {
         package: "pyproc-native",
         own: &["pyproc-proto"],
         only: Some(&[

@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask setup`, `test`, `bench` and `fuzz`.
+//! The project's own commands: `cargo xtask setup`, `test`, `bench`, `chaos`, `soak` and `fuzz`.
 //!
 //! They run other programs and read what those print; nothing here links a crate of the project,
 //! so that a broken crate can never take the commands away that would show it.
 
 mod bench;
+mod chaos;
 mod command;
 mod dependencies;
 mod errors_table;
@@ -43,6 +44,10 @@ enum Noun {
     Test(test::Options),
     /// Measure calls beside floors and peers; `--help` shows the options.
     Bench(bench::Options),
+    /// Kill, stop, starve and confuse the workers of pools under load; `--help` shows the options.
+    Chaos(chaos::Options),
+    /// The same for a given time, with an eye on memory and descriptors; `--help` shows the options.
+    Soak(chaos::Options),
     /// Run the fuzz targets of the protocol crate.
     Fuzz(fuzz::Options),
 }
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
         Noun::Setup(options) => setup::run(&workspace, &options),
         Noun::Test(options) => test::run(workspace, &options),
         Noun::Bench(options) => bench::run(&workspace, &options),
+        Noun::Chaos(options) => chaos::chaos(&workspace, &options),
+        Noun::Soak(options) => chaos::soak(&workspace, &options),
         Noun::Fuzz(options) => fuzz::run(&workspace, &options),
     };
     match result {

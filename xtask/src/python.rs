@@ -13,11 +13,12 @@ use crate::workspace::Workspace;
 
 /// Python beside the package, checked with the package's configuration. The scripts in `tests/apps`
 /// are left out: they are there to be wrong in many ways.
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     "--config",
     "pyproc-py/pyproject.toml",
     "examples",
     "benches",
+    "tests/chaos",
 ];
 
 pub(crate) fn ruff(context: &mut Context) -> Result<Outcome> {

@@ -11,6 +11,9 @@ use crate::step::{Context, Outcome};
 /// The crates whose features are additive and may each be chosen alone.
 const CRATES_WITH_FEATURES: [&str; 3] = ["pyproc-proto", "pyproc-runtime", "pyproc"];
 
+/// What `cargo xtask` runs, and nobody depends on.
+const PROGRAMS: [&str; 2] = ["pyproc-bench", "pyproc-chaos"];
+
 /// Beside the default set, which every other step builds, and all of them, which clippy builds.
 const COMBINATIONS: [&[&str]; 3] = [
     &["--no-default-features"],
@@ -37,18 +40,21 @@ pub(crate) fn doctests(context: &mut Context) -> Result<Outcome> {
     counted(context, command.arg("--doc"))
 }
 
-/// The benchmark is left out: it switches MessagePack on, for everything that is built beside it.
+/// The benchmark and the chaos run are left out: they switch MessagePack on, for everything that is built beside them.
 fn default_workspace(context: &Context) -> Command {
     let mut command = context.workspace.cargo(["test", "--workspace"]);
-    command.args(["--exclude", "pyproc-bench"]);
+    for program in PROGRAMS {
+        command.args(["--exclude", program]);
+    }
     command
 }
 
-/// The benchmark's own tests; clippy has compiled it before.
-pub(crate) fn benchmark(context: &mut Context) -> Result<Outcome> {
-    let mut command = context
-        .workspace
-        .cargo(["test", "--package", "pyproc-bench"]);
+/// The programs' own tests; clippy has compiled them before.
+pub(crate) fn programs(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test"]);
+    for program in PROGRAMS {
+        command.args(["--package", program]);
+    }
     counted(context, &mut command)
 }
 

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{
-    dependencies, errors_table, examples, fuzz, lint, native, python, readme, rust_tests, setup,
-    sources,
+    chaos, dependencies, errors_table, examples, fuzz, lint, native, python, readme, rust_tests,
+    setup, sources,
 };
 
 /// One thing that CI checks.
@@ -142,9 +142,14 @@ pub(crate) const STEPS: &[Step] = &[
         run: rust_tests::msgpack,
     },
     Step {
-        name: "test-bench",
-        about: "the benchmark's own tests",
-        run: rust_tests::benchmark,
+        name: "test-programs",
+        about: "the own tests of the benchmark and of the chaos run",
+        run: rust_tests::programs,
+    },
+    Step {
+        name: "chaos",
+        about: "a short chaos run: no call is lost while workers are killed",
+        run: chaos::step,
     },
     Step {
         name: "test-portable",

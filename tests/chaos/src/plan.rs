@@ -1,0 +1,255 @@
+//! What is called, and what may come of it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use pyproc::ErrorKind;
+use serde::Serialize;
+
+/// What the workers expose, and two mistakes.
+#[repr(u8)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Echo,
+    Rest,
+    Compute,
+    Fail,
+    Unsendable,
+    /// An argument is missing.
+    Unfit,
+    Unknown,
+    /// The request is longer than a frame may be.
+    TooLong,
+    Leave,
+    Crash,
+    Garble,
+    CloseAll,
+    Orphan,
+    Hold,
+    Flood,
+    Fork,
+    ForkAndReturn,
+    Spin,
+}
+
+/// One call that is to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) function: Function,
+    /// How much the function has to do, in its own unit.
+    pub(crate) amount: u32,
+    pub(crate) deadline: Duration,
+    pub(crate) idempotent: bool,
+    /// The caller loses interest after so long, and drops the future.
+    pub(crate) dropped_after: Option<Duration>,
+}
+
+/// The arguments of all functions; each is given those that it has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Arguments {
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pad: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    milliseconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kilobytes: Option<u32>,
+}
+
+/// Of a call that says nothing else: longer than anything that is done to a worker without killing it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(3);
+
+/// The longest frame of the pools.
+pub(crate) const MAX_FRAME: usize = 1 << 20;
+
+impl Plan {
+    /// A call as the callers of a service make it.
+    pub(crate) fn draw(random: &mut Rng) -> Self {
+        let (function, amount) = match random.u32(0..1000) {
+            0..700 => (Function::Echo, random.u32(0..200)),
+            700..770 => (Function::Echo, random.u32(1000..100_000)),
+            770..780 => (Function::Echo, random.u32(100_000..900_000)),
+            780..810 => (Function::Rest, random.u32(1..15)),
+            810..880 => (Function::Compute, random.u32(1..10_000)),
+            880..960 => (Function::Fail, 0),
+            960..975 => (Function::Unsendable, 0),
+            975..989 => (Function::Unfit, 0),
+            989..999 => (Function::Unknown, 0),
+            _ => (Function::TooLong, 0),
+        };
+        let mut plan = Self::of(function, amount);
+        plan.idempotent = random.bool();
+        match random.u32(0..1000) {
+            // Some of these pass while the call waits, some while it runs.
+            0..30 => plan.deadline = Duration::from_millis(random.u64(1..50)),
+            30..60 => plan.dropped_after = Some(Duration::from_micros(random.u64(0..10_000))),
+            60..62 => {
+                (plan.function, plan.amount) = (Function::Rest, 200);
+                plan.deadline = Duration::from_millis(50);
+            }
+            _ => {}
+        }
+        plan
+    }
+
+    pub(crate) fn of(function: Function, amount: u32) -> Self {
+        Self {
+            function,
+            amount,
+            deadline: DEADLINE,
+            idempotent: false,
+            dropped_after: None,
+        }
+    }
+
+    pub(crate) fn arguments(&self, id: u64) -> Arguments {
+        use Function::*;
+        let is = |functions: &[Function]| functions.contains(&self.function);
+        let amount = Some(self.amount);
+        Arguments {
+            id,
+            mark: is(&[Echo, Rest, Compute, Fail, Unsendable, TooLong]).then(|| mark(id)),
+            pad: is(&[Echo, Unfit, TooLong]).then(|| self.pad(id)),
+            seconds: is(&[Rest]).then(|| f64::from(self.amount) / 1000.0),
+            rounds: amount.filter(|_| is(&[Compute])),
+            code: amount.filter(|_| is(&[Leave])),
+            milliseconds: amount.filter(|_| is(&[Hold, Fork, Spin])),
+            kilobytes: amount.filter(|_| is(&[Flood])),
+        }
+    }
+
+    /// Text that belongs to this call.
+    pub(crate) fn pad(&self, id: u64) -> String {
+        let length = match self.function {
+            Function::Echo => self.amount as usize,
+            Function::TooLong => MAX_FRAME,
+            _ => 0,
+        };
+        let mut pad = format!("{:016x}", mark(id)).repeat(length.div_ceil(16));
+        pad.truncate(length);
+        pad
+    }
+}
+
+impl Function {
+    const ALL: [Self; 18] = [
+        Self::Echo,
+        Self::Rest,
+        Self::Compute,
+        Self::Fail,
+        Self::Unsendable,
+        Self::Unfit,
+        Self::Unknown,
+        Self::TooLong,
+        Self::Leave,
+        Self::Crash,
+        Self::Garble,
+        Self::CloseAll,
+        Self::Orphan,
+        Self::Hold,
+        Self::Flood,
+        Self::Fork,
+        Self::ForkAndReturn,
+        Self::Spin,
+    ];
+
+    /// Its name in Python.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo | Self::Unfit | Self::TooLong => "echo",
+            Self::Rest => "rest",
+            Self::Compute => "compute",
+            Self::Fail => "fail",
+            Self::Unsendable => "unsendable",
+            Self::Unknown => "unknown",
+            Self::Leave => "leave",
+            Self::Crash => "crash",
+            Self::Garble => "garble",
+            Self::CloseAll => "close_all",
+            Self::Orphan => "orphan",
+            Self::Hold => "hold",
+            Self::Flood => "flood",
+            Self::Fork => "fork",
+            Self::ForkAndReturn => "fork_and_return",
+            Self::Spin => "spin",
+        }
+    }
+
+    pub(crate) fn name_of(number: u8) -> &'static str {
+        let function = Self::ALL.get(usize::from(number));
+        function.map_or("?", |function| function.name())
+    }
+
+    /// Whether it gives a reply that names its call.
+    pub(crate) fn replies(self) -> bool {
+        matches!(self, Self::Echo | Self::Rest | Self::Compute)
+    }
+
+    /// Whether it returns, and with nothing.
+    pub(crate) fn returns_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::Hold | Self::Flood | Self::Fork | Self::ForkAndReturn | Self::Spin
+        )
+    }
+
+    /// Whether a call of it may end with this error. Any call may be refused, be late, or lose its worker.
+    pub(crate) fn may_end_with(self, kind: ErrorKind) -> bool {
+        match kind {
+            ErrorKind::Exception => self == Self::Fail,
+            ErrorKind::InvalidResult => self == Self::Unsendable,
+            ErrorKind::InvalidArgument => self == Self::Unfit,
+            ErrorKind::FunctionNotFound => self == Self::Unknown,
+            ErrorKind::TooLarge => self == Self::TooLong,
+            ErrorKind::WorkerDied
+            | ErrorKind::Protocol
+            | ErrorKind::Deadline
+            | ErrorKind::Overloaded
+            | ErrorKind::Unavailable
+            | ErrorKind::Closed => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a call carries beside its id, and no other call does (the finalizer of splitmix64, which is a bijection).
+pub(crate) fn mark(id: u64) -> u64 {
+    let mut word = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// What the worker makes of it.
+pub(crate) fn turned(id: u64) -> u64 {
+    mark(id)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_by_their_numbers() {
+        for (number, function) in (0..).zip(Function::ALL) {
+            assert_eq!(function as u8, number);
+        }
+    }
+
+    #[test]
+    fn a_pad_is_as_long_as_asked_for_and_belongs_to_its_call() {
+        let plan = Plan::of(Function::Echo, 50);
+        assert_eq!(plan.pad(1).len(), 50);
+        assert_ne!(plan.pad(1), plan.pad(2));
+    }
+}

@@ -1,0 +1,231 @@
+//! A pool under load, and the counts that its own must agree with.
+
+mod judgement;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use pyproc::{Codec, Core, Error, ErrorKind, Json, MsgPack, Pool, PoolStatus, Restart};
+
+use crate::findings::Finding;
+use crate::ledger::Ledger;
+use crate::plan::{Arguments, DEADLINE, MAX_FRAME, Plan};
+use judgement::{Judgement, Reply};
+
+/// Bodies are encoded in one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    MsgPack,
+}
+
+/// What a team is.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    pub(crate) name: String,
+    pub(crate) encoding: Encoding,
+    pub(crate) core: Core,
+    pub(crate) workers: usize,
+    /// Whether the adversary leaves it in peace.
+    pub(crate) spared: bool,
+}
+
+pub(crate) struct Team {
+    pub(crate) roster: Roster,
+    pool: AnyPool,
+    tally: Tally,
+    journal: PathBuf,
+}
+
+enum AnyPool {
+    Json(Pool<Json>),
+    MsgPack(Pool<MsgPack>),
+}
+
+/// What callers counted.
+#[derive(Debug, Default)]
+struct Tally {
+    returned: AtomicU64,
+    failed: AtomicU64,
+    cancelled: AtomicU64,
+    /// The longest time from a deadline to the end of its call.
+    latest_us: AtomicU64,
+}
+
+/// What a caller learns.
+pub(crate) enum Outcome {
+    Ended(Result<(), Error>),
+    /// The caller lost interest, or patience.
+    Dropped,
+}
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/chaos.py");
+
+/// A call that has not ended so long after its deadline is lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A call that ends later than this after its deadline was forgotten for a while: the host is not starved for so long.
+const LATE: Duration = Duration::from_secs(5);
+
+impl Team {
+    /// Starts the pool; its workers carry the mark in their environment.
+    pub(crate) async fn start(roster: Roster, directory: &Path, mark: &str) -> Result<Self> {
+        let journal = directory.join(&roster.name);
+        std::fs::File::create(&journal)?;
+        let pool = match roster.encoding {
+            Encoding::Json => AnyPool::Json(start(&roster, &journal, mark, Json).await?),
+            Encoding::MsgPack => AnyPool::MsgPack(start(&roster, &journal, mark, MsgPack).await?),
+        };
+        Ok(Self {
+            roster,
+            pool,
+            tally: Tally::default(),
+            journal,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.roster.name
+    }
+
+    pub(crate) fn journal(&self) -> &Path {
+        &self.journal
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        match &self.pool {
+            AnyPool::Json(pool) => pool.status(),
+            AnyPool::MsgPack(pool) => pool.status(),
+        }
+    }
+
+    pub(crate) async fn shutdown(&self) -> Result<()> {
+        let ended = match &self.pool {
+            AnyPool::Json(pool) => pool.shutdown().await,
+            AnyPool::MsgPack(pool) => pool.shutdown().await,
+        };
+        ended.with_context(|| format!("{} cannot be shut down", self.name()))?;
+        Ok(())
+    }
+
+    /// Makes a call, and writes down how it ended.
+    pub(crate) async fn carry_out(&self, plan: &Plan, ledger: &Ledger) -> Outcome {
+        let entry = ledger.open(plan.function, plan.idempotent);
+        let begin = Instant::now();
+        let arguments = plan.arguments(entry.id);
+        let patience = plan.dropped_after.unwrap_or(plan.deadline + PATIENCE);
+        let Ok(result) = tokio::time::timeout(patience, self.call(plan, &arguments)).await else {
+            self.tally.cancelled.fetch_add(1, Ordering::Relaxed);
+            // An entry that is not ended is a call that was lost.
+            if plan.dropped_after.is_some() {
+                entry.end(crate::ledger::End::MayHaveRun, "cancelled");
+            }
+            return Outcome::Dropped;
+        };
+        let late = begin.elapsed().saturating_sub(plan.deadline);
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        self.tally.latest_us.fetch_max(late_us, Ordering::Relaxed);
+        let id = entry.id;
+        if late > LATE {
+            ledger.findings.add(Finding::EndedLate, || {
+                format!("call {id} {late:?} after its deadline")
+            });
+        }
+        let count = match &result {
+            Ok(_) => &self.tally.returned,
+            Err(_) => &self.tally.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let judgement = Judgement::of(plan, id, &result);
+        if let Some(finding) = judgement.finding {
+            ledger.findings.add(finding, || {
+                format!("call {id} on {}: {plan:?}: {result:?}", self.name())
+            });
+        }
+        entry.end(judgement.end, judgement.word);
+        Outcome::Ended(result.map(drop))
+    }
+
+    /// Compares what the pool has counted with what its callers did.
+    pub(crate) fn compare_counts(&self, ledger: &Ledger) {
+        let counts = self.status().counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        for (word, pool, callers) in [
+            ("returned", counts.returned, read(&self.tally.returned)),
+            ("failed", counts.failed, read(&self.tally.failed)),
+            ("cancelled", counts.cancelled, read(&self.tally.cancelled)),
+        ] {
+            if pool != callers {
+                ledger.findings.add(Finding::Miscounted, || {
+                    let name = self.name();
+                    format!("{name} counts {pool} {word}, and its callers {callers}")
+                });
+            }
+        }
+    }
+
+    /// How often a call was sent again because its worker had died of it.
+    pub(crate) fn resent(&self) -> u64 {
+        self.status().counts.resent
+    }
+
+    /// The longest time from a deadline to the end of its call.
+    pub(crate) fn latest(&self) -> Duration {
+        Duration::from_micros(self.tally.latest_us.load(Ordering::Relaxed))
+    }
+
+    async fn call(&self, plan: &Plan, arguments: &Arguments) -> Result<Option<Reply>, Error> {
+        match &self.pool {
+            AnyPool::Json(pool) => call(pool, plan, arguments).await,
+            AnyPool::MsgPack(pool) => call(pool, plan, arguments).await,
+        }
+    }
+}
+
+impl Outcome {
+    /// The pool takes no more calls.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Ended(Err(error)) if error.kind() == ErrorKind::Closed)
+    }
+}
+
+async fn call<C: Codec>(
+    pool: &Pool<C>,
+    plan: &Plan,
+    arguments: &Arguments,
+) -> Result<Option<Reply>, Error> {
+    let call = pool.call(plan.function.name(), arguments);
+    let call = call.deadline(plan.deadline);
+    if plan.idempotent {
+        call.idempotent().await
+    } else {
+        call.await
+    }
+}
+
+async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) -> Result<Pool<C>> {
+    // Workers die here all the time: a healthy time of zero says that none of it is a reason to wait.
+    let restart = Restart::new()
+        .backoff(Duration::from_millis(10))
+        .reset_after(Duration::ZERO);
+    let builder = Pool::builder(SCRIPT)
+        .name(&roster.name)
+        .codec(codec)
+        .core(roster.core)
+        .workers(roster.workers)
+        .env("PYPROC_CHAOS_JOURNAL", journal)
+        .env(mark, "1")
+        .max_frame(MAX_FRAME)
+        .max_waiting(256)
+        .deadline(DEADLINE)
+        .overdue_after(Duration::from_millis(500))
+        .health_interval(Duration::from_secs(5))
+        .start_timeout(Duration::from_secs(30))
+        .shutdown_timeout(Duration::from_secs(1))
+        .stop_timeout(Duration::from_secs(2))
+        .restart(restart);
+    let started = builder.start().await;
+    started.with_context(|| format!("{} cannot be started", roster.name))
+}
