@@ -16,7 +16,7 @@ use turn::Harvest;
 pub(crate) use turn::Lost;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
 use crate::ledger::{Entry, Failure};
 use crate::spin::{Spin, Spinner};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The connection to one worker, from the end of the handshake to its loss.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! entry whose receipt is gone keeps its permit until the worker has answered or died.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use pyproc_proto::{CallId, RemoteError, RequestError};
 use crate::connection::Connection;
 use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
+use crate::sync::{Mutex, MutexGuard, OnceLock};
 
 /// How an entry ended.
 pub(crate) type Outcome = Result<Reply, Failure>;

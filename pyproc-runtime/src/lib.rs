@@ -43,9 +43,14 @@ mod flavor;
 mod lane;
 mod ledger;
 mod spin;
+mod sync;
 
 pub use spin::Spin;
 
 #[cfg(feature = "msgpack")]
 pub use pyproc_proto::MsgPack;
 pub use pyproc_proto::{Codec, CodecError, DefaultCodec, Json, Protocol};
+
+#[cfg(test)]
+#[cfg(pyproc_shuttle)]
+mod proofs;

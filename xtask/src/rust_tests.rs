@@ -80,6 +80,17 @@ pub(crate) fn portable(context: &mut Context) -> Result<Outcome> {
     counted(context, &mut command)
 }
 
+/// The proofs and nothing else: with shuttle's locks, no other test runs. Here too the flag goes to
+/// every crate.
+pub(crate) fn concurrency(context: &mut Context) -> Result<Outcome> {
+    let mut command = context.workspace.cargo(["test"]);
+    command.args(["--package", "pyproc-runtime", "--lib", "proofs::"]);
+    command.env("RUSTFLAGS", "--cfg pyproc_shuttle");
+    let target = context.workspace.target_dir().join("concurrency");
+    command.env("CARGO_TARGET_DIR", target);
+    counted(context, &mut command)
+}
+
 pub(crate) fn features(context: &mut Context) -> Result<Outcome> {
     for package in CRATES_WITH_FEATURES {
         for combination in COMBINATIONS {

@@ -137,6 +137,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: examples::step,
     },
     Step {
+        name: "concurrency",
+        about: "the ledger, the permit and the waiting line under many schedules (shuttle)",
+        run: rust_tests::concurrency,
+    },
+    Step {
         name: "test-msgpack",
         about: "cargo test of the facade with MessagePack as its codec and the native core",
         run: rust_tests::msgpack,

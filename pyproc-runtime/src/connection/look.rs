@@ -1,7 +1,6 @@
 //! A caller's look for its own reply.
 
 use std::sync::TryLockError;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pyproc_proto::HostEvent;
@@ -9,6 +8,7 @@ use pyproc_proto::HostEvent;
 use super::Connection;
 use crate::lane::Received;
 use crate::ledger::{Entry, Failure, Receipt};
+use crate::sync::thread;
 
 /// What a caller owes a connection that does not wake the driver: either it looks for its reply, or it tells the driver
 /// that it does not. Where it does neither, because nobody polls it, the driver finds out a millisecond later.

@@ -1,7 +1,7 @@
 //! Admission behind a lock, and the permits that it gives out.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -11,6 +11,7 @@ use super::line::Ticket;
 use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
 use crate::ledger::{Issuer, Permit, Refusal, Seat};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The door of a pool: every call passes it on the way in, and its permit on the way out.
 #[derive(Debug)]

@@ -1,0 +1,17 @@
+//! What the ledger, the gate and the connections lock and wait with: the standard library's; or shuttle's, under which
+//! `proofs` runs the same code through very many schedules.
+
+#[cfg(not(all(test, pyproc_shuttle)))]
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
+#[cfg(not(all(test, pyproc_shuttle)))]
+pub(crate) use std::thread;
+
+#[cfg(all(test, pyproc_shuttle))]
+mod once_lock;
+
+#[cfg(all(test, pyproc_shuttle))]
+pub(crate) use once_lock::OnceLock;
+#[cfg(all(test, pyproc_shuttle))]
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(all(test, pyproc_shuttle))]
+pub(crate) use shuttle::thread;
