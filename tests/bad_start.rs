@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pyproc::{
     Codec, CodecError, Error, ErrorKind, Exit, Fate, Json, Pool, PoolBuilder, Protocol,
-    PythonError, Restart, Target,
+    PythonError, Resource, Restart, Target,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,6 +119,59 @@ fn an_interpreter_that_is_elsewhere_than_it_says_is_the_failure_of_the_first_wor
         assert!(said(&error).contains("/nowhere/python3"), "{error}");
         let worker = error.worker().unwrap();
         assert_eq!((worker.slot(), worker.generation()), (0, 1));
+    });
+}
+
+// The process.
+
+#[test]
+fn a_limit_that_cannot_be_raised_is_named_with_what_it_is() {
+    // More descriptors than the kernel itself allows to anybody.
+    let pool = pool_of("").rlimit(Resource::OpenFiles, 64, 1 << 40);
+    fails_to_start(
+        pool,
+        &[
+            "refused to start: RLIMIT_NOFILE cannot be set to 64 (hard 1099511627776)",
+            "it is",
+        ],
+    );
+}
+
+#[test]
+fn a_working_directory_that_is_not_there_is_named() {
+    let pool = pool_of("").working_directory("/nowhere/at/all");
+    fails_to_start(
+        pool,
+        &[
+            "refused to start: the working directory /nowhere/at/all",
+            "No such file",
+        ],
+    );
+}
+
+#[test]
+fn settings_of_the_process_that_cannot_be_are_refused_before_it_is_started() {
+    scenario(async {
+        for (pool, culprit) in [
+            (pool_of("").umask(0o1000), "umask is 0o1000"),
+            (pool_of("").oom_score_adj(-1001), "oom_score_adj is -1001"),
+            (pool_of("").uid(1000), "`uid` and `gid` go together"),
+            (
+                pool_of("").rlimit(Resource::Stack, None, 1),
+                "the soft limit of Stack is above its hard limit",
+            ),
+            (
+                pool_of("").listen().uid(1000).gid(1000),
+                "`listen` and `uid` do not go together",
+            ),
+            (
+                Pool::attach(["/run/worker.sock"]).umask(0o077),
+                "somebody else's processes",
+            ),
+        ] {
+            let error = refusal(pool).await;
+            assert_error(&error, ErrorKind::Config, Fate::NotStarted, &[culprit]);
+        }
     });
 }
 

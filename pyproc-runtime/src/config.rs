@@ -10,7 +10,7 @@ use crate::pool::InFlight;
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
 use crate::supervisor::Restart;
-use crate::worker::{Core, Environment};
+use crate::worker::{Core, Environment, Isolation};
 
 /// The configuration of a pool. It exists only checked; the builder makes it.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub(crate) struct Recipe {
     pub(crate) python: Option<PathBuf>,
     pub(crate) python_path: Vec<PathBuf>,
     pub(crate) environment: Environment,
+    pub(crate) isolation: Isolation,
     pub(crate) core: Core,
     /// The script listens on a path by itself, instead of being handed a connected socket.
     pub(crate) listens: bool,

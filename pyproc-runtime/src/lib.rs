@@ -34,7 +34,7 @@ mod worker;
 
 pub use death::DeathReport;
 pub use supervisor::{Restart, ShutdownReport};
-pub use worker::{Core, Exit};
+pub use worker::{Core, Exit, Resource};
 
 // The frames and the calls in flight.
 mod connection;

@@ -14,6 +14,15 @@ pub use core::Core;
 mod environment;
 pub(crate) use environment::{Environment, Inherited};
 
+mod thread_counts;
+pub(crate) use thread_counts::share_processors;
+
+mod resource;
+pub use resource::Resource;
+
+mod isolation;
+pub(crate) use isolation::Isolation;
+
 mod launch;
 pub(crate) use launch::{Launch, Spawned, spawn};
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 import time
 import warnings
@@ -32,6 +33,20 @@ def title() -> list[str]:
     """What ps shows: the command line, and the short name."""
     command_line = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
     return [command_line, Path("/proc/self/comm").read_text().strip()]
+
+
+@expose
+def process() -> dict[str, object]:
+    """What the worker may do, and where it runs."""
+    names = ("RLIMIT_NOFILE", "RLIMIT_CPU", "RLIMIT_CORE")
+    mask = os.umask(0)
+    os.umask(mask)
+    return {
+        "directory": os.getcwd(),
+        "umask": mask,
+        "oom_score_adj": int(Path("/proc/self/oom_score_adj").read_text()),
+        "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in names},
+    }
 
 
 @expose

@@ -16,6 +16,7 @@ from ._fork import ForkGuard
 from ._greeting import read_hello
 from ._handshake import Hello, Refusal
 from ._hooks import run_start_hooks, run_stop_hooks
+from ._isolation import NotAllowed, isolate
 from ._lane import Lane
 from ._leave import leave_threads
 from ._logging_hook import when_imported
@@ -27,6 +28,7 @@ from ._title import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ._core import Core
@@ -58,22 +60,37 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
             watch(descriptor)
         else:
             os.close(descriptor)
+        try:
+            isolate(bundle.get("process", {}))
+        except NotAllowed as error:
+            sys.exit(f"pyproc: {error}")
         target.run_as_main()
         if not _run.has_listened:
             sys.exit(f"pyproc: {target.label} has ended without listening; does it run_worker()?")
     else:
         _run.is_hosted = True
-        Worker(socket(fileno=descriptor), target, bundle.get("core", "auto")).run()
+        process = bundle.get("process", {})
+        Worker(socket(fileno=descriptor), target, bundle.get("core", "auto"), process).run()
 
 
 class Worker:
     """One connection, one user's module, and the loop between them."""
 
-    def __init__(self, sock: socket, target: Target, core: str = "auto") -> None:
-        """`core` is which loop is wanted: `auto`, `native` or `pure`."""
+    def __init__(
+        self,
+        sock: socket,
+        target: Target,
+        core: str = "auto",
+        process: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`core` is which loop is wanted: `auto`, `native` or `pure`.
+
+        `process` is what the process is to do to itself first.
+        """
         self._socket = sock
         self._target = target
         self._core = core
+        self._process = process or {}
         self._stop = StopSignal()
         self._lane = Lane(sock, self._stop)
         self._guard = ForkGuard()
@@ -86,6 +103,10 @@ class Worker:
         try:
             hello = read_hello(self._socket)
             connection.limit_to(hello.max_frame)
+            try:
+                isolate(self._process)
+            except NotAllowed as error:
+                raise Refusal(Status.START_FAILED, str(error)) from None
             core = choose(self._core)
             if core is not None:
                 _handshake.is_native = True

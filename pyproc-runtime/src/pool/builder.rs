@@ -1,6 +1,7 @@
 //! The configuration of a pool, and its start.
 
 mod check;
+mod process;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
 use crate::supervisor::{self, Restart};
-use crate::worker::{Core, Environment, Inherited};
+use crate::worker::{Core, Environment, Inherited, Isolation};
 
 /// The configuration of a [`Pool`] that is yet to be started.
 ///
@@ -46,6 +47,7 @@ struct Settings {
     python: Option<PathBuf>,
     python_path: Vec<PathBuf>,
     environment: Environment,
+    isolation: Isolation,
     router: Box<dyn Router>,
     max_in_flight: Option<usize>,
     max_in_flight_per_worker: InFlight,
@@ -85,6 +87,7 @@ impl PoolBuilder<DefaultCodec> {
             python: None,
             python_path: Vec::new(),
             environment: Environment::default(),
+            isolation: Isolation::default(),
             router: Box::new(LeastLoaded::default()),
             max_in_flight: None,
             max_in_flight_per_worker: InFlight::default(),
@@ -174,7 +177,12 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// Sets an environment variable of the workers, whatever is inherited.
+    /// Sets an environment variable of the workers, whatever is inherited. `{slot}` in the value stands for the worker's
+    /// slot, from 0: `.env("CUDA_VISIBLE_DEVICES", "{slot}")` gives each worker a GPU of its own.
+    ///
+    /// Where neither this nor the environment sets `OMP_NUM_THREADS`, it is set, as are `OPENBLAS_NUM_THREADS` and
+    /// `MKL_NUM_THREADS`, to the available parallelism divided by the number of workers: each of these libraries would
+    /// start as many threads as there are processors in every worker.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings
             .environment

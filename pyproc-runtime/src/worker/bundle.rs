@@ -11,7 +11,8 @@ use package::MODULES;
 use pyproc_proto::PROTOCOL_VERSION;
 use serde_json::Value;
 
-use super::Core;
+use super::isolation::Hard;
+use super::{Core, Isolation};
 use crate::script::ResolvedTarget;
 
 /// The program that reads the bundle from descriptor 0 and starts the worker; one screen of
@@ -43,6 +44,7 @@ pub(crate) fn bundle(
     mode: Mode,
     core: Core,
     python_path: &[PathBuf],
+    isolation: &Isolation,
 ) -> Vec<u8> {
     let modules = modules();
     let target = target_json(target);
@@ -54,8 +56,9 @@ pub(crate) fn bundle(
     let python_path: Vec<String> = python_path.iter().map(|path| path_json(path)).collect();
     let python_path = python_path.join(",");
     let core = core.name();
+    let process = isolation_json(isolation);
     let json = format!(
-        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","core":"{core}","lifeline":{lifeline},"python_path":[{python_path}]}}"#
+        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","core":"{core}","lifeline":{lifeline},"python_path":[{python_path}],"process":{process}}}"#
     );
 
     // A bundle is some hundred kilobytes of our own and one source text of the user's.
@@ -86,6 +89,34 @@ fn target_json(target: &ResolvedTarget) -> String {
     }
 }
 
+/// What the worker does to its own process: only what it is asked for, and `null` for a hard limit that it leaves.
+fn isolation_json(isolation: &Isolation) -> String {
+    let number = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |n| n.to_string());
+    let limits = isolation
+        .limits()
+        .into_iter()
+        .map(|(resource, soft, hard)| {
+            let hard = match hard {
+                Hard::Kept => "null".to_owned(),
+                Hard::Of(hard) => number(hard),
+            };
+            format!(r#"["{}",{},{hard}]"#, resource.python_name(), number(soft))
+        });
+    let limits = limits.collect::<Vec<_>>().join(",");
+    let mut json = format!(r#"{{"limits":[{limits}]"#);
+    if let Some(score) = isolation.oom_score_adj {
+        json.push_str(&format!(r#","oom_score_adj":{score}"#));
+    }
+    if let Some(mask) = isolation.umask {
+        json.push_str(&format!(r#","umask":{mask}"#));
+    }
+    if let Some(path) = &isolation.working_directory {
+        json.push_str(&format!(r#","working_directory":{}"#, path_json(path)));
+    }
+    json.push('}');
+    json
+}
+
 /// A path as a JSON string. Paths are bytes, and Python keeps a byte that is not UTF-8 as a lone
 /// surrogate (PEP 383), which JSON can write and a Rust string cannot.
 fn path_json(path: &Path) -> String {
@@ -104,12 +135,17 @@ fn path_json(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::Resource;
     use std::ffi::OsStr;
 
     fn parse(bundle: &[u8]) -> Value {
         let (length, json) = bundle.split_at(4);
         assert_eq!(length, u32::try_from(json.len()).unwrap().to_be_bytes());
         serde_json::from_slice(json).unwrap()
+    }
+
+    fn plain(target: &ResolvedTarget, mode: Mode) -> Vec<u8> {
+        bundle(target, mode, Core::Auto, &[], &Isolation::default())
     }
 
     #[test]
@@ -120,6 +156,7 @@ mod tests {
             Mode::Connection,
             Core::Native,
             &["/lib/a".into()],
+            &Isolation::default(),
         ));
         assert_eq!(bundle["protocol"], 1);
         assert_eq!(bundle["target"]["path"], "/srv/\"iris\".py");
@@ -131,7 +168,7 @@ mod tests {
     #[test]
     fn a_target_is_a_module_or_carries_its_source() {
         let module = ResolvedTarget::Module("models.iris".to_owned());
-        let bundle_of_module = parse(&bundle(&module, Mode::Listen, Core::Auto, &[]));
+        let bundle_of_module = parse(&plain(&module, Mode::Listen));
         assert_eq!(bundle_of_module["target"]["module"], "models.iris");
         assert_eq!(bundle_of_module["mode"], "listen");
 
@@ -139,9 +176,28 @@ mod tests {
             name: "iris.py".to_owned(),
             source: "print('ä')\n".to_owned(),
         };
-        let bundle_of_source = parse(&bundle(&source, Mode::Connection, Core::Auto, &[]));
+        let bundle_of_source = parse(&plain(&source, Mode::Connection));
         assert_eq!(bundle_of_source["target"]["name"], "iris.py");
         assert_eq!(bundle_of_source["target"]["source"], "print('ä')\n");
+    }
+
+    #[test]
+    fn a_bundle_says_what_the_process_may_do() {
+        let isolation = Isolation {
+            working_directory: Some("/srv".into()),
+            umask: Some(0o77),
+            oom_score_adj: Some(500),
+            limits: [(Resource::OpenFiles, (Some(64), None))].into(),
+            ..Isolation::default()
+        };
+        let process: Value = serde_json::from_str(&isolation_json(&isolation)).unwrap();
+        let expected = serde_json::json!({
+            "limits": [["RLIMIT_NOFILE", 64, -1], ["RLIMIT_CORE", 0, null]],
+            "oom_score_adj": 500,
+            "umask": 63,
+            "working_directory": "/srv",
+        });
+        assert_eq!(process, expected);
     }
 
     #[test]

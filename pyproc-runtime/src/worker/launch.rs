@@ -27,6 +27,9 @@ pub(crate) struct Launch {
     /// The pool's name and the slot, which the worker finds as `PYPROC_POOL` and `PYPROC_SLOT`.
     pub pool: Arc<str>,
     pub slot: usize,
+    /// The user and the group that it runs as, where that is not the host's.
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
 }
 
 /// A worker that was just started, and the host's ends of everything that ties it to the host.
@@ -74,7 +77,13 @@ impl Launch {
             .stdin(OwnedFd::from(worker_end))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        self.environment.apply(&mut command);
+        if let Some(gid) = self.gid {
+            command.gid(gid);
+        }
+        if let Some(uid) = self.uid {
+            command.uid(uid);
+        }
+        self.environment.apply(&mut command, self.slot);
         command.env("PYPROC_POOL", &*self.pool);
         command.env("PYPROC_SLOT", self.slot.to_string());
         let mut child = command.spawn()?;

@@ -12,8 +12,15 @@ use super::launch::Launch;
 pub(crate) enum SpawnError {
     #[error("the interpreter {} does not exist", path.display())]
     NotFound { path: PathBuf, source: io::Error },
-    #[error("the interpreter {} cannot be executed", path.display())]
-    NotExecutable { path: PathBuf, source: io::Error },
+    #[error("the interpreter {} cannot be executed{}", path.display(), by(*uid))]
+    NotExecutable {
+        path: PathBuf,
+        uid: Option<u32>,
+        source: io::Error,
+    },
+    /// The host may not start processes of another user.
+    #[error("the worker cannot run as user {uid}: this program may not change its user")]
+    NotThatUser { uid: u32, source: io::Error },
     /// The program or the system has no descriptor left.
     #[error("too many open files to start a process")]
     TooManyFiles { source: io::Error },
@@ -28,7 +35,13 @@ impl SpawnError {
     /// Sorts an error of starting `launch` by what can be done about it.
     pub(super) fn new(launch: &Launch, source: io::Error) -> Self {
         let path = || launch.interpreter.clone();
-        match Errno::from_io_error(&source) {
+        let errno = Errno::from_io_error(&source);
+        // An interpreter that may not be executed is refused with another error.
+        if let (Some(Errno::PERM), Some(uid)) = (errno, launch.uid.filter(|uid| *uid != own_uid()))
+        {
+            return Self::NotThatUser { uid, source };
+        }
+        match errno {
             Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles { source },
             Some(Errno::AGAIN | Errno::NOMEM) => Self::TooManyProcesses { source },
             Some(Errno::NOENT | Errno::NOTDIR) => Self::NotFound {
@@ -38,10 +51,19 @@ impl SpawnError {
             Some(Errno::ACCESS | Errno::PERM | Errno::NOEXEC | Errno::ISDIR) => {
                 Self::NotExecutable {
                     path: path(),
+                    uid: launch.uid,
                     source,
                 }
             }
             _ => Self::Other { source },
         }
     }
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn by(uid: Option<u32>) -> String {
+    uid.map_or_else(String::new, |uid| format!(" by user {uid}"))
 }

@@ -32,6 +32,8 @@ fn program<const N: usize>(path: &str, arguments: [&str; N]) -> Launch {
         environment: Environment::default(),
         pool: "test".into(),
         slot: 3,
+        uid: None,
+        gid: None,
     }
 }
 

@@ -27,7 +27,7 @@ impl<C: Codec> PoolBuilder<C> {
         let Self {
             codec,
             origin,
-            settings,
+            mut settings,
         } = self;
         settings.check()?;
         if settings.protocol == Protocol::Json && codec.name() != "json" {
@@ -37,6 +37,7 @@ impl<C: Codec> PoolBuilder<C> {
             )));
         }
         let workers = settings.workers(&origin)?;
+        settings.settle_processes(&origin, workers)?;
         let limits = settings.admission(workers)?;
         let mut body = Vec::new();
         codec.encode(&Arguments(()), &mut body).map_err(|error| {
@@ -77,6 +78,7 @@ impl<C: Codec> PoolBuilder<C> {
                     python: settings.python,
                     python_path: settings.python_path,
                     environment: settings.environment,
+                    isolation: settings.isolation,
                     core: settings.core.map_or_else(core_of_environment, Ok)?,
                     listens: settings.listens,
                 }),
@@ -192,7 +194,7 @@ fn stem(path: &Path) -> String {
     )
 }
 
-fn impossible(message: impl Into<String>) -> Error {
+pub(super) fn impossible(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)
 }
 

@@ -22,6 +22,9 @@ use crate::worker::{
 /// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
 
+/// The type of a refusal that no exception of the script is behind.
+const OWN_REFUSAL: &str = "HandshakeError";
+
 /// How often a path is looked at on which a worker is about to listen.
 const LISTEN_POLL: Duration = Duration::from_millis(10);
 
@@ -113,6 +116,8 @@ impl Starter {
             environment: environment.clone(),
             pool: Arc::clone(&self.config().name),
             slot,
+            uid: recipe.isolation.uid,
+            gid: recipe.isolation.gid,
         };
         let interpreter = self.interpreter(recipe).await?;
         let mut spawned = worker::spawn(launch(interpreter.clone())).await;
@@ -189,6 +194,7 @@ impl Starter {
             Mode::Connection,
             recipe.core,
             &recipe.python_path,
+            &recipe.isolation,
         );
         handshake.send_preamble(&bundle).await?;
         let welcome = handshake
@@ -212,6 +218,7 @@ impl Starter {
             Mode::Listen,
             recipe.core,
             &recipe.python_path,
+            &recipe.isolation,
         );
         let birth = self
             .handshake(socket, slot, generation, &[])
@@ -307,6 +314,13 @@ impl Starter {
     async fn bury(&self, body: Body, failure: Failure, slot: usize, generation: u64) -> Error {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
         body.log.report();
+        if matches!(
+            failure,
+            Failure::Handshake(HandshakeError::Lost(Lost::Eof | Lost::Io(_)))
+        ) {
+            // It closes its connection on its way out. How it ended is its own to say, not that of the kill below.
+            let _ = timeout(LAST_MOMENTS, body.process.exited()).await;
+        }
         let (exit, stderr) = body.bury(LAST_MOMENTS).await;
         let mut error = self.failure_error(failure, exit);
         if std::error::Error::source(&error).is_none() {
@@ -337,7 +351,7 @@ impl Starter {
                 format!("the worker broke the protocol at its start: {violation}"),
             ),
             Failure::Handshake(HandshakeError::Refused(refusal))
-                if refusal.status == Status::StartFailed =>
+                if refusal.status == Status::StartFailed && refusal.type_name != OWN_REFUSAL =>
             {
                 let python = PythonError::from(*refusal);
                 let message = format!("the script could not be loaded: {}", python.headline());

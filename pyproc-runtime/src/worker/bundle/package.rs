@@ -33,6 +33,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_handshake.py"
     "pyproc/_hooks.py"
     "pyproc/_instead.py"
+    "pyproc/_isolation.py"
     "pyproc/_lane.py"
     "pyproc/_large.py"
     "pyproc/_leave.py"

@@ -55,3 +55,16 @@ fn the_values_of_variables_stay_out_of_logs() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn a_worker_may_be_another_user_with_no_group_but_its_own() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can start processes of other users");
+        return;
+    }
+    let mut launch = shell("id -u; id -g; id -G");
+    (launch.uid, launch.gid) = (Some(65534), Some(65533));
+    let worker = spawn(launch).await.unwrap();
+    assert_eq!(read_to_end(worker.stdout).await, "65534\n65533\n65533\n");
+    assert_eq!(worker.process.reap().await, crate::worker::Exit::Code(0));
+}

@@ -47,3 +47,21 @@ fn a_lack_of_processes_or_memory_is_told() {
         );
     }
 }
+
+#[test]
+fn a_user_that_this_program_may_not_become_is_named() {
+    let mut launch = shell("");
+    launch.uid = Some(rustix::process::geteuid().as_raw() + 1000);
+    let error = SpawnError::new(&launch, Errno::PERM.into());
+    assert!(matches!(error, SpawnError::NotThatUser { .. }), "{error:?}");
+    assert!(error.to_string().contains("cannot run as user"), "{error}");
+}
+
+#[test]
+fn a_user_that_may_not_execute_the_interpreter_is_named() {
+    let mut launch = shell("");
+    launch.uid = Some(1000);
+    let error = SpawnError::new(&launch, Errno::ACCESS.into());
+    let said = error.to_string();
+    assert!(said.ends_with("cannot be executed by user 1000"), "{said}");
+}
