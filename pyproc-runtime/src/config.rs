@@ -38,7 +38,7 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) enum Source {
     /// The host starts them.
-    Start(Recipe),
+    Start(Box<Recipe>),
     /// Somebody else started them; they listen on these paths.
     Attach(Vec<PathBuf>),
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::Environment;
 
-/// Read by OpenMP, and in place of their own variables by OpenBLAS and MKL.
+/// Read by OpenMP, and in place of their own variables by `OpenBLAS` and MKL.
 const FOR_ALL: &str = "OMP_NUM_THREADS";
 const VARIABLES: [&str; 3] = [FOR_ALL, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 

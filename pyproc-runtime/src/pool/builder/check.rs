@@ -71,7 +71,7 @@ impl<C: Codec> PoolBuilder<C> {
             spin: settings.spin,
             source: match origin {
                 Origin::Paths(paths) => Source::Attach(paths),
-                Origin::Target(target) => Source::Start(Recipe {
+                Origin::Target(target) => Source::Start(Box::new(Recipe {
                     target: target
                         .resolve()
                         .map_err(|error| Error::saying(ErrorKind::Start, error))?,
@@ -81,7 +81,7 @@ impl<C: Codec> PoolBuilder<C> {
                     isolation: settings.isolation,
                     core: settings.core.map_or_else(core_of_environment, Ok)?,
                     listens: settings.listens,
-                }),
+                })),
             },
         };
         Ok((codec, config, limits, settings.router))
