@@ -451,7 +451,7 @@ fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
             &["max_in_flight_per_worker is 0"],
         ),
         (|pool| pool.max_in_flight(0), &["max_in_flight is 0"]),
-        (|pool| pool.max_attempts(0), &["max_attempts is 0"]),
+        (|pool| pool.poison_limit(0), &["poison_limit is 0"]),
         (
             |pool| pool.max_in_flight_per_worker(usize::MAX),
             &["2 workers", "beyond counting"],

@@ -173,18 +173,43 @@ fn a_call_expires_once_and_is_overdue_once() {
         assert_eq!(pair.host.poll_event(), None);
         pair.advance(Duration::from_millis(1)).expect("expired");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Expired { call }));
+        assert_eq!(pair.host.late_since(call), Some(pair.now));
         assert_eq!(
             pair.host.poll_timeout(),
             Some(pair.now + Duration::from_secs(1))
         );
         pair.advance(Duration::from_secs(1)).expect("overdue");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
+        assert_eq!(pair.host.late_since(call), None);
         pair.advance(Duration::from_secs(100))
             .expect("nothing more");
         assert_eq!(pair.host.poll_event(), None);
         assert_eq!(pair.host.poll_timeout(), None);
         assert_eq!(pair.host.in_flight_len(), 1);
     }
+}
+
+#[test]
+fn a_call_in_flight_is_known_by_its_function_and_its_age() {
+    let mut pair = Pair::ready();
+    assert_eq!(pair.host.oldest(), None);
+    let [first, second] = ["health", "classify"].map(|function| {
+        let request = request(function, b"{}");
+        pair.host.request(request, 7, pair.now).expect("accepted")
+    });
+    assert_eq!(pair.host.function_of(first), Some("health"));
+    assert_eq!(pair.host.function_of(second), Some("classify"));
+    assert_eq!(pair.host.oldest(), Some(first));
+    pair.carry();
+    pair.worker.reply(first, b"1").expect("it waits");
+    pair.carry();
+    assert_eq!(pair.host.function_of(first), None);
+    assert_eq!(pair.host.oldest(), Some(second));
+
+    let mut pair = Pair::json();
+    let call = pair.call(7);
+    assert_eq!(pair.host.function_of(call), None);
+    assert_eq!(pair.host.oldest(), Some(call));
 }
 
 #[test]
@@ -323,14 +348,13 @@ fn a_cancel_that_crosses_the_answer_harms_nobody() {
 }
 
 #[test]
-fn a_cancelled_call_does_not_expire_and_does_become_overdue() {
+fn a_cancelled_call_expires_and_becomes_overdue_like_any_other() {
     for mut pair in [Pair::ready(), Pair::json()] {
         let request = with_deadline(&pair, Duration::from_millis(300));
         let call = pair.host.request(request, 7, pair.now).expect("accepted");
         pair.host.cancel(call);
-        pair.advance(Duration::from_millis(300))
-            .expect("nobody to tell");
-        assert_eq!(pair.host.poll_event(), None);
+        pair.advance(Duration::from_millis(300)).expect("expired");
+        assert_eq!(pair.host.poll_event(), Some(HostEvent::Expired { call }));
         pair.advance(Duration::from_secs(1)).expect("overdue");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
     }

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flavor::yields_cheaply;
 use crate::ledger::{Promise, Receipt};
 use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket};
-use answer::{Answer, refusal, unsendable};
+use answer::{Answer, Tries, refusal, unsendable};
 use scratch::Scratch;
 
 /// A call of a Python function: a future that does nothing until it is polled.
@@ -43,8 +43,10 @@ pub struct Call<'a, C: Codec, A, R> {
     /// How many calls of the pool had ended when this one was made. Where others have ended between that and its first
     /// poll, it was made together with them, and others may follow it in the same poll of their task.
     ended_before: u64,
-    /// How many workers have died of the call, and may have run it.
-    attempts: u32,
+    /// How many workers have died in this call.
+    victims: u32,
+    /// Whether a worker that is gone may have run it.
+    may_have_run: bool,
     deadline: Option<Instant>,
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
@@ -99,7 +101,8 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             argument,
             options,
             ended_before: pool.shared().counters().ended(),
-            attempts: 0,
+            victims: 0,
+            may_have_run: false,
             deadline: None,
             ticket: None,
             state: State::New,
@@ -115,7 +118,8 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
     }
 
     /// Says that the function may run more than once for this call. When its worker dies, the call is sent again to
-    /// another one, up to the pool's [`max_attempts`](crate::PoolBuilder::max_attempts).
+    /// another one, unless it has taken as many workers with it as the pool's
+    /// [`poison_limit`](crate::PoolBuilder::poison_limit) says.
     pub fn idempotent(mut self) -> Self {
         self.options.idempotent = true;
         self
@@ -249,18 +253,22 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
             };
             let outcome = ready!(receipt.poll(context));
             let shared = self.pool.shared();
-            let may_run_again =
-                self.options.idempotent && self.attempts + 1 < shared.max_attempts();
+            let tries = Tries {
+                is_idempotent: self.options.idempotent,
+                victims: self.victims,
+                poison_limit: shared.poison_limit(),
+            };
             let worker = receipt.worker();
-            match Answer::judge(outcome, may_run_again, self.function, worker, shared) {
+            match Answer::judge(outcome, tries, self.function, worker, shared) {
                 Answer::Body(body) => return Poll::Ready(self.decode(body.as_ref())),
                 Answer::Error(error) => return Poll::Ready(Err(error)),
-                again @ (Answer::Move | Answer::SendAgain) => {
+                again @ (Answer::Move | Answer::SendAgain { .. }) => {
                     if let Some(worker) = worker {
                         shared.close_slot(worker);
                     }
-                    if matches!(again, Answer::SendAgain) {
-                        self.attempts += 1;
+                    if let Answer::SendAgain { is_victim } = again {
+                        self.victims += u32::from(is_victim);
+                        self.may_have_run = true;
                         shared.counters().count_resent();
                     }
                     self.state = State::Returned;
@@ -287,7 +295,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
         let coop = ready!(tokio::task::coop::poll_proceed(context));
         let mut result = ready!(self.poll_state(context));
         coop.made_progress();
-        if self.attempts > 0 {
+        if self.may_have_run {
             // Whatever ended it at last, an earlier worker may have run it.
             result = result.map_err(Error::at_least_may_have_run);
         }
@@ -324,7 +332,7 @@ impl<C: Codec, A, R> fmt::Debug for Call<'_, C, A, R> {
             .debug_struct("Call")
             .field("function", &self.function)
             .field("state", &state)
-            .field("attempts", &self.attempts)
+            .field("victims", &self.victims)
             .finish_non_exhaustive()
     }
 }

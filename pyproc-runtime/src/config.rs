@@ -22,7 +22,8 @@ pub(crate) struct Config {
     pub(crate) codec: String,
     pub(crate) limits: Limits,
     pub(crate) max_in_flight_per_worker: InFlight,
-    pub(crate) max_attempts: u32,
+    pub(crate) poison_limit: u32,
+    pub(crate) ladder: Ladder,
     pub(crate) deadline: Option<Duration>,
     pub(crate) start_timeout: Duration,
     pub(crate) connect_retries: u32,
@@ -54,6 +55,15 @@ pub(crate) struct Recipe {
     pub(crate) core: Core,
     /// The script listens on a path by itself, instead of being handed a connected socket.
     pub(crate) listens: bool,
+}
+
+/// When what is done about a function that runs on after its deadline, each counted from the deadline.
+#[derive(Debug, Clone)]
+pub(crate) struct Ladder {
+    /// `None`: it is never interrupted.
+    pub(crate) interrupt_after: Option<Duration>,
+    pub(crate) stacks_after: Duration,
+    pub(crate) overdue_after: Duration,
 }
 
 /// How often an idle worker is asked whether it is well, and how long it may take to answer.

@@ -23,11 +23,13 @@ use std::time::Instant;
 use pyproc_proto::{CallId, HostConnection, HostEvent, LogRecord, Rejected, Request, RequestError};
 use tokio::sync::Notify;
 
+use crate::deadline;
 use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
-use crate::ledger::{Entry, Failure};
+use crate::ledger::{Begun, Entry, Failure};
 use crate::spin::{Spin, Spinner};
+use crate::state_page::StatePage;
 use crate::sync::{Mutex, MutexGuard};
 
 /// The connection to one worker, from the end of the handshake to its loss.
@@ -35,6 +37,8 @@ use crate::sync::{Mutex, MutexGuard};
 pub(crate) struct Connection {
     worker: WorkerIdentity,
     lane: SocketLane,
+    /// `None` where there is none: less is known then.
+    page: Option<StatePage>,
     state: Mutex<State>,
     /// Tells the driver that there is something for it to do that the lane will not wake it for.
     kick: Notify,
@@ -59,6 +63,10 @@ struct State {
     progress: u64,
     /// How many answers were read.
     answered: u64,
+    /// The greatest id of a call that the worker has answered with a value, 0 if there is none.
+    returned: u64,
+    /// There are `Cancel`s of which the state page does not tell yet.
+    has_cancels: bool,
     /// What a caller has read that only the driver can deal with.
     for_driver: VecDeque<HostEvent<Entry>>,
     /// What the driver's timer is set to.
@@ -84,6 +92,22 @@ pub(crate) struct Submitted {
     pub(crate) look: Option<Look>,
 }
 
+/// A call that runs although its deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Late {
+    pub(crate) call: CallId,
+    pub(crate) deadline: Instant,
+}
+
+/// What a worker runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// `None` under the JSON protocol, which has no table of functions.
+    pub(crate) function: Option<String>,
+    /// `None` without a state page.
+    pub(crate) since: Option<Instant>,
+}
+
 /// From so many bytes on, requests do not wait for the driver, so that the worker begins while more of them come.
 const FLUSH_BYTES: usize = 4 * 1024;
 
@@ -94,6 +118,8 @@ const REST_TURNS: usize = 64;
 /// What a connection tells its supervisor.
 #[derive(Debug)]
 pub(crate) enum Notice {
+    /// The worker runs a call whose deadline has passed.
+    Late,
     /// A call did not end some time after its deadline.
     Overdue,
     /// The worker takes no more calls, and will end when it has finished those that it has.
@@ -118,7 +144,12 @@ pub(crate) enum Unsent {
 
 impl Connection {
     /// Takes over from a finished handshake.
-    pub(crate) fn new(worker: WorkerIdentity, handshake: Handshake, spin: Spin) -> Self {
+    pub(crate) fn new(
+        worker: WorkerIdentity,
+        handshake: Handshake,
+        page: Option<StatePage>,
+        spin: Spin,
+    ) -> Self {
         let Handshake { lane, protocol, .. } = handshake;
         let state = State {
             protocol,
@@ -131,12 +162,15 @@ impl Connection {
             is_looked_for: false,
             progress: 0,
             answered: 0,
+            returned: 0,
+            has_cancels: false,
             for_driver: VecDeque::new(),
             armed: None,
         };
         Self {
             worker,
             lane,
+            page,
             state: Mutex::new(state),
             kick: Notify::new(),
         }
@@ -149,6 +183,80 @@ impl Connection {
     /// How many answers of the worker were read, those to checks of its health included.
     pub(crate) fn calls_served(&self) -> u64 {
         self.lock().answered
+    }
+
+    /// What the worker runs at this moment: by the state page, and without one the oldest call in flight, which is the
+    /// one that it runs, or runs next.
+    #[expect(dead_code, reason = "the status of a pool is to show it")]
+    pub(crate) fn running(&self) -> Option<Running> {
+        let state = self.lock();
+        let call = match self.taken(&state) {
+            Some(taken) => CallId::new(taken)?,
+            None => state.protocol.oldest()?,
+        };
+        state.protocol.token(call)?;
+        let function = state.protocol.function_of(call).map(str::to_owned);
+        let taken_at_ns = self.page.as_ref().and_then(|page| page.taken_at_ns(call));
+        Some(Running {
+            function,
+            since: taken_at_ns.and_then(deadline::from_monotonic_ns),
+        })
+    }
+
+    /// The call that the worker runs although its deadline has passed. `None` without a state page, which alone can tell.
+    pub(crate) fn late(&self) -> Option<Late> {
+        let state = self.lock();
+        let call = CallId::new(self.taken(&state)?)?;
+        let deadline = state.protocol.late_since(call)?;
+        Some(Late { call, deadline })
+    }
+
+    /// Whether this is the call that the worker took last, and it has not answered it.
+    pub(crate) fn is_running(&self, call: CallId) -> bool {
+        let state = self.lock();
+        self.has_taken_last(&state, call) && state.protocol.token(call).is_some()
+    }
+
+    /// Names the running call that is to be interrupted. A signal must follow.
+    pub(crate) fn want_interrupted(&self, call: CallId) {
+        if let Some(page) = &self.page {
+            page.want_interrupted(call);
+        }
+    }
+
+    /// Ends a call for its caller, because its deadline has passed. The worker still has it.
+    pub(crate) fn expire(&self, call: CallId, stacks: Option<&str>) {
+        let caller = {
+            let state = self.lock();
+            let entry = state.protocol.token(call);
+            entry.and_then(|entry| entry.expire(stacks))
+        };
+        if let Some(caller) = caller {
+            caller.wake();
+        }
+    }
+
+    /// Ends the call in which the worker is stuck for its caller, if that still waits for what can be learned of it.
+    pub(crate) fn expire_stuck(&self, stacks: Option<&str>) {
+        let stuck = {
+            let state = self.lock();
+            let oldest = state.protocol.oldest();
+            oldest.filter(|oldest| self.has_taken_last(&state, *oldest))
+        };
+        if let Some(stuck) = stuck {
+            self.expire(stuck, stacks);
+        }
+    }
+
+    fn has_taken_last(&self, state: &State, call: CallId) -> bool {
+        self.taken(state) == Some(call.get())
+    }
+
+    /// The id of the call that the worker took last, where that is known. A page that contradicts what was read from the
+    /// worker is as good as none.
+    fn taken(&self, state: &State) -> Option<u64> {
+        let taken = self.page.as_ref()?.taken()?;
+        (taken >= state.returned).then_some(taken)
     }
 
     /// Enters the call into the ledger and sends it: at once if the worker has nothing else to do, and otherwise with
@@ -182,6 +290,7 @@ impl Connection {
             let entry = state.protocol.token(call);
             if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
                 state.protocol.cancel(call);
+                state.has_cancels = true;
             }
         }
         let is_alone = state.protocol.in_flight_len() == 1;
@@ -208,6 +317,7 @@ impl Connection {
     pub(crate) fn cancel(&self, call: CallId) {
         let mut state = self.lock();
         state.protocol.cancel(call);
+        state.has_cancels = true;
         state.is_looked_for = false;
         drop(state);
         self.kick.notify_one();
@@ -269,14 +379,22 @@ impl Connection {
     /// Ends every call that the worker did not answer. It must be certain that it will not: it is dead, or has said
     /// goodbye; and what it has left in the lane must have been read.
     pub(crate) fn bury(&self, death: &Arc<DeathReport>) {
-        let (in_flight, has_left) = {
+        let (in_flight, has_left, taken) = {
             let mut state = self.lock();
             state.is_closed = true;
-            (state.protocol.take_in_flight(), state.has_left)
+            let taken = self.taken(&state);
+            (state.protocol.take_in_flight(), state.has_left, taken)
         };
         for call in in_flight {
+            let is_handed_over = call.sent && !has_left;
+            let begun = match taken {
+                _ if !is_handed_over => Begun::Not,
+                Some(taken) if call.call.get() > taken => Begun::Not,
+                Some(taken) if call.call.get() < taken => Begun::Earlier,
+                _ => Begun::Last,
+            };
             call.token.end(Err(Failure::Died {
-                taken: call.sent && !has_left,
+                begun,
                 death: Arc::clone(death),
             }));
         }

@@ -51,9 +51,21 @@ pub(crate) fn shared_clock() -> DeadlineClock {
     }
 }
 
-fn monotonic_ns(at: Instant) -> u64 {
+/// The moment that another process has read off the shared clock, or made up: `None` if there is no such moment.
+pub(crate) fn from_monotonic_ns(read: u64) -> Option<Instant> {
+    let epoch = epoch();
+    match read.checked_sub(epoch.monotonic_ns) {
+        Some(later) => epoch.instant.checked_add(Duration::from_nanos(later)),
+        None => {
+            let earlier = Duration::from_nanos(epoch.monotonic_ns - read);
+            epoch.instant.checked_sub(earlier)
+        }
+    }
+}
+
+fn epoch() -> &'static Epoch {
     static EPOCH: OnceLock<Epoch> = OnceLock::new();
-    let epoch = EPOCH.get_or_init(|| {
+    EPOCH.get_or_init(|| {
         let now = clock_gettime(ClockId::Monotonic);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
@@ -61,7 +73,11 @@ fn monotonic_ns(at: Instant) -> u64 {
             instant: Instant::now(),
             monotonic_ns: seconds * 1_000_000_000 + nanoseconds,
         }
-    });
+    })
+}
+
+fn monotonic_ns(at: Instant) -> u64 {
+    let epoch = epoch();
     let offset =
         u64::try_from(at.saturating_duration_since(epoch.instant).as_nanos()).unwrap_or(u64::MAX);
     epoch.monotonic_ns.saturating_add(offset)
@@ -77,6 +93,19 @@ mod tests {
         let first = on_the_wire(now + Duration::from_secs(1), DeadlineClock::Monotonic);
         let second = on_the_wire(now + Duration::from_secs(3), DeadlineClock::Monotonic);
         assert_eq!(second.wire - first.wire, 2_000_000_000);
+    }
+
+    #[test]
+    fn a_moment_comes_back_from_the_wire_as_it_was() {
+        let now = Instant::now();
+        let wire = on_the_wire(now + Duration::from_secs(1), DeadlineClock::Monotonic).wire;
+        let back = from_monotonic_ns(wire).unwrap();
+        assert_eq!(back, now + Duration::from_secs(1));
+        assert!(from_monotonic_ns(wire - 1_500_000_000).unwrap() < now);
+        for made_up in [0, u64::MAX] {
+            // It may be any moment or none, but no reason to panic.
+            let _ = from_monotonic_ns(made_up);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::error::{Error, ErrorKind, Fate, WorkerIdentity};
 use crate::worker::Exit;
 
@@ -22,11 +24,16 @@ pub struct DeathReport {
     pub(crate) stderr: String,
 }
 
+/// What is added to the exit of a process whose control group ran out of memory.
+pub(crate) const OUT_OF_MEMORY: &str = ", probably out of memory";
+
 /// Why a worker was buried.
 #[derive(Debug, Clone)]
 pub(crate) enum Cause {
     /// The process ended by itself, or was killed from outside.
     Exited,
+    /// The process was killed, and the kernel has killed in its control group for want of memory.
+    OutOfMemory,
     /// The worker has ended by itself and in good order: it said goodbye, and then exited.
     Left,
     /// The worker was to end and had nothing left to do, and then did not exit in time.
@@ -123,8 +130,14 @@ impl DeathReport {
 impl fmt::Display for DeathReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.cause, self.exit) {
-            (Cause::Exited, Some(exit)) => write!(formatter, "the worker died: {exit}")?,
+            (Cause::Exited, Some(exit)) => {
+                write!(formatter, "the worker died: {exit}{}", likely_cause(exit))?;
+            }
             (Cause::Exited, None) => formatter.write_str("the worker died")?,
+            (Cause::OutOfMemory, Some(exit)) => {
+                write!(formatter, "the worker died: {exit}{OUT_OF_MEMORY}")?;
+            }
+            (Cause::OutOfMemory, None) => write!(formatter, "the worker died{OUT_OF_MEMORY}")?,
             (Cause::Left, Some(exit)) => {
                 write!(formatter, "the worker left in good order: {exit}")?;
             }
@@ -169,6 +182,23 @@ impl fmt::Display for DeathReport {
     }
 }
 
+/// What usually lies behind such an end, in words that follow it.
+fn likely_cause(exit: Exit) -> &'static str {
+    let Exit::Signal(number) = exit else {
+        return "";
+    };
+    match Signal::from_named_raw(number) {
+        Some(Signal::SEGV | Signal::BUS | Signal::ILL | Signal::FPE) => {
+            ", a crash in native code such as a C extension"
+        }
+        Some(Signal::ABORT) => ", native code such as a C extension gave up",
+        Some(Signal::XCPU) => ", its processor time was used up",
+        Some(Signal::XFSZ) => ", it wrote a larger file than it may",
+        Some(Signal::SYS) => ", it made a system call that is forbidden to it",
+        _ => "",
+    }
+}
+
 /// What a worker has left behind, as the source of an error: where its threads were, and the end of its standard error.
 #[derive(Debug)]
 pub(crate) struct LastWords {
@@ -185,6 +215,12 @@ impl LastWords {
         } else {
             Some(Self { stacks, stderr })
         }
+    }
+}
+
+impl LastWords {
+    pub(crate) fn stacks(&self) -> Option<&str> {
+        Some(self.stacks.as_str()).filter(|stacks| !stacks.is_empty())
     }
 }
 

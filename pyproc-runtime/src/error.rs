@@ -13,7 +13,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::death::DeathReport;
+use crate::death::{DeathReport, LastWords};
 use crate::worker::Exit;
 
 use beneath::Beneath;
@@ -144,6 +144,14 @@ impl Error {
         self
     }
 
+    /// Adds where the threads of the worker were, as its source.
+    pub(crate) fn with_stacks(self, stacks: &str) -> Self {
+        match LastWords::new(stacks, "") {
+            Some(stacks) => self.with_source(stacks),
+            None => self,
+        }
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -198,6 +206,13 @@ impl Error {
     /// The worker that was involved: the one that had the call, or the one that could not be started.
     pub fn worker(&self) -> Option<&WorkerIdentity> {
         self.0.worker.as_ref()
+    }
+
+    /// The Python stacks of all threads of the worker, innermost call first: where a function was that ran on after its
+    /// deadline, where a worker was stuck that was killed for it or did not start in time, or where it crashed.
+    pub fn stacks(&self) -> Option<&str> {
+        let source = self.0.source.as_deref()?;
+        source.downcast_ref::<LastWords>()?.stacks()
     }
 
     /// The Python exception, if one was raised by the function or at the import of the script: its type, message and

@@ -44,16 +44,27 @@ pub(crate) enum Failure {
     Unsendable(RequestError),
     /// The worker answered with an error.
     Remote(Box<RemoteError>),
-    /// The deadline passed while the worker had the call.
-    Expired,
-    /// The worker is gone. `taken` says whether it may have run the call: it had been handed the whole request, and did
-    /// not leave in good order.
+    /// The deadline passed while the worker had the call. These are the stacks of its threads, if it was running the call
+    /// and they could be taken.
+    Expired { stacks: Option<Box<str>> },
+    /// The worker is gone.
     Died {
-        taken: bool,
+        begun: Begun,
         death: Arc<DeathReport>,
     },
     /// The pool closed, or its runtime ended.
     Closed,
+}
+
+/// How far a worker that is gone had come with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It certainly had not begun it.
+    Not,
+    /// It had taken it, and then another one.
+    Earlier,
+    /// It had taken it last. Where nothing is known, each call that it had been handed whole counts as that.
+    Last,
 }
 
 /// Why a call is not admitted.
@@ -286,8 +297,9 @@ impl Entry {
     /// Ends the call for its caller, because its deadline passed. The permit stays with the entry: the worker is not
     /// free yet. Whoever is returned is to be woken outside of every lock.
     #[must_use]
-    pub(crate) fn expire(&self) -> Option<Waker> {
-        self.promise.cell.end(Err(Failure::Expired))
+    pub(crate) fn expire(&self, stacks: Option<&str>) -> Option<Waker> {
+        let stacks = stacks.map(Box::from);
+        self.promise.cell.end(Err(Failure::Expired { stacks }))
     }
 }
 

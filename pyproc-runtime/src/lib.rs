@@ -43,6 +43,7 @@ mod flavor;
 mod lane;
 mod ledger;
 mod spin;
+mod state_page;
 mod sync;
 
 pub use spin::Spin;

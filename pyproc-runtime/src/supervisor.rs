@@ -6,6 +6,7 @@
 
 mod attendance;
 mod health;
+mod ladder;
 mod restart;
 mod slot;
 mod start;

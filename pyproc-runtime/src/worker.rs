@@ -48,6 +48,12 @@ pub use exit::Exit;
 mod output;
 pub(crate) use output::{Outlet, OutputKind, StderrTail, pump};
 
+mod memory_watch;
+pub(crate) use memory_watch::MemoryWatch;
+
+mod stacks;
+pub(crate) use stacks::Stacks;
+
 mod socket_dir;
 pub(crate) use socket_dir::{SocketDir, SocketDirError, peer_uid};
 

@@ -21,6 +21,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "pyproc-py/native/src/descriptor.rs",
     "pyproc-py/native/src/memory.rs",
     "pyproc-runtime/src/lane/socket.rs",
+    "pyproc-runtime/src/state_page/mapping.rs",
     "xtask/src/sources.rs",
 ];
 

@@ -175,6 +175,24 @@ impl<T> HostConnection<T> {
         self.in_flight.get(call)
     }
 
+    /// The name of the function that a call in flight is of; `None` under the JSON protocol, which
+    /// has no table.
+    pub fn function_of(&self, call: CallId) -> Option<&str> {
+        self.functions.name(self.in_flight.function(call)?)
+    }
+
+    /// The call in flight that was requested before all others: the one that the worker runs, as
+    /// far as its answers tell.
+    pub fn oldest(&self) -> Option<CallId> {
+        self.in_flight.oldest()
+    }
+
+    /// The deadline of a call in flight that has [expired](HostEvent::Expired) and is not
+    /// [overdue](HostEvent::Overdue) yet.
+    pub fn late_since(&self, call: CallId) -> Option<Instant> {
+        self.in_flight.late_since(call)
+    }
+
     /// What the host attached to each of the calls in flight, in no particular order.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.in_flight.tokens()

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use super::progress::earlier;
-use crate::CallId;
+use crate::{CallId, FunctionIndex};
 
 /// A call that was in flight when the connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ struct Oldest {
 #[derive(Debug)]
 struct Entry<T> {
     token: T,
+    /// Its place in the worker's table, where there is a table.
+    function: Option<FunctionIndex>,
     /// Where its request ends in the stream of bytes.
     end: u64,
     timer: Timer,
@@ -84,13 +86,21 @@ impl<T> Table<T> {
     /// Where requests end that are handed to the lane, `end` is counted as [`Output::end`] does.
     ///
     /// [`Output::end`]: super::output::Output::end
-    pub(super) fn insert(&mut self, call: CallId, token: T, end: u64, deadline: Option<Instant>) {
+    pub(super) fn insert(
+        &mut self,
+        call: CallId,
+        function: Option<FunctionIndex>,
+        token: T,
+        end: u64,
+        deadline: Option<Instant>,
+    ) {
         self.earliest = earlier(self.earliest, deadline);
         if self.oldest.is_none() {
             self.oldest = Some(Oldest { call, since: None });
         }
         let entry = Entry {
             token,
+            function,
             end,
             timer: deadline.map_or(Timer::Nothing, Timer::Expires),
             abandoned: false,
@@ -104,6 +114,24 @@ impl<T> Table<T> {
 
     pub(super) fn get(&self, call: CallId) -> Option<&T> {
         Some(&self.entries.get(&call)?.token)
+    }
+
+    /// Which function a call in flight is of.
+    pub(super) fn function(&self, call: CallId) -> Option<FunctionIndex> {
+        self.entries.get(&call)?.function
+    }
+
+    /// The call that was requested before all others in flight.
+    pub(super) fn oldest(&self) -> Option<CallId> {
+        Some(self.oldest?.call)
+    }
+
+    /// The deadline of a call that has expired and is not overdue yet.
+    pub(super) fn late_since(&self, call: CallId) -> Option<Instant> {
+        match self.entries.get(&call)?.timer {
+            Timer::IsLate(deadline) => Some(deadline),
+            Timer::Expires(_) | Timer::Nothing => None,
+        }
     }
 
     /// Takes out a call that was answered. [`settle`](Self::settle) must follow.
@@ -157,8 +185,8 @@ impl<T> Table<T> {
         self.earliest
     }
 
-    /// Lets timers fire, in the order of their calls. An abandoned call does not expire, because
-    /// there is nobody left to tell, but it does become overdue.
+    /// Lets timers fire, in the order of their calls. An abandoned call expires as well: nobody
+    /// waits for it, but its worker has no more time for it than for any other.
     pub(super) fn fire(&mut self, now: Instant, mut late: impl FnMut(Late)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
@@ -174,9 +202,7 @@ impl<T> Table<T> {
                 continue;
             }
             entry.timer = Timer::IsLate(at);
-            if !entry.abandoned {
-                fired.push(Late::Expired(*call));
-            }
+            fired.push(Late::Expired(*call));
         }
         match (self.becomes_overdue(), self.oldest) {
             (Some(at), Some(oldest)) if at <= now => {

@@ -3,7 +3,7 @@
 use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
-use crate::ledger::{Failure, Outcome, Refusal, Reply};
+use crate::ledger::{Begun, Failure, Outcome, Refusal, Reply};
 use crate::pool::Shared;
 
 /// What to do with a call that has come back.
@@ -14,14 +14,33 @@ pub(super) enum Answer {
     /// It certainly did not run: another worker gets it, and nobody notices.
     Move,
     /// It may have run, and may run again: another worker gets it.
-    SendAgain,
+    SendAgain {
+        /// The worker was in this very call when it died.
+        is_victim: bool,
+    },
+}
+
+/// What a call may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tries {
+    pub(super) is_idempotent: bool,
+    /// How many workers have died in it.
+    pub(super) victims: u32,
+    pub(super) poison_limit: u32,
+}
+
+impl Tries {
+    /// Whether the call may be sent again, now that one more worker has died in it.
+    fn has_one_left(self) -> bool {
+        self.is_idempotent && self.victims + 1 < self.poison_limit
+    }
 }
 
 impl Answer {
     /// `worker` is the one that the call was sent to, if it was.
     pub(super) fn judge(
         outcome: Outcome,
-        may_run_again: bool,
+        tries: Tries,
         function: &str,
         worker: Option<&WorkerIdentity>,
         shared: &Shared,
@@ -37,19 +56,37 @@ impl Answer {
             Ok(body) => Self::Body(body),
             Err(Failure::Refused(reason)) => Self::Error(refusal(reason, function, shared)),
             Err(Failure::Unsendable(reason)) => Self::Error(unsendable(reason, function, shared)),
-            Err(Failure::Died { taken: false, .. }) => Self::Move,
-            Err(Failure::Died { taken: true, .. }) if may_run_again => Self::SendAgain,
-            Err(Failure::Died { taken: true, death }) => {
+            Err(Failure::Died {
+                begun: Begun::Not, ..
+            }) => Self::Move,
+            Err(Failure::Died {
+                begun: Begun::Earlier,
+                ..
+            }) if tries.is_idempotent => Self::SendAgain { is_victim: false },
+            Err(Failure::Died {
+                begun: Begun::Last, ..
+            }) if tries.has_one_left() => Self::SendAgain { is_victim: true },
+            Err(Failure::Died { death, .. }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Remote(error)) if error.status == Status::Draining => Self::Move,
             Err(Failure::Remote(error)) => of_worker(remote(*error)),
-            Err(Failure::Expired) => of_worker(
+            Err(Failure::Expired { stacks: None }) => of_worker(
                 Error::new(
                     ErrorKind::Deadline,
                     "the deadline passed while the worker had the call",
                 )
                 .with_fate(Fate::MayHaveRun),
+            ),
+            Err(Failure::Expired {
+                stacks: Some(stacks),
+            }) => of_worker(
+                Error::new(
+                    ErrorKind::Deadline,
+                    "the deadline passed while the function ran",
+                )
+                .with_fate(Fate::MayHaveRun)
+                .with_stacks(&stacks),
             ),
             Err(Failure::Closed) => of_worker(
                 Error::new(
@@ -127,6 +164,12 @@ fn remote(error: RemoteError) -> Error {
         Status::InvalidBody => (ErrorKind::Codec, Fate::NotStarted),
         Status::Deadline => (ErrorKind::Deadline, Fate::NotStarted),
         Status::Cancelled => (ErrorKind::Closed, Fate::NotStarted),
+        Status::Interrupted => {
+            let message = "the function was interrupted, because its deadline had passed";
+            return Error::new(ErrorKind::Deadline, message)
+                .with_fate(Fate::Failed)
+                .with_source(PythonError::from(error));
+        }
         Status::InvalidResult => (ErrorKind::InvalidResult, Fate::Failed),
         Status::TooLarge => (ErrorKind::TooLarge, Fate::Failed),
         _ => (ErrorKind::Exception, Fate::Failed),

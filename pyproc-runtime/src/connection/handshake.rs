@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -73,17 +73,16 @@ impl Handshake {
         Ok(())
     }
 
-    /// Exchanges `Hello` and `Welcome`. The descriptor travels beside `Hello`.
+    /// Exchanges `Hello` and `Welcome`. The descriptors travel beside `Hello`.
     ///
     /// Under the JSON protocol there is nothing to exchange, and no `Welcome`.
     pub(crate) async fn shake(
         &mut self,
-        descriptor: Option<OwnedFd>,
+        mut descriptors: Vec<OwnedFd>,
         mut log: impl FnMut(LogRecord),
     ) -> Result<Option<Welcome>, HandshakeError> {
-        let mut descriptor = descriptor;
         while !self.protocol.is_ready() {
-            self.flush(&mut descriptor)?;
+            self.flush(&mut descriptors)?;
             let mut end = None;
             loop {
                 match self
@@ -130,19 +129,19 @@ impl Handshake {
         Ok(self.protocol.welcome().cloned())
     }
 
-    fn flush(&mut self, descriptor: &mut Option<OwnedFd>) -> Result<(), Lost> {
+    fn flush(&mut self, descriptors: &mut Vec<OwnedFd>) -> Result<(), Lost> {
         while !self.protocol.output().is_empty() {
             let output = self.protocol.output();
-            let sent = match descriptor {
-                Some(descriptor) => self
-                    .lane
-                    .send_with_descriptor(output, std::os::fd::AsFd::as_fd(descriptor)),
-                None => self.lane.send(output),
+            let sent = if descriptors.is_empty() {
+                self.lane.send(output)
+            } else {
+                let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+                self.lane.send_with_descriptors(output, &descriptors)
             };
             match sent.map_err(Lost::Io)? {
                 0 => break,
                 written => {
-                    *descriptor = None;
+                    descriptors.clear();
                     self.protocol.advance_output(written);
                 }
             }

@@ -98,6 +98,9 @@ impl Connection {
         let is_sound = state.protocol.handle_input(now).is_ok();
         let mut answer = None;
         while let Some(event) = state.protocol.poll_event() {
+            if answer.is_none() {
+                state.note_answer(&event);
+            }
             match event {
                 HostEvent::Reply { token, body, .. } if answer.is_none() => {
                     answer = Some((token, Ok(body.into())));
@@ -109,7 +112,6 @@ impl Connection {
             }
         }
         if answer.is_some() {
-            state.answered += 1;
             state.is_looked_for = false;
             state.spinner.found();
         }

@@ -101,6 +101,18 @@ impl State {
             .pop_front()
             .or_else(|| self.protocol.poll_event())
     }
+
+    /// Counts an answer that is about to be handed out.
+    pub(super) fn note_answer(&mut self, event: &HostEvent<Entry>) {
+        match event {
+            HostEvent::Reply { call, .. } => {
+                self.answered += 1;
+                self.returned = self.returned.max(call.get());
+            }
+            HostEvent::Failed { .. } => self.answered += 1,
+            _ => {}
+        }
+    }
 }
 
 impl Connection {
@@ -111,20 +123,26 @@ impl Connection {
         tell: &mut impl FnMut(ConnectionEvent),
     ) -> Result<Turn, Lost> {
         let Harvest { events, expired } = harvest;
+        let mut is_late = false;
         let (result, has_left) = {
             let mut state = self.lock();
             state.is_driver_writing = false;
             let result = self.exchange(&mut state);
             while let Some(event) = state.next_event() {
                 match event {
+                    // Its caller learns first what comes of the steps that are taken about it.
+                    HostEvent::Expired { call } if self.has_taken_last(&state, call) => {
+                        is_late = true;
+                    }
                     // The entry of an expired call stays in the table, so it ends under the lock; its caller is
                     // woken outside.
                     HostEvent::Expired { call } => {
-                        expired.extend(state.protocol.token(call).and_then(Entry::expire));
+                        let entry = state.protocol.token(call);
+                        expired.extend(entry.and_then(|entry| entry.expire(None)));
                     }
                     HostEvent::Goodbye => state.has_left = true,
                     event => {
-                        state.answered += u64::from(is_answer(&event));
+                        state.note_answer(&event);
                         events.push(event);
                     }
                 }
@@ -132,6 +150,9 @@ impl Connection {
             (result, state.has_left)
         };
         expired.drain(..).for_each(Waker::wake);
+        if is_late {
+            tell(ConnectionEvent::Notice(Notice::Late));
+        }
         self.hand_out(events, tell);
         match result {
             Err(Lost::Protocol(violation)) => Err(Lost::Protocol(violation)),
@@ -212,6 +233,11 @@ impl Connection {
                 written => state.protocol.advance_output(written),
             }
         }
+        if std::mem::take(&mut state.has_cancels) {
+            if let Some(page) = &self.page {
+                page.tell_of_cancels();
+            }
+        }
         Ok(true)
     }
 
@@ -243,10 +269,6 @@ impl Connection {
             _ => {}
         }
     }
-}
-
-fn is_answer(event: &HostEvent<Entry>) -> bool {
-    matches!(event, HostEvent::Reply { .. } | HostEvent::Failed { .. })
 }
 
 #[cfg(test)]

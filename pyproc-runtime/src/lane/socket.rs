@@ -47,6 +47,9 @@ pub(crate) enum Received {
 }
 
 impl SocketLane {
+    /// How many descriptors can travel beside the same bytes.
+    const MAX_DESCRIPTORS: usize = 3;
+
     /// Takes over a connected socket, which it makes non-blocking.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
@@ -111,16 +114,19 @@ impl SocketLane {
         until_taken(|| rustix::net::sendmsg(&self.socket, slices, &mut ancillary, QUIETLY))
     }
 
-    /// Like [`send`](Self::send), with a descriptor that travels with the first byte.
-    pub(crate) fn send_with_descriptor(
+    /// Like [`send`](Self::send), with descriptors that travel with the first byte, at most
+    /// [`MAX_DESCRIPTORS`](Self::MAX_DESCRIPTORS) of them.
+    pub(crate) fn send_with_descriptors(
         &self,
         bytes: &[u8],
-        descriptor: BorrowedFd<'_>,
+        descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<usize> {
-        let descriptors = [descriptor];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        const SPACE: usize = rustix::cmsg_space!(ScmRights(SocketLane::MAX_DESCRIPTORS));
+        let mut space = [std::mem::MaybeUninit::uninit(); SPACE];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::Error::other("too many descriptors for one message"));
+        }
         let slices = [IoSlice::new(bytes)];
         until_taken(|| rustix::net::sendmsg(&self.socket, &slices, &mut ancillary, QUIETLY))
     }

@@ -53,8 +53,10 @@ struct Settings {
     max_in_flight_per_worker: InFlight,
     max_waiting: usize,
     max_frame: usize,
-    max_attempts: u32,
+    poison_limit: u32,
     deadline: Option<Duration>,
+    interrupt_after: Option<Duration>,
+    stacks_after: Duration,
     overdue_after: Duration,
     start_timeout: Duration,
     connect_retries: u32,
@@ -93,8 +95,10 @@ impl PoolBuilder<DefaultCodec> {
             max_in_flight_per_worker: InFlight::default(),
             max_waiting: 1024,
             max_frame: DEFAULT_MAX_FRAME,
-            max_attempts: 3,
+            poison_limit: 2,
             deadline: Some(Duration::from_secs(60)),
+            interrupt_after: Some(Duration::ZERO),
+            stacks_after: Duration::from_millis(100),
             overdue_after: Duration::from_secs(5),
             start_timeout: Duration::from_secs(60),
             connect_retries: 3,
@@ -282,6 +286,27 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
+    /// How long after a call's deadline the function is interrupted, if it still runs: the exception `pyproc.Interrupted`
+    /// is raised in it, which it may catch to clean up. `None`: never. Default zero: nobody waits for it any more, and a
+    /// function that is interrupted costs nothing, while a worker that is killed costs a start.
+    ///
+    /// Python raises exceptions between two steps of Python code, so a function that is busy in C is interrupted when it
+    /// comes back from there, and threads of its own are not interrupted at all. Workers that listen by themselves or were
+    /// started by somebody else can't be interrupted; nor can any on other systems than Linux.
+    pub fn interrupt_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.settings.interrupt_after = time.into();
+        self
+    }
+
+    /// How long after a call's deadline the Python stacks of all threads of its worker are taken, if it still runs, to be
+    /// found in the error. Default 100 ms: time for an interrupted function to clean up, and soon enough to show where it
+    /// was stuck. The worker goes on meanwhile. Callers wait for it until 500 ms after the deadline, so a longer time means
+    /// never.
+    pub fn stacks_after(mut self, time: Duration) -> Self {
+        self.settings.stacks_after = time;
+        self
+    }
+
     /// How long after a call's deadline its worker may still run it, before it is taken to be stuck and is replaced.
     /// Default 5 s: cheaper than a replacement for a function that is merely late.
     ///
@@ -293,10 +318,14 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How often an idempotent call is sent in all, when one worker after the other dies of it. Default 3: a call that
-    /// three workers did not survive is probably the cause.
-    pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.settings.max_attempts = attempts;
+    /// How many workers an idempotent call may take with it before it is refused any further. Default 2: one worker may
+    /// die of anything, and a call that two did not survive is probably the cause. Only the deaths count in which the
+    /// worker was running this very call; where that cannot be known, which is so for workers that listen by themselves or
+    /// were started by somebody else, all those count in which it may have been.
+    ///
+    /// Calls that are not idempotent are never sent again when they may have run, so for them it is always 1.
+    pub fn poison_limit(mut self, workers: u32) -> Self {
+        self.settings.poison_limit = workers;
         self
     }
 }

@@ -64,8 +64,8 @@ impl Shared {
         self.config.deadline_clock()
     }
 
-    pub(crate) fn max_attempts(&self) -> u32 {
-        self.config.max_attempts
+    pub(crate) fn poison_limit(&self) -> u32 {
+        self.config.poison_limit
     }
 
     /// Sends nothing more to this worker.

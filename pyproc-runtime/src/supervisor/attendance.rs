@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::ProtocolError;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::worker::{Worker, log};
-use super::{Event, health};
+use super::{Event, health, ladder};
 use crate::connection::{ConnectionEvent, Lost, Notice};
 use crate::deadline;
 use crate::death::{Cause, DeathReport};
@@ -63,7 +63,9 @@ async fn watch(
     let health = health::watch(shared, connection);
     let lingering = linger(worker, shared);
     let reports = worker.log.keep_reporting();
-    tokio::pin!(drive, health, lingering, reports);
+    let late = Notify::new();
+    let ladder = ladder::climb(worker, &shared.config().ladder, &late);
+    tokio::pin!(drive, health, lingering, reports, ladder);
     let mut is_draining = false;
     let mut stop_by: Option<Instant> = None;
     loop {
@@ -79,6 +81,7 @@ async fn watch(
             never = &mut reports => match never {},
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
             Some(notice) = inbox.recv() => match notice {
+                Notice::Late => late.notify_one(),
                 Notice::Overdue => return Cause::Overdue,
                 Notice::Draining => {
                     shared.close_slot(connection.worker());
@@ -97,6 +100,7 @@ async fn watch(
                 stop_by = Some(deadline::after(shared.config().stop_timeout).into());
             }
             () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
+            never = &mut ladder => match never {},
             () = until(stop_by) => return Cause::Shutdown,
         }
     }
@@ -123,13 +127,12 @@ async fn linger(worker: &Worker, shared: &Shared) {
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
 async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let connection = Arc::clone(worker.connection());
-    let mut exit = None;
-    let mut stderr = String::new();
-    if let Some(body) = worker.body.take() {
-        let (status, last_words) = body.bury(LAST_MOMENTS).await;
-        exit = Some(status);
-        stderr = last_words;
-    }
+    let stacks = ladder::last_look(&worker, &cause).await;
+    let remains = match worker.body.take() {
+        Some(body) => Some(body.bury(LAST_MOMENTS).await),
+        None => None,
+    };
+    let exit = remains.as_ref().map(|remains| remains.exit);
     let uptime = worker.ready_since.elapsed();
     let has_left = connection.read_rest(|event| match event {
         // There is nothing left to be done about it.
@@ -137,16 +140,21 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         ConnectionEvent::Log(record) => log(&worker.log, &record),
     });
     worker.log.report();
+    let (stderr, crash_report, is_out_of_memory) = match remains {
+        Some(remains) => (remains.stderr, remains.stacks, remains.is_out_of_memory),
+        None => (String::new(), None, false),
+    };
     let death = Arc::new(DeathReport {
         worker: connection.worker().clone(),
         cause: match cause {
             Cause::Exited if has_left && is_good(exit) => Cause::Left,
+            Cause::Exited if is_out_of_memory => Cause::OutOfMemory,
             cause => cause,
         },
         exit,
         uptime,
         calls_served: connection.calls_served(),
-        stacks: String::new(),
+        stacks: stacks.or(crash_report).unwrap_or_default(),
         stderr,
     });
     connection.bury(&death);

@@ -82,15 +82,17 @@ async fn ask(
             return Err(format!("`{HEALTH}` cannot be called: {reason}"));
         }
     }
+    let too_slow = format!("`{HEALTH}` did not answer within {timeout:?}");
     match poll_fn(|context| receipt.poll(context)).await {
         Ok(_) => Ok(()),
         // It is ending in good order, which is well enough.
         Err(Failure::Remote(error)) if error.status == Status::Draining => Ok(()),
+        Err(Failure::Remote(error)) if error.status == Status::Interrupted => Err(too_slow),
         Err(Failure::Remote(error)) => Err(format!(
             "`{HEALTH}` failed: {}: {}",
             error.type_name, error.message
         )),
-        Err(Failure::Expired) => Err(format!("`{HEALTH}` did not answer within {timeout:?}")),
+        Err(Failure::Expired { .. }) => Err(too_slow),
         Err(_) => Ok(()),
     }
 }

@@ -11,10 +11,13 @@ use tracing::Level;
 
 use crate::connection::Connection;
 use crate::telemetry::Origin;
-use crate::worker::{Exit, Outlet, OutputKind, Process, StderrTail};
+use crate::worker::{Exit, MemoryWatch, Outlet, OutputKind, Process, Stacks, StderrTail};
 
 /// A killed process is gone at once, unless the kernel itself is stuck in it.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SIGKILL, which is also how the kernel ends a process for want of memory.
+const KILLED: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// A ready worker. Dropping it, which happens when the runtime ends, ends its calls and kills its process.
 #[derive(Debug)]
@@ -35,18 +38,37 @@ pub(super) struct Body {
     pub(super) process: Process,
     pub(super) log: Arc<Outlet>,
     pub(super) stderr: Arc<StderrTail>,
+    /// `None` where there is none; it takes a state page, too.
+    pub(super) stacks: Option<Stacks>,
+    pub(super) memory: MemoryWatch,
     /// They end with the process; those that a descendant of it keeps busy are aborted when this is dropped.
     pub(super) readers: JoinSet<()>,
     /// The socket that a listening worker was born with. Its closing tells the worker that the host is gone.
     pub(super) _birth: Option<UnixStream>,
 }
 
+/// What a process leaves behind.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) exit: Exit,
+    /// The end of what it wrote to its standard error.
+    pub(super) stderr: String,
+    /// The report of its crash.
+    pub(super) stacks: Option<String>,
+    /// It was killed, and in its control group the kernel has killed for want of memory.
+    pub(super) is_out_of_memory: bool,
+}
+
 impl Worker {
     pub(super) fn new(
         connection: Arc<Connection>,
-        body: Option<Body>,
+        mut body: Option<Body>,
         welcome: Option<Welcome>,
     ) -> Self {
+        if let Some(body) = &mut body {
+            // The script may have moved its process to another control group.
+            body.memory = MemoryWatch::of(body.process.pid());
+        }
         let runs = welcome.as_ref().map(|welcome| {
             let package = &welcome.package;
             let core = match package.origin.as_str() {
@@ -99,16 +121,26 @@ impl Worker {
 }
 
 impl Body {
-    /// Kills the process, if it still lives, and gives its status and the end of what it wrote to its standard error.
-    /// So long may the rest of its output take to be read: a descendant that left the process group may hold the pipes
-    /// open for ever.
-    pub(super) async fn bury(mut self, last_moments: Duration) -> (Exit, String) {
+    /// Where the threads of the process are, if it tells so within this time.
+    pub(super) async fn stacks(&self, patience: Duration) -> Option<String> {
+        self.stacks.as_ref()?.take(&self.process, patience).await
+    }
+
+    /// Kills the process, if it still lives, and gives what it leaves behind. So long may the rest of its output take to
+    /// be read: a descendant that left the process group may hold the pipes open for ever.
+    pub(super) async fn bury(mut self, last_moments: Duration) -> Remains {
         self.process.kill();
         let exit = timeout(REAP_TIMEOUT, self.process.reap()).await;
         let rest = async { while self.readers.join_next().await.is_some() {} };
         // Dropping the readers ends those that are left.
         let _ = timeout(last_moments, rest).await;
-        (exit.unwrap_or(Exit::Unknown), self.stderr.text())
+        let exit = exit.unwrap_or(Exit::Unknown);
+        Remains {
+            exit,
+            stderr: self.stderr.text(),
+            stacks: self.stacks.and_then(|stacks| stacks.left_behind()),
+            is_out_of_memory: exit == Exit::Signal(KILLED) && self.memory.has_run_out(),
+        }
     }
 }
 

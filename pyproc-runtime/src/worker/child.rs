@@ -59,13 +59,13 @@ impl Child {
         self.wait(WaitIdOptions::NOWAIT);
     }
 
-    /// Asks the child, and not its group, to end.
-    pub(super) fn terminate(&self) {
-        // A signal that cannot be sent means that the process is gone, which is what was wanted.
+    /// Sends a signal to the child, and not to its group.
+    pub(super) fn signal(&self, signal: Signal) {
+        // A signal that cannot be sent means that the process is gone, and then there is nobody to be told.
         let _ = match &self.pidfd {
-            Some(pidfd) => pidfd.send_signal(Signal::TERM),
+            Some(pidfd) => pidfd.send_signal(signal),
             None if self.state() == State::Stolen => Ok(()),
-            None => kill_process(self.pid, Signal::TERM),
+            None => kill_process(self.pid, signal),
         };
     }
 

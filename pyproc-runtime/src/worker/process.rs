@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use super::child::{Child, State};
 use super::exit::Exit;
@@ -52,7 +52,19 @@ impl Process {
 
     /// Sends SIGTERM to the process itself.
     pub(crate) fn terminate(&self) {
-        self.child.terminate();
+        self.child.signal(Signal::TERM);
+    }
+
+    /// Tells the worker that it is to interrupt what it runs. Without a handler for it the signal is
+    /// ignored, so it hurts no process that knows nothing of it.
+    pub(crate) fn interrupt(&self) {
+        self.child.signal(Signal::URG);
+    }
+
+    /// Tells the worker's fault handler to write down the stacks of all threads. Without a handler
+    /// for it this signal is ignored, too.
+    pub(super) fn ask_for_stacks(&self) {
+        self.child.signal(Signal::WINCH);
     }
 
     /// Sends SIGKILL to the process and all of its group.

@@ -15,8 +15,8 @@ use crate::support::{Act, FakeWorker, Request, attach, echo_all, holds, scenario
 const CALLERS: u64 = 40;
 const CALLS_EACH: u64 = 20;
 
-/// How often an idempotent call may be sent in the storm.
-const MAX_ATTEMPTS: u32 = 3;
+/// How many workers an idempotent call may take with it in the storm.
+const POISON_LIMIT: u32 = 3;
 
 /// What a call of the storm came to.
 struct End {
@@ -38,7 +38,7 @@ fn in_a_storm_of_deaths_deadlines_and_dropped_calls_every_call_ends_once() {
             let pool = attach(&workers)
                 .max_in_flight_per_worker(3)
                 .max_waiting(20)
-                .max_attempts(MAX_ATTEMPTS)
+                .poison_limit(POISON_LIMIT)
                 .deadline(Duration::from_millis(500))
                 .overdue_after(Duration::from_millis(20))
                 .restart(tireless())
@@ -150,7 +150,7 @@ fn audit(ends: &BTreeMap<u64, End>, workers: &[FakeWorker], pool: &Pool<Json>) {
     let (mut returned, mut failed) = (0, 0);
     for (number, end) in ends {
         let arrived = arrivals.get(number).copied().unwrap_or(0);
-        let limit = if end.is_idempotent { MAX_ATTEMPTS } else { 1 };
+        let limit = if end.is_idempotent { POISON_LIMIT } else { 1 };
         assert!(arrived <= limit, "call {number} arrived {arrived} times");
         match &end.result {
             Some(Ok(value)) => {

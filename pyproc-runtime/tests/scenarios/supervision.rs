@@ -268,7 +268,7 @@ fn fault_02_a_call_that_may_have_run_is_not_sent_again() {
 fn an_idempotent_call_is_sent_again_when_its_worker_dies() {
     scenario(async || {
         let workers = FakeWorker::crew(2, dies_at_first);
-        let pool = attach(&workers).start().await.unwrap();
+        let pool = attach(&workers).poison_limit(3).start().await.unwrap();
         let call = pool.call::<_, u64>("echo", 1).idempotent();
         assert_eq!(within("an answer", call).await.unwrap(), 1);
         let sent: usize = workers
@@ -286,7 +286,7 @@ fn an_idempotent_call_is_sent_again_when_its_worker_dies() {
 fn fault_14_a_call_that_kills_every_worker_ends_after_its_last_attempt() {
     scenario(async || {
         let workers = FakeWorker::crew(2, |_| [Act::Close]);
-        let pool = attach(&workers).max_attempts(4).start().await.unwrap();
+        let pool = attach(&workers).poison_limit(4).start().await.unwrap();
         let call = pool.call::<_, u64>("echo", 1).idempotent();
         let error = within("an end", call).await.unwrap_err();
         assert_eq!(
@@ -567,7 +567,7 @@ fn fault_71_all_workers_at_once_are_lost_and_come_back() {
     scenario(async || {
         let workers = FakeWorker::crew(4, echoes);
         // A call may meet each of them before the host hears of their deaths.
-        let pool = attach(&workers).max_attempts(5).start().await.unwrap();
+        let pool = attach(&workers).poison_limit(5).start().await.unwrap();
         workers.iter().for_each(|worker| worker.does(Act::Close));
         for call in 0..40 {
             let call = pool.call::<_, u64>("echo", call).idempotent();

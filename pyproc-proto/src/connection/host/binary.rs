@@ -10,15 +10,18 @@ use crate::{
 };
 
 impl<T> HostConnection<T> {
-    pub(super) fn queue_frame(&mut self, request: &Request<'_>) -> Result<CallId, RequestError> {
-        let Some(FunctionIndex(index)) = self.function(request.function) else {
+    pub(super) fn queue_frame(
+        &mut self,
+        request: &Request<'_>,
+    ) -> Result<(CallId, Option<FunctionIndex>), RequestError> {
+        let Some(function) = self.function(request.function) else {
             let name = request.function.to_owned();
             return Err(RequestError::FunctionNotFound { name });
         };
         let mut frame = Outgoing {
             kind: Kind::Request,
             flags: Flags::NONE,
-            index,
+            index: function.0,
             call: 0,
             deadline: request.deadline.map(|deadline| deadline.wire),
             metadata: request.metadata,
@@ -37,7 +40,7 @@ impl<T> HostConnection<T> {
             }
             _ => frame.write(self.output.buffer_mut()),
         }
-        Ok(call)
+        Ok((call, Some(function)))
     }
 
     pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::{InFlight, Protocol};
 use super::{HostConnection, Rejected, Request, RequestError, State};
 use crate::frame::Outgoing;
-use crate::{CallId, Kind};
+use crate::{CallId, FunctionIndex, Kind};
 
 impl<T> HostConnection<T> {
     /// Requests a call. The frame is appended to the output whole, and its id follows the one
@@ -23,9 +23,9 @@ impl<T> HostConnection<T> {
     ) -> Result<CallId, Rejected<T>> {
         let deadline = request.deadline.map(|deadline| deadline.at);
         match self.queue_request(&request, now) {
-            Ok(call) => {
-                self.in_flight
-                    .insert(call, token, self.output.end(), deadline);
+            Ok((call, function)) => {
+                let end = self.output.end();
+                self.in_flight.insert(call, function, token, end, deadline);
                 Ok(call)
             }
             Err(reason) => Err(Rejected { token, reason }),
@@ -36,7 +36,7 @@ impl<T> HostConnection<T> {
         &mut self,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<CallId, RequestError> {
+    ) -> Result<(CallId, Option<FunctionIndex>), RequestError> {
         match self.state {
             State::Greeting { .. } => return Err(RequestError::NotReady),
             State::Draining => return Err(RequestError::Draining),
@@ -48,7 +48,7 @@ impl<T> HostConnection<T> {
         }
         match self.protocol {
             Protocol::Binary => self.queue_frame(request),
-            Protocol::Json => self.queue_message(request),
+            Protocol::Json => self.queue_message(request).map(|call| (call, None)),
         }
     }
 

@@ -32,8 +32,8 @@ pub enum HostEvent<T> {
         /// The worker's error.
         error: Box<RemoteError>,
     },
-    /// A call's deadline has passed. It is still in flight: the worker may be busy with it. Calls
-    /// that were cancelled before do not expire, because nobody waits for them.
+    /// A call's deadline has passed, cancelled or not. It is still in flight: the worker may be
+    /// busy with it.
     Expired {
         /// The call.
         call: CallId,

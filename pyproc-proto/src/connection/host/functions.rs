@@ -30,6 +30,12 @@ impl FunctionTable {
         }
     }
 
+    pub(super) fn name(&self, index: FunctionIndex) -> Option<&str> {
+        let mut places = self.places.iter();
+        let (name, _) = places.find(|(_, place)| *place == index)?;
+        Some(name)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<FunctionIndex> {
         let found = self
             .places

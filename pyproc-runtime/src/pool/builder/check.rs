@@ -9,7 +9,7 @@ use pyproc_proto::{Codec, Limits, Protocol};
 use tracing::Level;
 
 use super::{Origin, PoolBuilder, Settings};
-use crate::config::{Config, HealthPolicy, Recipe, Source};
+use crate::config::{Config, HealthPolicy, Ladder, Recipe, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::admission::Limits as AdmissionLimits;
 use crate::pool::router::Router;
@@ -55,7 +55,12 @@ impl<C: Codec> PoolBuilder<C> {
                 overdue_after: settings.overdue_after,
             },
             max_in_flight_per_worker: settings.max_in_flight_per_worker,
-            max_attempts: settings.max_attempts,
+            poison_limit: settings.poison_limit,
+            ladder: Ladder {
+                interrupt_after: settings.interrupt_after,
+                stacks_after: settings.stacks_after,
+                overdue_after: settings.overdue_after,
+            },
             deadline: settings.deadline,
             start_timeout: settings.start_timeout,
             connect_retries: settings.connect_retries,
@@ -95,7 +100,7 @@ impl Settings {
                 "max_in_flight_per_worker",
                 self.max_in_flight_per_worker.most(),
             ),
-            ("max_attempts", self.max_attempts as usize),
+            ("poison_limit", self.poison_limit as usize),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
         ];

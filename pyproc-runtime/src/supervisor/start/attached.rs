@@ -50,7 +50,7 @@ impl Starter {
         };
         let outlet = Outlet::new(Arc::new(origin), OutputKind::Log);
         let welcome = handshake
-            .shake(None, |record| log(&outlet, &record))
+            .shake(Vec::new(), |record| log(&outlet, &record))
             .await
             .map_err(|error| {
                 handshake_error(error, path, self.config().start_timeout)
@@ -61,6 +61,7 @@ impl Starter {
         let connection = Arc::new(Connection::new(
             self.identity(slot, generation, pid),
             handshake,
+            None,
             self.config().spin,
         ));
         if self.config().protocol == Protocol::Json {

@@ -11,12 +11,15 @@ use tokio::time::{sleep, timeout};
 use super::{CONNECT_BACKOFF, Starter, connect};
 use crate::config::Recipe;
 use crate::connection::{Connection, Handshake, HandshakeError, Lost};
-use crate::death::LastWords;
+use crate::death::{self, LastWords};
 use crate::error::{Error, ErrorKind, PythonError, Result};
+use crate::state_page::StatePage;
+use crate::supervisor::ladder::LAST_LOOK;
 use crate::supervisor::worker::{Body, Worker, log};
 use crate::telemetry::Origin;
 use crate::worker::{
-    self, Exit, Launch, Mode, Outlet, SocketDir, SocketDirError, SpawnError, Spawned, StderrTail,
+    self, Exit, Launch, MemoryWatch, Mode, Outlet, SocketDir, SocketDirError, SpawnError, Spawned,
+    Stacks, StderrTail,
 };
 
 /// A worker that refuses to start says why and exits; for so long what it said is waited for after its exit.
@@ -32,7 +35,14 @@ const LISTEN_POLL: Duration = Duration::from_millis(10);
 struct Newcomer {
     body: Body,
     socket: UnixStream,
+    beside_hello: BesideHello,
+}
+
+/// What is handed to a worker beside the `Hello`, if it gets one on the socket that it was born with.
+struct BesideHello {
     lifeline: OwnedFd,
+    page: Option<(StatePage, OwnedFd)>,
+    stacks: Option<OwnedFd>,
 }
 
 /// Why a newcomer did not become a worker.
@@ -66,7 +76,7 @@ impl Starter {
         let Newcomer {
             body,
             socket,
-            lifeline,
+            beside_hello,
         } = self
             .spawn(recipe, slot, generation, path.as_deref())
             .await?;
@@ -74,7 +84,7 @@ impl Starter {
             let readiness = async {
                 match &path {
                     None => {
-                        self.greet(recipe, &body, socket, lifeline, slot, generation)
+                        self.greet(recipe, &body, socket, beside_hello, slot, generation)
                             .await
                     }
                     Some(path) => {
@@ -143,6 +153,17 @@ impl Starter {
             })?),
             None => None,
         };
+        // A listening worker is greeted on its path, where descriptors are nobody's business.
+        let (page, stacks) = match path {
+            None => (StatePage::create(), Stacks::create()),
+            Some(_) => (None, None),
+        };
+        let beside_hello = BesideHello {
+            lifeline,
+            page,
+            stacks: stacks.as_ref().and_then(Stacks::descriptor),
+        };
+        let memory = MemoryWatch::of(process.pid());
         let origin = Arc::new(Origin {
             pool: Arc::clone(&self.config().name),
             slot,
@@ -169,10 +190,12 @@ impl Starter {
                 log: Arc::new(Outlet::new(origin, worker::OutputKind::Log)),
                 stderr: tail,
                 readers,
+                stacks,
+                memory,
                 _birth: birth,
             },
             socket,
-            lifeline,
+            beside_hello,
         })
     }
 
@@ -182,12 +205,13 @@ impl Starter {
         recipe: &Recipe,
         body: &Body,
         socket: UnixStream,
-        lifeline: OwnedFd,
+        beside_hello: BesideHello,
         slot: usize,
         generation: u64,
     ) -> Result<(Arc<Connection>, Option<Welcome>), Failure> {
+        let (page, names, descriptors) = beside_hello.unpack();
         let mut handshake = self
-            .handshake(socket, slot, generation, &["lifeline"])
+            .handshake(socket, slot, generation, &names)
             .map_err(|error| Failure::Other(error.to_string()))?;
         let bundle = worker::bundle(
             &recipe.target,
@@ -198,9 +222,12 @@ impl Starter {
         );
         handshake.send_preamble(&bundle).await?;
         let welcome = handshake
-            .shake(Some(lifeline), |record| log(&body.log, &record))
+            .shake(descriptors, |record| log(&body.log, &record))
             .await?;
-        Ok((self.connection(handshake, body, slot, generation), welcome))
+        Ok((
+            self.connection(handshake, page, body, slot, generation),
+            welcome,
+        ))
     }
 
     /// Hands the worker its sources, waits until it listens on its path, and shakes hands there.
@@ -232,11 +259,11 @@ impl Starter {
                 .handshake(socket, slot, generation, &[])
                 .map_err(|error| Failure::Other(error.to_string()))?;
             match handshake
-                .shake(None, |record| log(&body.log, &record))
+                .shake(Vec::new(), |record| log(&body.log, &record))
                 .await
             {
                 Ok(welcome) => {
-                    let connection = self.connection(handshake, body, slot, generation);
+                    let connection = self.connection(handshake, None, body, slot, generation);
                     if self.config().protocol == Protocol::Json {
                         self.check_without_handshake(&connection)
                             .await
@@ -268,12 +295,18 @@ impl Starter {
     fn connection(
         &self,
         handshake: Handshake,
+        page: Option<StatePage>,
         body: &Body,
         slot: usize,
         generation: u64,
     ) -> Arc<Connection> {
         let identity = self.identity(slot, generation, Some(body.process.pid()));
-        Arc::new(Connection::new(identity, handshake, self.config().spin))
+        Arc::new(Connection::new(
+            identity,
+            handshake,
+            page,
+            self.config().spin,
+        ))
     }
 
     /// The interpreter of all workers of this pool. It is looked for once, so that many starts do not ask it many times.
@@ -321,22 +354,33 @@ impl Starter {
             // It closes its connection on its way out. How it ended is its own to say, not that of the kill below.
             let _ = timeout(LAST_MOMENTS, body.process.exited()).await;
         }
-        let (exit, stderr) = body.bury(LAST_MOMENTS).await;
-        let mut error = self.failure_error(failure, exit);
+        let stacks = match failure.is_too_slow() {
+            true => body.stacks(LAST_LOOK).await,
+            false => None,
+        };
+        let remains = body.bury(LAST_MOMENTS).await;
+        let stacks = stacks.or(remains.stacks).unwrap_or_default();
+        let exit = remains.exit;
+        let mut error = self.failure_error(failure, exit, remains.is_out_of_memory);
         if std::error::Error::source(&error).is_none() {
-            if let Some(last_words) = LastWords::new("", &stderr) {
+            if let Some(last_words) = LastWords::new(&stacks, &remains.stderr) {
                 error = error.with_source(last_words);
             }
         }
         error.with_worker(identity).with_exit(Some(exit))
     }
 
-    fn failure_error(&self, failure: Failure, exit: Exit) -> Error {
+    fn failure_error(&self, failure: Failure, exit: Exit, is_out_of_memory: bool) -> Error {
         let start = |message: String| Error::new(ErrorKind::Start, message);
         match failure {
             Failure::Exited
             | Failure::Handshake(HandshakeError::Lost(Lost::Goodbye | Lost::Eof | Lost::Io(_))) => {
-                start(format!("the worker ended before it was ready: {exit}"))
+                let why = if is_out_of_memory {
+                    death::OUT_OF_MEMORY
+                } else {
+                    ""
+                };
+                start(format!("the worker ended before it was ready: {exit}{why}"))
             }
             Failure::TooSlow
             | Failure::Handshake(HandshakeError::Lost(Lost::Protocol(
@@ -361,6 +405,35 @@ impl Starter {
                 start(format!("the worker refused to start: {}", refusal.message))
             }
         }
+    }
+}
+
+impl BesideHello {
+    /// The host's share, and the names of the descriptors in their order, and they themselves.
+    fn unpack(self) -> (Option<StatePage>, Vec<&'static str>, Vec<OwnedFd>) {
+        let (page, page_descriptor) = self.page.unzip();
+        let named = [
+            ("lifeline", Some(self.lifeline)),
+            ("state_page", page_descriptor),
+            ("stacks", self.stacks),
+        ];
+        let (names, descriptors) = named
+            .into_iter()
+            .filter_map(|(name, descriptor)| Some((name, descriptor?)))
+            .unzip();
+        (page, names, descriptors)
+    }
+}
+
+impl Failure {
+    fn is_too_slow(&self) -> bool {
+        matches!(
+            self,
+            Self::TooSlow
+                | Self::Handshake(HandshakeError::Lost(Lost::Protocol(
+                    ProtocolError::HandshakeTimeout { .. },
+                )))
+        )
     }
 }
 

@@ -1,0 +1,130 @@
+//! What is done about a function that runs on after its deadline, step by step: it is interrupted, softly; then its
+//! stacks are taken, so that the caller learns where it was; and a worker that is stuck is killed, which is the
+//! attendant's doing, with the stacks in the report of its death.
+//!
+//! The caller does not wait for the whole ladder. It gets the answer of the interrupted function, or the stacks as soon
+//! as they are there, and neither for longer than [`GRACE`].
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use pyproc_proto::CallId;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+use super::worker::{Body, Worker};
+use crate::config::Ladder;
+use crate::connection::{Connection, Late};
+use crate::death::Cause;
+
+/// For so long after its deadline a caller waits for what its function comes to: an interrupted function ends within
+/// milliseconds, unless it cleans up, and a dump takes ten or so.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// An interrupt may be swallowed, by a finalizer or by a callback of a weak reference, and is then sent again.
+const REPEAT: Duration = Duration::from_millis(5);
+
+/// How long the stacks of a worker are waited for that is about to be killed.
+pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
+
+/// Climbs for one late call after the other; `news` says when there may be one. Cancel safe, but for a dump that is
+/// being taken.
+pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> Infallible {
+    let (Some(body), connection) = (&worker.body, worker.connection()) else {
+        return std::future::pending().await;
+    };
+    let mut last = None;
+    loop {
+        news.notified().await;
+        while let Some(late) = connection.late().filter(|late| last != Some(late.call)) {
+            last = Some(late.call);
+            Climb::new(connection, body, ladder, late).run(news).await;
+        }
+    }
+}
+
+/// What a worker that is going to be killed, because it does not answer, can still say: where it is. The callers that
+/// have waited for just that are told.
+pub(super) async fn last_look(worker: &Worker, cause: &Cause) -> Option<String> {
+    let body = worker.body.as_ref()?;
+    if !matches!(cause, Cause::Overdue | Cause::Unhealthy(_)) {
+        return None;
+    }
+    let stacks = body.stacks(LAST_LOOK).await;
+    worker.connection().expire_stuck(stacks.as_deref());
+    stacks
+}
+
+/// The steps that are left to be done about one call.
+struct Climb<'a> {
+    connection: &'a Connection,
+    body: &'a Body,
+    call: CallId,
+    interrupt_at: Option<Instant>,
+    stacks_at: Option<Instant>,
+    /// When the caller waits no longer.
+    end_at: Option<Instant>,
+    /// When interrupting it any further makes no sense: it was given the time to clean up.
+    overdue_at: Option<Instant>,
+}
+
+impl<'a> Climb<'a> {
+    fn new(connection: &'a Connection, body: &'a Body, ladder: &Ladder, late: Late) -> Self {
+        let after = |time: Duration| late.deadline.checked_add(time);
+        Self {
+            connection,
+            body,
+            call: late.call,
+            interrupt_at: ladder.interrupt_after.and_then(after),
+            stacks_at: after(ladder.stacks_after),
+            end_at: after(GRACE),
+            overdue_at: after(ladder.overdue_after),
+        }
+    }
+
+    /// Takes each step in its time, until the call has ended or nothing is left to be done.
+    async fn run(mut self, news: &Notify) {
+        while let Some(next) = self.next() {
+            tokio::select! {
+                () = sleep_until(next.into()) => {}
+                () = news.notified() => {}
+            }
+            if !self.connection.is_running(self.call) {
+                // The news may have been of the call that came after it.
+                news.notify_one();
+                return;
+            }
+            self.step(Instant::now()).await;
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let steps = [self.interrupt_at, self.stacks_at, self.end_at];
+        steps.into_iter().flatten().min()
+    }
+
+    async fn step(&mut self, now: Instant) {
+        let is_due = |at: &mut Instant| *at <= now;
+        if self.interrupt_at.take_if(is_due).is_some() {
+            self.connection.want_interrupted(self.call);
+            self.body.process.interrupt();
+            let again = now + REPEAT;
+            self.interrupt_at =
+                Some(again).filter(|at| self.overdue_at.is_none_or(|end| *at < end));
+        }
+        // Without a caller that waits, the stacks would be nobody's.
+        if self.stacks_at.take_if(is_due).is_some() && self.end_at.is_some() {
+            let patience = self.end_at.map_or(LAST_LOOK, |end| {
+                end.saturating_duration_since(now).max(LAST_LOOK)
+            });
+            let stacks = self.body.stacks(patience).await;
+            if stacks.is_some() && self.connection.is_running(self.call) {
+                self.end_at = None;
+                self.connection.expire(self.call, stacks.as_deref());
+            }
+        }
+        if self.end_at.take_if(is_due).is_some() {
+            self.connection.expire(self.call, None);
+        }
+    }
+}
