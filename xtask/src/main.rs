@@ -9,6 +9,7 @@ mod command;
 mod dependencies;
 mod errors_table;
 mod examples;
+mod faults;
 mod fuzz;
 mod lint;
 mod native;

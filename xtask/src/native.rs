@@ -46,8 +46,13 @@ pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
 /// Has the workers of a command's tests run the core, in whatever `python3` they find first: that
 /// of `.venv`.
 pub(crate) fn require(workspace: &Workspace, command: &mut Command) -> Result<()> {
+    choose(workspace, command, "native")
+}
+
+/// The same for the loop of this name.
+pub(crate) fn choose(workspace: &Workspace, command: &mut Command, core: &str) -> Result<()> {
     let programs = workspace.path(".venv/bin");
-    command.env(CORE, "native");
+    command.env(CORE, core);
     command.env("PATH", path_with(programs.into_os_string())?);
     Ok(())
 }

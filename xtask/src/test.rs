@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::faults;
 use crate::step::{Context, Outcome, STEPS, Step};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
@@ -23,6 +24,12 @@ pub(crate) struct Options {
     /// Print the steps and stop.
     #[arg(long)]
     list: bool,
+    /// Run nothing but the tests of the faults, in the pure and in the native loop.
+    #[arg(long, conflicts_with_all = ["only", "list"])]
+    faults: bool,
+    /// How many times, up to the first failure.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
+    repeat: u32,
 }
 
 pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {
@@ -31,6 +38,9 @@ pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {
             println!("{:15} {}", step.name, step.about);
         }
         return Ok(());
+    }
+    if options.faults {
+        return faults::run(workspace, options.repeat);
     }
     let steps = chosen(&options.only)?;
     let mut context = Context {
