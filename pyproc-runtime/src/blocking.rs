@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Events as AsyncEvents};
 use crate::pool::{PoolBuilder, PoolStatus};
 use crate::supervisor::ShutdownReport;
 
@@ -135,6 +136,40 @@ impl<C: Codec> Pool<C> {
         self.inner.pool.status()
     }
 
+    /// What happens to the pool's workers from now on, as an iterator that waits for each event and ends with the pool.
+    pub fn events(&self) -> Events {
+        Events(self.inner.pool.events())
+    }
+
+    /// Whether a worker is ready to take calls; see [`Pool::is_ready`](crate::Pool::is_ready).
+    pub fn is_ready(&self) -> bool {
+        self.inner.pool.is_ready()
+    }
+
+    /// Whether the pool works, or will try to by itself; see [`Pool::is_live`](crate::Pool::is_live).
+    pub fn is_live(&self) -> bool {
+        self.inner.pool.is_live()
+    }
+
+    /// Replaces every worker, one slot after the other, and waits until that is done; see
+    /// [`Pool::restart`](crate::Pool::restart).
+    ///
+    /// # Errors
+    ///
+    /// Those of the async pool.
+    pub fn restart(&self) -> Result<()> {
+        self.wait(self.inner.pool.restart())
+    }
+
+    /// Changes the number of workers, and waits until that is done; see [`Pool::resize`](crate::Pool::resize).
+    ///
+    /// # Errors
+    ///
+    /// Those of the async pool.
+    pub fn resize(&self, workers: usize) -> Result<()> {
+        self.wait(self.inner.pool.resize(workers))
+    }
+
     /// Shuts the pool down, as [`Pool::shutdown`](crate::Pool::shutdown) does, and waits until its thread has ended.
     ///
     /// # Errors
@@ -153,6 +188,18 @@ impl<C: Codec> Pool<C> {
             let _ = attendant.join();
         }
         report
+    }
+}
+
+/// The events of a pool, one after the other; see [`Pool::events`].
+#[derive(Debug)]
+pub struct Events(AsyncEvents);
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        parker::wait(self.0.next())
     }
 }
 

@@ -9,7 +9,7 @@ use pyproc_proto::{DeadlineClock, Limits, Protocol};
 use crate::pool::InFlight;
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
-use crate::supervisor::Restart;
+use crate::supervisor::{Recycle, Restart};
 use crate::worker::{Core, Environment, Isolation};
 
 /// The configuration of a pool. It exists only checked; the builder makes it.
@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) connect_retries: u32,
     pub(crate) health: HealthPolicy,
     pub(crate) restart: Restart,
+    pub(crate) recycle: Recycle,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) stop_timeout: Duration,
     pub(crate) log_level: u8,

@@ -28,12 +28,14 @@ pub use script::Target;
 
 // The workers: their processes and their ends.
 mod death;
+mod event;
 mod supervisor;
 mod telemetry;
 mod worker;
 
 pub use death::DeathReport;
-pub use supervisor::{Restart, ShutdownReport};
+pub use event::{Event, Events, RecycleReason};
+pub use supervisor::{Recycle, Restart, ShutdownReport};
 pub use worker::{Core, Exit, Resource};
 
 // The frames and the calls in flight.

@@ -29,7 +29,9 @@ use pyproc_proto::{Codec, DefaultCodec};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{Call, CallOptions};
+use crate::config::Source;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Events;
 use crate::script::Target;
 use crate::supervisor::{Command, ShutdownReport};
 
@@ -118,6 +120,91 @@ impl<C: Codec> Pool<C> {
     /// What the pool and its workers do right now.
     pub fn status(&self) -> PoolStatus {
         self.shared().status()
+    }
+
+    /// What happens to the pool's workers from now on: starts, ends, delays, replacements. See [`Event`](crate::Event).
+    pub fn events(&self) -> Events {
+        self.shared().announcer().subscribe()
+    }
+
+    /// Whether a worker is ready to take calls: what a readiness probe asks. It is `false` while no worker is there, and
+    /// from the begin of a shutdown on.
+    pub fn is_ready(&self) -> bool {
+        self.shared().gate().is_ready()
+    }
+
+    /// Whether the pool works, or will try to by itself: what a liveness probe asks. It is `false` when the pool has been
+    /// shut down, when its tokio runtime has ended, and when every slot was given up for good. Slots that are
+    /// [`Degraded`](WorkerState::Degraded) are still tried, so a restart of the whole program would gain nothing.
+    pub fn is_live(&self) -> bool {
+        self.shared().gate().is_live()
+    }
+
+    /// Replaces every worker by a new one, one slot after the other, for a new version of the script say. Each worker
+    /// finishes the calls that it has, and its successor is ready before it is told to
+    /// ([`Recycle::surge`](crate::Recycle::surge) turns that around); so no call fails, and the pool has its full size all
+    /// the time. Returns when the last worker that there was has ended. A call that never returns and has no deadline
+    /// holds it up.
+    ///
+    /// Cancel safe: once polled, the restart goes on when the future is dropped. A second call waits for the first
+    /// restart, and then replaces all workers once more.
+    ///
+    /// # Errors
+    ///
+    /// Why the first successor that could not be started could not: then the restart stops there, and the worker that was
+    /// to be replaced stays. [`ErrorKind::Config`] for an attached pool: whoever started its workers is the one to
+    /// restart them. [`ErrorKind::Closed`] if the pool is shut down meanwhile.
+    pub async fn restart(&self) -> Result<()> {
+        if let Source::Attach(_) = self.shared().config().source {
+            return Err(self.not_ours("restart"));
+        }
+        self.command(|reply| Command::Restart { reply }).await
+    }
+
+    /// Changes the number of workers. When it grows, it returns when the new ones are ready. When it shrinks, those with
+    /// the highest slots finish the calls that they have, and it returns when they have ended; no call fails.
+    ///
+    /// Limits that were not set for the whole pool, such as [`max_in_flight`](PoolBuilder::max_in_flight), grow and shrink
+    /// with it; what was set stays.
+    ///
+    /// Cancel safe: once polled, the change goes on when the future is dropped. A second call waits for the first.
+    ///
+    /// # Errors
+    ///
+    /// Why the first worker that was to be added could not be started: then the pool stays as large as it was.
+    /// [`ErrorKind::Config`] for zero workers, and for an attached pool, which has one worker per path.
+    /// [`ErrorKind::Closed`] if the pool is shut down meanwhile.
+    pub async fn resize(&self, workers: usize) -> Result<()> {
+        if let Source::Attach(_) = self.shared().config().source {
+            return Err(self.not_ours("resize"));
+        }
+        if workers == 0 {
+            let message = "a pool of 0 workers could never run a call";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.command(|reply| Command::Resize { workers, reply })
+            .await
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command,
+    ) -> Result<()> {
+        let (reply, result) = oneshot::channel();
+        // A supervisor that is gone drops the command, and with it the reply.
+        let _ = self.handle.commands.send(command(reply));
+        result.await.unwrap_or_else(|_| {
+            let message = format!("pool `{}` is closed", self.name());
+            Err(Error::new(ErrorKind::Closed, message))
+        })
+    }
+
+    fn not_ours(&self, what: &str) -> Error {
+        let message = format!(
+            "the workers of the attached pool `{}` belong to somebody else, so it cannot {what} them",
+            self.name()
+        );
+        Error::new(ErrorKind::Config, message)
     }
 
     /// The pool's name.

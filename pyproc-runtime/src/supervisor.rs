@@ -5,14 +5,19 @@
 //! call needs no timer of its own.
 
 mod attendance;
+mod departure;
 mod health;
 mod ladder;
+mod recycle;
+mod replacement;
+mod resize;
 mod restart;
 mod slot;
 mod start;
 mod stop;
 mod worker;
 
+pub use recycle::Recycle;
 pub use restart::Restart;
 pub use stop::ShutdownReport;
 
@@ -20,17 +25,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::connection::Connection;
 use crate::deadline;
-use crate::death::DeathReport;
 use crate::error::{Error, Result};
+use crate::event::Event as Announced;
+use crate::ledger::Seat;
 use crate::pool::{Shared, WorkerState};
-use crate::telemetry::{self, Next, Origin};
+use crate::telemetry;
 use attendance::{Burial, Order, attend};
-use restart::{Decision, Herd};
-use slot::{Occupant, Probation, Slot};
+use recycle::Wear;
+use replacement::Replacements;
+use resize::Resizing;
+use restart::Herd;
+use slot::{Attended, Occupant, Probation, Slot};
 use start::Starter;
 use stop::Stop;
 use worker::Worker;
@@ -42,6 +51,13 @@ pub(crate) enum Command {
     Shutdown {
         reply: oneshot::Sender<ShutdownReport>,
     },
+    /// Replace every worker, one after the other.
+    Restart { reply: oneshot::Sender<Result<()>> },
+    /// Have so many workers.
+    Resize {
+        workers: usize,
+        reply: oneshot::Sender<Result<()>>,
+    },
     /// The last handle is gone: end now.
     Abandon,
 }
@@ -50,7 +66,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 enum Event {
     Started {
-        slot: usize,
+        seat: Seat,
         result: Result<Box<Worker>>,
     },
     Buried(Burial),
@@ -73,7 +89,7 @@ pub(crate) async fn run(
         tokio::select! {
             Some(ended) = supervisor.tasks.join_next(), if !supervisor.tasks.is_empty() => match ended {
                 Ok(event) => supervisor.handle_event(event),
-                // Only the start of a worker is ever aborted, when the pool is being stopped.
+                // Only the start of a worker is ever aborted, when nobody wants it any more.
                 Err(error) => if error.is_panic() { std::panic::resume_unwind(error.into_panic()) },
             },
             // The last handle sends a command when it goes, and none can follow it.
@@ -92,6 +108,8 @@ struct Supervisor {
     starter: Arc<Starter>,
     slots: Vec<Slot>,
     herd: Herd,
+    replacements: Replacements,
+    resizing: Resizing,
     tasks: JoinSet<Event>,
     /// Whom to tell that all workers are ready; taken when that was told, or when the first one failed.
     ready: Option<oneshot::Sender<Result<()>>>,
@@ -101,54 +119,77 @@ struct Supervisor {
 impl Supervisor {
     fn new(shared: Arc<Shared>, ready: oneshot::Sender<Result<()>>) -> Self {
         let starter = Arc::new(Starter::new(Arc::clone(&shared)));
-        let slots = (0..shared.config().workers)
-            .map(|_| Slot::default())
-            .collect();
+        let slots = (0..shared.config().workers).map(|_| Slot::new(0)).collect();
         Self {
             shared,
             starter,
             slots,
             herd: Herd::default(),
+            replacements: Replacements::default(),
+            resizing: Resizing::default(),
             tasks: JoinSet::new(),
             ready: Some(ready),
             stop: None,
         }
     }
 
+    /// Starts a worker in a slot that has none.
     fn start(&mut self, slot: usize) {
-        let generation = self.slots[slot].generation + 1;
-        self.slots[slot].generation = generation;
-        self.shared.board().starting(slot, generation);
-        let starter = Arc::clone(&self.starter);
-        let task = self.tasks.spawn(async move {
-            let result = starter.start(slot, generation).await.map(Box::new);
-            Event::Started { slot, result }
-        });
+        let task = self.launch(slot);
+        self.shared
+            .board()
+            .starting(slot, self.slots[slot].generation);
         self.slots[slot].occupant = Occupant::Starting(task);
+    }
+
+    /// Starts the slot's next worker, whether there is one or not.
+    fn launch(&mut self, slot: usize) -> AbortHandle {
+        self.slots[slot].generation += 1;
+        let generation = self.slots[slot].generation;
+        self.announce(Announced::Starting { slot, generation });
+        let starter = Arc::clone(&self.starter);
+        self.tasks.spawn(async move {
+            let result = starter.start(slot, generation).await.map(Box::new);
+            let seat = Seat { slot, generation };
+            Event::Started { seat, result }
+        })
     }
 
     fn handle_event(&mut self, event: Event) {
         match event {
+            // The slot may be gone by now, and with it the worker that was to be in it.
+            Event::Started { seat, .. } if !self.expects(seat) => {}
             Event::Started {
-                slot,
+                seat,
                 result: Ok(worker),
-            } => self.handle_ready(slot, worker),
+            } => self.handle_ready(seat.slot, worker),
             Event::Started {
-                slot,
+                seat,
                 result: Err(error),
-            } => self.handle_failed_start(slot, error),
+            } => self.handle_failed_start(seat, error),
             Event::Buried(burial) => self.handle_burial(burial),
         }
     }
 
     fn handle_command(&mut self, command: Command) {
-        let timeout = match command {
-            Command::Shutdown { .. } => self.shared.config().shutdown_timeout,
-            Command::Abandon => Duration::ZERO,
-        };
-        self.begin_stop(timeout);
-        if let (Command::Shutdown { reply }, Some(stop)) = (command, &mut self.stop) {
-            stop.replies.push(reply);
+        match command {
+            Command::Shutdown { reply } => {
+                self.begin_stop(self.shared.config().shutdown_timeout);
+                if let Some(stop) = &mut self.stop {
+                    stop.replies.push(reply);
+                }
+            }
+            Command::Abandon => self.begin_stop(Duration::ZERO),
+            // A reply that is dropped says that the pool is closed.
+            Command::Restart { .. } | Command::Resize { .. } if self.stop.is_some() => {}
+            Command::Restart { reply } => {
+                let seats = self.slots.iter().enumerate().map(|(slot, place)| Seat {
+                    slot,
+                    generation: place.generation,
+                });
+                self.replacements.roll(seats, reply);
+            }
+            Command::Resize { workers, reply } => self.resizing.ask_for(workers, reply),
         }
     }
 
@@ -157,7 +198,10 @@ impl Supervisor {
         tracing::info!(target: "pyproc::pool", worker = %connection.worker(), runs = worker.runs(), "worker ready");
         self.shared
             .board()
-            .ready(connection.worker(), worker.runs().map(str::to_owned));
+            .ready(&connection, worker.runs().map(str::to_owned));
+        self.announce(Announced::Ready {
+            worker: connection.worker().clone(),
+        });
         if let Some(functions) = worker.functions() {
             self.shared.set_functions(functions);
         }
@@ -169,9 +213,16 @@ impl Supervisor {
             Some(stop) if stop.has_cut() => {
                 let _ = orders.send(Order::Stop);
             }
-            _ => self.open(slot, connection),
+            _ => self.open(slot, Arc::clone(&connection)),
         }
-        self.slots[slot].occupant = Occupant::Running(orders);
+        let policy = &self.shared.config().recycle;
+        let running = Attended {
+            connection,
+            orders,
+            wear: Wear::new(policy, Instant::now(), fastrand::f64()),
+            is_retiring: false,
+        };
+        self.slots[slot].settle(running);
         if self
             .slots
             .iter()
@@ -193,33 +244,27 @@ impl Supervisor {
         self.shared.gate().open_slot(connection, is_on_probation);
     }
 
-    fn handle_failed_start(&mut self, slot: usize, error: Error) {
-        let failure = error.to_string();
-        match self.ready.take() {
-            Some(ready) => {
-                self.vacate(slot, WorkerState::Failed, failure);
-                self.fail_start(ready, error);
-            }
-            None => self.replace(slot, Duration::ZERO, failure),
-        }
-    }
-
-    fn handle_burial(
-        &mut self,
-        Burial {
+    fn handle_failed_start(&mut self, seat: Seat, error: Error) {
+        let Seat { slot, generation } = seat;
+        let reason = error.to_string();
+        self.announce(Announced::StartFailed {
             slot,
-            death,
-            uptime,
-        }: Burial,
-    ) {
-        self.slots[slot].probation = None;
-        if !death.is_in_good_order() || !self.replace_departed(slot, uptime, &death) {
-            self.replace(slot, uptime, death.to_string());
+            generation,
+            reason: reason.clone(),
+        });
+        if let Some(ready) = self.ready.take() {
+            self.vacate(slot, WorkerState::Failed, reason);
+            self.fail_start(ready, error);
+            return;
         }
-        let is_given_up = self.stop.is_none() && self.slots[slot].is_given_up();
-        // A pool that will not soon have all its workers has not started, even if this one was ready for a while.
-        if let Some(ready) = self.ready.take_if(|_| is_given_up) {
-            self.fail_start(ready, death.start_error());
+        self.slots[slot].successor = None;
+        if let Occupant::Running(_) = self.slots[slot].occupant {
+            self.keep(slot, &reason);
+        } else {
+            self.replace(slot, Duration::ZERO, reason);
+        }
+        if let Some(error) = self.replacements.fail(seat, error) {
+            self.fail_resize(seat, error);
         }
     }
 
@@ -231,67 +276,15 @@ impl Supervisor {
         }
     }
 
-    /// Has a worker that left in good order replaced, unless the policy or a stop is against it.
-    fn replace_departed(&mut self, slot: usize, uptime: Duration, departure: &DeathReport) -> bool {
-        let policy = &self.shared.config().restart;
-        let decision = self.slots[slot].history.left(policy, uptime);
-        match decision {
-            Decision::RestartAfter(delay) if self.stop.is_none() => {
-                let pool = self.shared.name();
-                tracing::info!(target: "pyproc::pool", pool, slot, %departure, ?delay, "a new worker follows");
-                self.shared
-                    .board()
-                    .gone(slot, WorkerState::Restarting, None);
-                self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Decides about a slot whose worker has died, or could not be started.
-    fn replace(&mut self, slot: usize, uptime: Duration, failure: String) {
-        if self.stop.is_some() {
-            self.vacate(slot, WorkerState::Stopped, failure);
-            return;
-        }
-        let origin = Origin {
-            pool: Arc::clone(&self.shared.config().name),
-            slot,
-            pid: None,
-        };
-        let policy = &self.shared.config().restart;
-        let (now, jitter) = (Instant::now(), fastrand::f64());
-        let history = &mut self.slots[slot].history;
-        match history.died(policy, uptime, &mut self.herd, now, jitter) {
-            Decision::RestartAfter(delay) => {
-                telemetry::loss(&origin, &failure, Next::Successor { delay });
-                self.shared
-                    .board()
-                    .gone(slot, WorkerState::Restarting, Some(failure));
-                self.slots[slot].occupant = Occupant::Awaited(deadline::after(delay));
-            }
-            Decision::ProbeAfter(delay) => {
-                telemetry::loss(&origin, &failure, Next::Probe { delay });
-                self.shared
-                    .board()
-                    .gone(slot, WorkerState::Degraded, Some(failure));
-                self.slots[slot].occupant = Occupant::Degraded(deadline::after(delay));
-                self.shared.gate().degrade_slot(slot);
-            }
-            Decision::GiveUp => {
-                telemetry::loss(&origin, &failure, Next::Nobody);
-                self.vacate(slot, WorkerState::Failed, failure);
-            }
-        }
-    }
-
     /// Nobody will be in the slot again.
     fn vacate(&mut self, slot: usize, state: WorkerState, failure: String) {
         let failure = (state == WorkerState::Failed).then_some(failure);
         self.shared.board().gone(slot, state, failure);
         self.slots[slot].occupant = Occupant::Nobody;
         self.shared.gate().fail_slot(slot);
+        if state == WorkerState::Failed {
+            self.announce(Announced::GivenUp { slot });
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -301,11 +294,19 @@ impl Supervisor {
             if self.slots[slot].due().is_some_and(|due| due <= now) {
                 self.start(slot);
             }
-            let probation = &mut self.slots[slot].probation;
-            if let Some(probation) = probation.take_if(|probation| probation.until <= now) {
-                self.slots[slot].history.recover();
-                self.shared.gate().end_probation(probation.seat);
-            }
+            self.end_probation(slot, now);
+            self.look_at_wear(slot, now);
+        }
+        self.advance_replacements();
+        self.advance_resizing();
+    }
+
+    fn end_probation(&mut self, slot: usize, now: Instant) {
+        let place = &mut self.slots[slot];
+        if let Some(probation) = place.probation.take_if(|probation| probation.until <= now) {
+            place.history.recover();
+            self.shared.gate().end_probation(probation.seat);
+            self.announce(Announced::Recovered { slot });
         }
     }
 
@@ -317,13 +318,24 @@ impl Supervisor {
             .chain(stop)
             .min()
     }
+
+    /// Whether the slot is there and waits for this very worker.
+    fn expects(&self, seat: Seat) -> bool {
+        let place = self.slots.get(seat.slot);
+        place.is_some_and(|place| !place.is_removed && place.generation == seat.generation)
+    }
+
+    fn announce(&self, event: Announced) {
+        self.shared.announcer().announce(&event);
+    }
 }
 
-/// Ends all calls of the pool when its supervisor is gone for whatever reason, the end of the runtime included.
+/// Ends all calls of the pool, and the stories of it, when its supervisor is gone for whatever reason, the end of the runtime included.
 struct CloseOnDrop(Arc<Shared>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.gate().close();
+        self.0.announcer().close();
     }
 }

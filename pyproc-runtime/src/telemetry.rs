@@ -64,7 +64,7 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
         return;
     }
     match next {
-        Next::Successor { .. } => {
+        Next::Successor { .. } | Next::Replaced | Next::Kept => {
             tracing::warn!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
         }
         Next::Probe { .. } | Next::Nobody => {
@@ -87,6 +87,10 @@ pub(crate) enum Next {
     Successor {
         delay: Duration,
     },
+    /// Another has taken over, or is about to.
+    Replaced,
+    /// It was to take over from another, which stays.
+    Kept,
     /// The slot is degraded, and is tried again after this time.
     Probe {
         delay: Duration,
@@ -111,6 +115,8 @@ impl fmt::Display for Next {
                     "the slot is degraded, and is tried again in {delay:.1} s"
                 )
             }
+            Self::Replaced => formatter.write_str("another takes over"),
+            Self::Kept => formatter.write_str("the one that it was to replace stays"),
             Self::Nobody => formatter.write_str("the slot is given up"),
         }
     }

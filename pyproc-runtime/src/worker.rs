@@ -45,6 +45,9 @@ mod exit_watch;
 mod exit;
 pub use exit::Exit;
 
+mod memory;
+pub(crate) use memory::resident_bytes;
+
 mod output;
 pub(crate) use output::{Outlet, OutputKind, StderrTail, pump};
 

@@ -12,6 +12,7 @@ mod data;
 mod load;
 mod oracle;
 mod process;
+mod supervision;
 mod system;
 mod wire;
 

@@ -20,7 +20,8 @@ use crate::ledger::{Refusal, Seat};
 /// The limits that admission keeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    pub(crate) in_flight: usize,
+    /// `None`: as many as the workers may have together.
+    pub(crate) in_flight: Option<usize>,
     pub(crate) in_flight_per_worker: InFlight,
     pub(crate) waiting: usize,
 }
@@ -65,8 +66,10 @@ pub(crate) struct Served<L, P> {
 pub(crate) struct Admission<L, P> {
     /// What was asked for.
     limits: Limits,
-    /// What is left of it while slots are given up.
-    effective: Limits,
+    /// How many calls may be in flight in the whole pool, as long as its slots are as they are.
+    max_in_flight: usize,
+    /// How many may wait.
+    max_waiting: usize,
     router: Box<dyn Router>,
     slots: Vec<Slot<L>>,
     in_flight: usize,
@@ -112,6 +115,8 @@ enum SlotState<L> {
     /// Its workers keep dying. Another is tried now and then.
     Degraded,
     Failed,
+    /// The pool has become smaller.
+    Removed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,18 +129,11 @@ enum Phase {
 
 impl<L: Clone, P> Admission<L, P> {
     pub(crate) fn new(limits: Limits, slots: usize, router: Box<dyn Router>) -> Self {
-        let slots = (0..slots)
-            .map(|_| Slot {
-                state: SlotState::Closed,
-                generation: 0,
-                in_flight: 0,
-                pace: Pace::new(),
-                leaving: Vec::new(),
-            })
-            .collect();
+        let slots: Vec<_> = (0..slots).map(|_| Slot::new()).collect();
         Self {
             limits,
-            effective: limits,
+            max_in_flight: limits.in_flight(slots.len()),
+            max_waiting: limits.waiting,
             router,
             slots,
             in_flight: 0,
@@ -169,7 +167,7 @@ impl<L: Clone, P> Admission<L, P> {
                 return Ok(Admitted::Granted(grant, ticket));
             }
         }
-        if arrival == Arrival::New && self.line.len() >= self.effective.waiting {
+        if arrival == Arrival::New && self.line.len() >= self.max_waiting {
             return Err(Refusal::Overloaded);
         }
         self.line.join(ticket, deadline, parcel());
@@ -203,9 +201,9 @@ impl<L: Clone, P> Admission<L, P> {
 
     /// Takes a place on this very worker if it is there and has nothing in flight.
     pub(crate) fn admit_idle(&mut self, seat: Seat, now: Instant) -> Option<Grant<L>> {
-        let slot = &self.slots[seat.slot];
+        let slot = self.slots.get(seat.slot)?;
         let is_idle = slot.generation == seat.generation && slot.in_flight == 0;
-        if is_idle && self.in_flight < self.effective.in_flight {
+        if is_idle && self.in_flight < self.max_in_flight {
             self.take_place_on(seat.slot, now)
         } else {
             None
@@ -227,6 +225,7 @@ impl<L: Clone, P> Admission<L, P> {
             slot.release_leaving(seat.generation, places);
         }
         self.in_flight -= places;
+        self.drop_empty_slots();
         self.serve_line(now)
     }
 
@@ -252,7 +251,9 @@ impl<L: Clone, P> Admission<L, P> {
 
     /// Nothing more goes to this worker. A later one of the same slot is left alone.
     pub(crate) fn close_slot(&mut self, seat: Seat) {
-        let slot = &self.slots[seat.slot];
+        let Some(slot) = self.slots.get(seat.slot) else {
+            return;
+        };
         if slot.is_open() && slot.generation == seat.generation {
             self.set_state(seat.slot, SlotState::Closed);
         }
@@ -268,6 +269,32 @@ impl<L: Clone, P> Admission<L, P> {
             *is_on_probation &= slot.generation != seat.generation;
         }
         self.serve_line(now)
+    }
+
+    /// There is one slot more, or again one that had been removed.
+    pub(crate) fn add_slot(&mut self, slot: usize, now: Instant) -> Vec<Served<L, P>> {
+        if slot == self.slots.len() {
+            self.slots.push(Slot::new());
+        }
+        self.set_state(slot, SlotState::Closed);
+        self.serve_line(now)
+    }
+
+    /// The slot takes no more calls, and goes when those that it has have ended. It is the last that was not removed.
+    pub(crate) fn remove_slot(&mut self, slot: usize) {
+        self.set_state(slot, SlotState::Removed);
+        self.drop_empty_slots();
+    }
+
+    fn drop_empty_slots(&mut self) {
+        let is_empty = |slot: &Slot<L>| {
+            matches!(slot.state, SlotState::Removed)
+                && slot.in_flight == 0
+                && slot.leaving.is_empty()
+        };
+        while self.slots.last().is_some_and(is_empty) {
+            self.slots.pop();
+        }
     }
 
     /// The slot's next worker is long in coming, and may die as the others did. When no slot is any better, those who
@@ -318,6 +345,17 @@ impl<L: Clone, P> Admission<L, P> {
         self.line.poll_timeout()
     }
 
+    /// Whether a new call would find a worker, or one that is about to come back.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase == Phase::Open && self.slots.iter().any(Slot::is_open)
+    }
+
+    /// Whether the pool is open, and has a slot that was not given up for good.
+    pub(crate) fn is_live(&self) -> bool {
+        let is_lost = |slot: &Slot<L>| matches!(slot.state, SlotState::Failed | SlotState::Removed);
+        self.phase != Phase::Closed && !self.slots.iter().all(is_lost)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.phase != Phase::Open
     }
@@ -338,14 +376,18 @@ impl<L: Clone, P> Admission<L, P> {
 
     /// How many calls are in flight on the slot's workers.
     pub(crate) fn slot_in_flight(&self, slot: usize) -> usize {
-        let slot = &self.slots[slot];
+        let Some(slot) = self.slots.get(slot) else {
+            return 0;
+        };
         let leaving = slot.leaving.iter().map(|leaving| leaving.in_flight);
         slot.in_flight + leaving.sum::<usize>()
     }
 
     /// How many calls this worker has.
     pub(crate) fn seat_in_flight(&self, seat: Seat) -> usize {
-        let slot = &self.slots[seat.slot];
+        let Some(slot) = self.slots.get(seat.slot) else {
+            return 0;
+        };
         if slot.generation == seat.generation {
             return slot.in_flight;
         }
@@ -369,8 +411,11 @@ impl<L: Clone, P> Admission<L, P> {
         {
             self.retired.push(link);
         }
+        let is_there = |slot: &&Slot<L>| !matches!(slot.state, SlotState::Removed);
+        let slots = self.slots.iter().filter(is_there).count();
         let hopeful = self.slots.iter().filter(|slot| slot.is_hopeful()).count();
-        self.effective = self.limits.scaled(hopeful, self.slots.len());
+        self.max_in_flight = share(self.limits.in_flight(slots), hopeful, slots);
+        self.max_waiting = share(self.limits.waiting, hopeful, slots);
     }
 
     fn is_hopeless(&self) -> bool {
@@ -378,7 +423,7 @@ impl<L: Clone, P> Admission<L, P> {
     }
 
     fn take_place(&mut self, now: Instant) -> Option<Grant<L>> {
-        if self.in_flight >= self.effective.in_flight {
+        if self.in_flight >= self.max_in_flight {
             return None;
         }
         let limit = self.limits.in_flight_per_worker;
@@ -391,7 +436,7 @@ impl<L: Clone, P> Admission<L, P> {
                 InFlight::AtMost(calls) => slot.in_flight < calls,
                 InFlight::Auto => slot.in_flight == 0 || slot.in_flight < slot.pace.limit(now),
             },
-            SlotState::Closed | SlotState::Degraded | SlotState::Failed => false,
+            _ => false,
         };
         self.candidates.clear();
         self.candidates.extend(
@@ -473,6 +518,16 @@ impl<L: Clone, P> Admission<L, P> {
 }
 
 impl<L> Slot<L> {
+    fn new() -> Self {
+        Self {
+            state: SlotState::Closed,
+            generation: 0,
+            in_flight: 0,
+            pace: Pace::new(),
+            leaving: Vec::new(),
+        }
+    }
+
     fn is_open(&self) -> bool {
         matches!(self.state, SlotState::Open { .. })
     }
@@ -505,19 +560,17 @@ impl<L> Slot<L> {
 }
 
 impl Limits {
-    /// What so many slots of a pool of so many may have. It is never nothing: the pool that has no slot left refuses
-    /// calls by itself.
-    fn scaled(self, slots: usize, all: usize) -> Self {
-        let share = |limit: usize| {
-            let share = (limit as u128 * slots as u128).div_ceil(all.max(1) as u128);
-            usize::try_from(share).unwrap_or(limit).max(limit.min(1))
-        };
-        Self {
-            in_flight: share(self.in_flight),
-            waiting: share(self.waiting),
-            ..self
-        }
+    fn in_flight(self, slots: usize) -> usize {
+        let most = self.in_flight_per_worker.most();
+        self.in_flight.unwrap_or(slots.saturating_mul(most))
     }
+}
+
+/// What so many slots of a pool of so many may have of a limit. It is never nothing, unless that is what was asked for: a
+/// pool that has no slot left refuses calls for that reason.
+fn share(limit: usize, slots: usize, all: usize) -> usize {
+    let share = (limit as u128 * slots as u128).div_ceil(all.max(1) as u128);
+    usize::try_from(share).unwrap_or(limit).max(limit.min(1))
 }
 
 fn refuse<L, P>(
@@ -546,7 +599,7 @@ mod tests {
 
     fn admission(in_flight: usize, per_worker: usize, waiting: usize, slots: usize) -> Numbers {
         let limits = Limits {
-            in_flight,
+            in_flight: Some(in_flight),
             in_flight_per_worker: InFlight::AtMost(per_worker),
             waiting,
         };
@@ -826,13 +879,10 @@ mod tests {
         assert_eq!(refused(&mut admission), Refusal::Overloaded);
         // A slot that is merely closed will soon have a worker again.
         admission.close_slot(seat(2, 1));
-        assert_eq!(admission.effective.in_flight, 3);
+        assert_eq!(admission.max_in_flight, 3);
         let served = admission.open_slot(seat(0, 2), 0, true, Instant::now());
         assert_eq!(answers(served), [(0, Ok(0)), (1, Ok(3))]);
-        assert_eq!(
-            (admission.effective.in_flight, admission.effective.waiting),
-            (5, 3)
-        );
+        assert_eq!((admission.max_in_flight, admission.max_waiting), (5, 3));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Gate, InFlight, LeastLoaded, Pool, Router, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
-use crate::supervisor::{self, Restart};
+use crate::supervisor::{self, Recycle, Restart};
 use crate::worker::{Core, Environment, Inherited, Isolation};
 
 /// The configuration of a [`Pool`] that is yet to be started.
@@ -64,6 +64,7 @@ struct Settings {
     health_interval: Option<Duration>,
     health_timeout: Duration,
     restart: Restart,
+    recycle: Recycle,
     shutdown_timeout: Duration,
     stop_timeout: Duration,
     log_level: Level,
@@ -106,6 +107,7 @@ impl PoolBuilder<DefaultCodec> {
             health_interval: Some(Duration::from_secs(30)),
             health_timeout: Duration::from_secs(5),
             restart: Restart::new(),
+            recycle: Recycle::new(),
             shutdown_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(5),
             log_level: Level::INFO,
@@ -373,6 +375,14 @@ impl<C: Codec> PoolBuilder<C> {
     /// setters give the reasons of its numbers.
     pub fn restart(mut self, restart: impl Into<Restart>) -> Self {
         self.settings.restart = restart.into();
+        self
+    }
+
+    /// When workers that live are replaced: after so many calls, after a time, or when they have grown; and how, in
+    /// [`Pool::restart`] too. Default [`Recycle::new`]: never, because a sound worker gets no better by being replaced. An
+    /// attached pool refuses it.
+    pub fn recycle(mut self, recycle: Recycle) -> Self {
+        self.settings.recycle = recycle;
         self
     }
 

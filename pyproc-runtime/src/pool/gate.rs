@@ -110,6 +110,29 @@ impl Gate {
         self.change(|admission| admission.degrade_slot(slot));
     }
 
+    /// The pool has one slot more, or has again one that had been removed.
+    pub(crate) fn add_slot(self: &Arc<Self>, slot: usize) {
+        self.change(|admission| admission.add_slot(slot, Instant::now()));
+    }
+
+    /// The slot takes no more calls, and goes when those that it has have ended.
+    pub(crate) fn remove_slot(self: &Arc<Self>, slot: usize) {
+        self.change(|admission| {
+            admission.remove_slot(slot);
+            Vec::new()
+        });
+    }
+
+    /// Whether a call that comes now can be sent to somebody, now or when its turn comes.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.lock().is_ready()
+    }
+
+    /// Whether the pool is open, and has a slot that was not given up for good.
+    pub(crate) fn is_live(&self) -> bool {
+        self.lock().is_live()
+    }
+
     pub(crate) fn fail_slot(self: &Arc<Self>, slot: usize) {
         self.change(|admission| admission.fail_slot(slot));
     }

@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::status::{Counters, PoolStatus, SlotBoard};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, WorkerIdentity};
+use crate::event::Announcer;
 use crate::supervisor::ShutdownReport;
 
 /// The common part of a pool.
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     gate: Arc<Gate>,
     counters: Counters,
     board: SlotBoard,
+    announcer: Announcer,
     /// The table of the worker that became ready last; `None` under the JSON protocol, which has none.
     functions: Mutex<Option<Vec<FunctionInfo>>>,
     report: OnceLock<ShutdownReport>,
@@ -31,6 +33,7 @@ impl Shared {
             gate,
             counters: Counters::default(),
             board,
+            announcer: Announcer::default(),
             functions: Mutex::new(None),
             report: OnceLock::new(),
         }
@@ -50,6 +53,10 @@ impl Shared {
 
     pub(crate) fn board(&self) -> &SlotBoard {
         &self.board
+    }
+
+    pub(crate) fn announcer(&self) -> &Announcer {
+        &self.announcer
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -74,7 +81,7 @@ impl Shared {
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
-        self.board.status(self.name(), &self.gate, &self.counters)
+        self.board.status(&self.config, &self.gate, &self.counters)
     }
 
     pub(crate) fn set_functions(&self, functions: Vec<FunctionInfo>) {

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
+use crate::config::{Config, Source};
+use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, WorkerIdentity};
+use crate::worker::resident_bytes;
 
 /// A moment of a pool's life.
 #[non_exhaustive]
@@ -53,8 +56,17 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// What the slot is doing.
     pub state: WorkerState,
-    /// Calls that the worker has right now.
+    /// Calls that the slot's workers have right now: one that is to end may still have some while its successor takes
+    /// others.
     pub in_flight: usize,
+    /// Calls that the worker has answered, those included that asked for its health.
+    pub calls: u64,
+    /// How many of the slot's workers have died, or could not be started. Those that were replaced in good order are not
+    /// among them.
+    pub losses: u64,
+    /// The memory that the worker's process holds (its resident set), in bytes. `None` where it is not known: elsewhere
+    /// than on Linux, and of workers that somebody else started.
+    pub memory_bytes: Option<u64>,
     /// How long the worker has been ready.
     pub uptime: Option<Duration>,
     /// The interpreter's version, the package that runs in it, and its loop (see [`Core`](crate::Core)): `Python 3.11.7,
@@ -162,22 +174,25 @@ struct SlotNote {
     pid: Option<u32>,
     ready_since: Option<Instant>,
     runs: Option<String>,
+    losses: u64,
     last_failure: Option<String>,
+    /// Weak, so that a board that outlives the runtime keeps no descriptor open.
+    connection: Weak<Connection>,
 }
 
 impl SlotBoard {
     pub(crate) fn new(slots: usize) -> Self {
-        let empty = SlotNote {
-            state: WorkerState::Starting,
-            generation: 0,
-            pid: None,
-            ready_since: None,
-            runs: None,
-            last_failure: None,
-        };
         Self {
-            slots: Mutex::new(vec![empty; slots]),
+            slots: Mutex::new(vec![SlotNote::new(); slots]),
         }
+    }
+
+    pub(crate) fn add_slot(&self) {
+        self.lock().push(SlotNote::new());
+    }
+
+    pub(crate) fn remove_last_slot(&self) {
+        self.lock().pop();
     }
 
     pub(crate) fn starting(&self, slot: usize, generation: u64) {
@@ -190,10 +205,13 @@ impl SlotBoard {
         note.generation = generation;
     }
 
-    pub(crate) fn ready(&self, worker: &WorkerIdentity, runs: Option<String>) {
+    pub(crate) fn ready(&self, connection: &Arc<Connection>, runs: Option<String>) {
+        let worker = connection.worker();
         let mut slots = self.lock();
         let note = &mut slots[worker.slot()];
         note.state = WorkerState::Ready;
+        note.generation = worker.generation();
+        note.connection = Arc::downgrade(connection);
         note.pid = worker.pid();
         note.ready_since = Some(Instant::now());
         note.runs = runs;
@@ -202,9 +220,11 @@ impl SlotBoard {
     /// The worker takes no more calls. A later one of the slot is left alone.
     pub(crate) fn draining(&self, worker: &WorkerIdentity) {
         let mut slots = self.lock();
-        let note = &mut slots[worker.slot()];
-        if note.generation == worker.generation() {
-            note.state = WorkerState::Draining;
+        // The slot may be gone: the pool has become smaller, and the worker was its last.
+        if let Some(note) = slots.get_mut(worker.slot()) {
+            if note.generation == worker.generation() && note.state == WorkerState::Ready {
+                note.state = WorkerState::Draining;
+            }
         }
     }
 
@@ -216,12 +236,18 @@ impl SlotBoard {
         note.pid = None;
         note.ready_since = None;
         note.runs = None;
-        if failure.is_some() {
-            note.last_failure = failure;
+        note.connection = Weak::new();
+        if let Some(failure) = failure {
+            note.note_failure(failure);
         }
     }
 
-    pub(crate) fn status(&self, name: &str, gate: &Gate, counters: &Counters) -> PoolStatus {
+    /// The slot's next worker could not be started, and the one that is there stays.
+    pub(crate) fn note_failure(&self, slot: usize, failure: &str) {
+        self.lock()[slot].note_failure(failure.to_owned());
+    }
+
+    pub(crate) fn status(&self, config: &Config, gate: &Gate, counters: &Counters) -> PoolStatus {
         let (in_flight, waiting) = gate.load();
         let slots = self.lock().clone();
         let workers = slots
@@ -233,12 +259,19 @@ impl SlotBoard {
                 pid: note.pid,
                 state: note.state,
                 in_flight: gate.slot_in_flight(slot),
+                calls: (note.connection.upgrade())
+                    .map_or(0, |connection| connection.calls_served()),
+                losses: note.losses,
+                memory_bytes: match config.source {
+                    Source::Start(_) => note.pid.and_then(resident_bytes),
+                    Source::Attach(_) => None,
+                },
                 uptime: note.ready_since.map(|since| since.elapsed()),
                 runs: note.runs,
                 last_failure: note.last_failure,
             });
         PoolStatus {
-            name: name.to_owned(),
+            name: config.name.to_string(),
             in_flight,
             waiting,
             counts: counters.read(),
@@ -248,5 +281,25 @@ impl SlotBoard {
 
     fn lock(&self) -> MutexGuard<'_, Vec<SlotNote>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SlotNote {
+    fn new() -> Self {
+        Self {
+            state: WorkerState::Starting,
+            generation: 0,
+            pid: None,
+            ready_since: None,
+            runs: None,
+            losses: 0,
+            last_failure: None,
+            connection: Weak::new(),
+        }
+    }
+
+    fn note_failure(&mut self, failure: String) {
+        self.losses += 1;
+        self.last_failure = Some(failure);
     }
 }

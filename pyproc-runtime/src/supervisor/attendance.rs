@@ -22,6 +22,8 @@ const LAST_MOMENTS: Duration = Duration::from_millis(100);
 /// What a supervisor tells an attendant.
 #[derive(Debug)]
 pub(super) enum Order {
+    /// Have the worker finish what it has, and end.
+    Retire,
     /// End the worker: what is in flight on it is cut off.
     Stop,
 }
@@ -29,7 +31,6 @@ pub(super) enum Order {
 /// The end of an attendance.
 #[derive(Debug)]
 pub(super) struct Burial {
-    pub(super) slot: usize,
     pub(super) death: Arc<DeathReport>,
     /// How long the worker was ready.
     pub(super) uptime: Duration,
@@ -89,7 +90,14 @@ async fn watch(
                     is_draining = true;
                 }
             },
-            Some(Order::Stop) = orders.recv(), if stop_by.is_none() => {
+            Some(order) = orders.recv(), if stop_by.is_none() => {
+                if let Order::Retire = order {
+                    shared.close_slot(connection.worker());
+                    shared.board().draining(connection.worker());
+                    connection.drain();
+                    is_draining = true;
+                    continue;
+                }
                 connection.cut();
                 connection.drain();
                 match &worker.body {
@@ -158,11 +166,7 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         stderr,
     });
     connection.bury(&death);
-    Burial {
-        slot: connection.worker().slot(),
-        death,
-        uptime,
-    }
+    Burial { death, uptime }
 }
 
 /// The worker has said goodbye, so what it has not answered goes to another at once; it itself gets the time to exit

@@ -91,6 +91,11 @@ impl Restart {
         self.period
     }
 
+    /// How long nothing is tried again that has failed and can wait.
+    pub(super) fn long_delay(&self) -> Duration {
+        self.max_backoff
+    }
+
     /// The checks of [`PoolBuilder::start`](crate::PoolBuilder::start): what is wrong with the policy, if anything.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.max_backoff < self.backoff {

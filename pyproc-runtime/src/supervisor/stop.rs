@@ -77,6 +77,9 @@ impl Supervisor {
         });
         // Whoever waits for a worker to come back waits in vain.
         for slot in 0..self.slots.len() {
+            if let Some(successor) = self.slots[slot].successor.take() {
+                successor.abort();
+            }
             if let Occupant::Awaited(_) | Occupant::Degraded(_) = self.slots[slot].occupant {
                 self.vacate(slot, WorkerState::Stopped, String::new());
             }
@@ -108,16 +111,12 @@ impl Supervisor {
             "shutdown: the workers are told to end"
         );
         for slot in 0..self.slots.len() {
-            match &self.slots[slot].occupant {
-                Occupant::Running(orders) => {
-                    // An attendant that is gone has buried its worker.
-                    let _ = orders.send(Order::Stop);
-                }
-                Occupant::Starting(task) => {
-                    task.abort();
-                    self.vacate(slot, WorkerState::Stopped, String::new());
-                }
-                Occupant::Nobody | Occupant::Awaited(_) | Occupant::Degraded(_) => {}
+            for running in self.slots[slot].running() {
+                running.order(Order::Stop);
+            }
+            if let Occupant::Starting(task) = &self.slots[slot].occupant {
+                task.abort();
+                self.vacate(slot, WorkerState::Stopped, String::new());
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::pool::admission::Limits as AdmissionLimits;
 use crate::pool::router::Router;
 use crate::remote::Arguments;
 use crate::script::Target;
+use crate::supervisor::Recycle;
 use crate::worker::Core;
 
 /// A frame cannot state a greater length than its field can hold, and a smaller one than this leaves no room for a
@@ -35,6 +36,11 @@ impl<C: Codec> PoolBuilder<C> {
                 "the JSON protocol carries JSON only, but the codec is `{}`: add `.codec(Json)`",
                 codec.name()
             )));
+        }
+        if settings.recycle != Recycle::new() && matches!(origin, Origin::Paths(_)) {
+            return Err(impossible(
+                "the workers of an attached pool belong to somebody else, so the pool cannot recycle them",
+            ));
         }
         let workers = settings.workers(&origin)?;
         settings.settle_processes(&origin, workers)?;
@@ -70,6 +76,7 @@ impl<C: Codec> PoolBuilder<C> {
                 body,
             },
             restart: settings.restart,
+            recycle: settings.recycle,
             shutdown_timeout: settings.shutdown_timeout,
             stop_timeout: settings.stop_timeout,
             log_level: python_level(settings.log_level),
@@ -131,7 +138,8 @@ impl Settings {
                 self.max_frame
             )));
         }
-        self.restart.check().map_err(impossible)
+        self.restart.check().map_err(impossible)?;
+        self.recycle.check().map_err(impossible)
     }
 
     fn workers(&self, origin: &Origin) -> Result<usize> {
@@ -152,13 +160,13 @@ impl Settings {
     fn admission(&self, workers: usize) -> Result<AdmissionLimits> {
         let in_flight_per_worker = self.max_in_flight_per_worker;
         let most = in_flight_per_worker.most();
-        let all = workers.checked_mul(most).ok_or_else(|| {
+        workers.checked_mul(most).ok_or_else(|| {
             impossible(format!(
                 "{workers} workers with {most} calls each are beyond counting"
             ))
         })?;
         Ok(AdmissionLimits {
-            in_flight: self.max_in_flight.unwrap_or(all),
+            in_flight: self.max_in_flight,
             in_flight_per_worker,
             waiting: self.max_waiting,
         })

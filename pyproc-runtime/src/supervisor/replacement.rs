@@ -1,0 +1,197 @@
+//! The replacement of workers that live: one after the other, each by a successor that is ready before.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::slot::Occupant;
+use super::{Announced, Supervisor};
+use crate::config::Source;
+use crate::deadline;
+use crate::error::{Error, Result};
+use crate::event::RecycleReason;
+use crate::ledger::Seat;
+use crate::telemetry::{self, Next};
+use crate::worker::resident_bytes;
+
+/// Whose turn it is to be replaced. One at a time, so that a pool never has more than one worker too many, or one too
+/// few.
+#[derive(Debug, Default)]
+pub(super) struct Replacements {
+    current: Option<Replacement>,
+    rolls: VecDeque<Roll>,
+    worn: VecDeque<Replacement>,
+}
+
+/// A worker that is to be replaced.
+#[derive(Debug, Clone, Copy)]
+struct Replacement {
+    seat: Seat,
+    reason: RecycleReason,
+}
+
+/// A rolling restart.
+#[derive(Debug)]
+struct Roll {
+    todo: VecDeque<Seat>,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+/// How far a replacement is.
+enum Progress {
+    Done,
+    Waits,
+}
+
+impl Replacements {
+    /// Asks for the replacement of all these workers.
+    pub(super) fn roll(
+        &mut self,
+        seats: impl Iterator<Item = Seat>,
+        reply: oneshot::Sender<Result<()>>,
+    ) {
+        let todo = seats.collect();
+        self.rolls.push_back(Roll { todo, reply });
+    }
+
+    /// Asks for the replacement of one worker.
+    pub(super) fn ask_for(&mut self, seat: Seat, reason: RecycleReason) {
+        let is_known = |replacement: &Replacement| replacement.seat == seat;
+        if !self.worn.iter().chain(&self.current).any(is_known) {
+            self.worn.push_back(Replacement { seat, reason });
+        }
+    }
+
+    /// A worker could not be started. If it was to replace another, that replacement has failed; and with it the rolling
+    /// restart, if it was part of one. Otherwise the error is handed back.
+    pub(super) fn fail(&mut self, seat: Seat, error: Error) -> Option<Error> {
+        let is_its = |current: &mut Replacement| {
+            current.seat.slot == seat.slot && current.seat.generation < seat.generation
+        };
+        let Some(current) = self.current.take_if(is_its) else {
+            return Some(error);
+        };
+        if current.reason == RecycleReason::Restart {
+            if let Some(roll) = self.rolls.pop_front() {
+                // Nobody may be waiting for it any more.
+                let _ = roll.reply.send(Err(error));
+            }
+        }
+        None
+    }
+
+    /// The replacement that is under way, or the next one.
+    fn current(&mut self) -> Option<Replacement> {
+        while self.current.is_none() {
+            let Some(roll) = self.rolls.front_mut() else {
+                self.current = self.worn.pop_front();
+                break;
+            };
+            match roll.todo.pop_front() {
+                Some(seat) => {
+                    let reason = RecycleReason::Restart;
+                    self.current = Some(Replacement { seat, reason });
+                }
+                None => {
+                    if let Some(roll) = self.rolls.pop_front() {
+                        // As above.
+                        let _ = roll.reply.send(Ok(()));
+                    }
+                }
+            }
+        }
+        self.current
+    }
+}
+
+impl Supervisor {
+    /// Asks for the replacement of the slot's worker if it is worn.
+    pub(super) fn look_at_wear(&mut self, slot: usize, now: Instant) {
+        let Occupant::Running(running) = &mut self.slots[slot].occupant else {
+            return;
+        };
+        let connection = &running.connection;
+        // The process of a worker that somebody else started may be on another machine's side of a container.
+        let pid = match self.shared.config().source {
+            Source::Start(_) => connection.worker().pid(),
+            Source::Attach(_) => None,
+        };
+        let served = || connection.calls_served();
+        let memory_bytes = || resident_bytes(pid?);
+        if let Some(reason) = running.wear.judge(now, served, memory_bytes) {
+            // It is asked about again only if its replacement fails.
+            running.wear.rest();
+            self.replacements.ask_for(running.seat(), reason);
+        }
+    }
+
+    pub(super) fn advance_replacements(&mut self) {
+        if self.stop.is_some() {
+            // Whoever waits for a rolling restart is told that the pool is closed.
+            self.replacements = Replacements::default();
+            return;
+        }
+        while let Some(replacement) = self.replacements.current() {
+            match self.advance(replacement) {
+                Progress::Done => self.replacements.current = None,
+                Progress::Waits => return,
+            }
+        }
+    }
+
+    fn advance(&mut self, Replacement { seat, reason }: Replacement) -> Progress {
+        let slot = seat.slot;
+        let is_rolling = reason == RecycleReason::Restart;
+        let Some(place) = self.slots.get(slot).filter(|place| !place.is_removed) else {
+            return Progress::Done;
+        };
+        let is_old = |generation: u64| generation <= seat.generation;
+        let mut leaving = place
+            .leaving
+            .iter()
+            .map(|leaving| leaving.seat().generation);
+        if leaving.any(is_old) {
+            return Progress::Waits;
+        }
+        match &place.occupant {
+            Occupant::Running(running) if !is_old(running.seat().generation) => {
+                return Progress::Done;
+            }
+            Occupant::Running(running) if running.is_retiring || place.successor.is_some() => {}
+            Occupant::Running(_) => self.begin_replacement(slot, reason),
+            // It was worn, and has died by itself.
+            _ if !is_rolling => return Progress::Done,
+            Occupant::Starting(_) | Occupant::Awaited(_) => {}
+            // What a restart brings may be just what it needs.
+            Occupant::Degraded(_) | Occupant::Nobody => self.start(slot),
+        }
+        Progress::Waits
+    }
+
+    fn begin_replacement(&mut self, slot: usize, reason: RecycleReason) {
+        let has_surge = self.shared.config().recycle.has_surge();
+        let Occupant::Running(running) = &mut self.slots[slot].occupant else {
+            return;
+        };
+        let worker = running.connection.worker().clone();
+        tracing::info!(target: "pyproc::pool", %worker, %reason, has_surge, "the worker is replaced");
+        if has_surge {
+            self.slots[slot].successor = Some(self.launch(slot));
+        } else {
+            running.retire();
+            self.shared.close_slot(&worker);
+        }
+        self.announce(Announced::Recycling { worker, reason });
+    }
+
+    /// The slot's successor could not be started, so its worker stays, and is left alone for a while.
+    pub(super) fn keep(&mut self, slot: usize, failure: &str) {
+        telemetry::loss(&self.origin(slot), failure, Next::Kept);
+        self.shared.board().note_failure(slot, failure);
+        let until = deadline::after(self.shared.config().restart.long_delay());
+        if let Occupant::Running(running) = &mut self.slots[slot].occupant {
+            running.wear.put_off(until);
+        }
+    }
+}

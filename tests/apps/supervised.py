@@ -1,0 +1,36 @@
+"""Functions for workers that come and go."""
+
+import os
+import time
+
+from pyproc import expose
+
+_leaked: list[bytes] = []
+
+
+@expose
+def echo(value: object) -> object:
+    return value
+
+
+@expose
+def pid() -> int:
+    return os.getpid()
+
+
+@expose
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@expose
+def leak(mebibytes: int) -> int:
+    """Keeps so much memory for good, and says which process did."""
+    _leaked.append(b"\1" * (mebibytes << 20))
+    return os.getpid()
+
+
+@expose
+def kill_self() -> None:
+    os.kill(os.getpid(), 9)
