@@ -38,6 +38,8 @@ pub(crate) use process::Process;
 
 mod child;
 
+mod adopted;
+
 mod pidfd;
 
 mod exit_watch;

@@ -41,6 +41,11 @@ def hang_once(started: str) -> str:
 
 
 @expose
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@expose
 def busy_loop(started: str) -> None:
     announce(started)
     while True:
@@ -102,6 +107,13 @@ def leave_a_sleeper(started: str) -> None:
     child = subprocess.Popen(["sleep", "1000"], close_fds=False)
     Path(started).write_text(str(child.pid))
     os._exit(3)
+
+
+@expose
+def have_children(count: int) -> list[int]:
+    """Starts processes that sleep in the worker's group, each with a child of its own."""
+    command = ["sh", "-c", "sleep 1000 & wait"]
+    return [subprocess.Popen(command).pid for _ in range(count)]
 
 
 @expose

@@ -14,14 +14,19 @@ mod leaks;
 mod process;
 mod python;
 pub mod raw;
+mod skip;
 mod wait;
 
 pub use errors::{assert_error, said};
 pub use example::example;
 pub use host::Host;
 pub use leaks::socket_directories;
-pub use process::{ended, forget_peak, gone, kill, open_in, peak_resident, pid_of, signal};
+pub use process::{
+    children_of, descendants_of, ended, forget_peak, gone, kill, open_in, peak_resident, pid_of,
+    signal,
+};
 pub use python::python_with_packages;
+pub use skip::skipped;
 pub use wait::{until, within};
 
 use std::future::Future;

@@ -61,3 +61,31 @@ pub fn forget_peak(pid: u32) {
 fn raw(pid: u32) -> Pid {
     Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }
+
+/// The processes and zombies whose parent is this one, whichever of its threads has started them.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    // A process, or a thread of it, may end while it is looked at.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let lists = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            let pids = list.split_whitespace().map(|pid| pid.parse().unwrap());
+            pids.collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+/// All descendants of a process.
+pub fn descendants_of(pid: u32) -> Vec<u32> {
+    let mut found = children_of(pid);
+    let mut next = 0;
+    while next < found.len() {
+        found.extend(children_of(found[next]));
+        next += 1;
+    }
+    found
+}

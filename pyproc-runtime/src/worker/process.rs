@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, Signal};
 
+use super::adopted;
 use super::child::{Child, State};
 use super::exit::Exit;
 use super::exit_watch::ExitWatch;
@@ -80,6 +81,10 @@ impl Process {
     pub(crate) async fn reap(mut self) -> Exit {
         self.exited().await;
         self.child.kill_group();
+        if let (true, State::Dead(exit)) = (adopted::adopts(), self.child.state()) {
+            // The spawner buries the whole group, whose last members may take a moment to die.
+            return exit;
+        }
         match self.child.collect() {
             State::Dead(exit) => {
                 self.collected = true;

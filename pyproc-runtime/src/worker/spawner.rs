@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::adopted;
 use super::child::{Child, State};
 use super::launch::{Launch, Spawned};
 use super::spawn_error::SpawnError;
@@ -86,11 +87,17 @@ fn next(orders: &Receiver<Order>, dying: &[Child]) -> Result<Order, RecvTimeoutE
 }
 
 fn buried(child: &Child) -> bool {
-    if child.state() == State::Running {
+    let state = child.state();
+    if state == State::Running {
         return false;
     }
     // Once more, because the leader may have started another child before the first signal.
     child.kill_group();
+    let is_reserved = matches!(state, State::Dead(_));
+    if is_reserved && adopted::adopts() && !adopted::reap(child.pid()) {
+        // They are dying. Until they are gone the leader's status keeps its id theirs.
+        return false;
+    }
     child.collect();
     true
 }
