@@ -53,6 +53,20 @@ def busy_loop(started: str) -> None:
 
 
 @expose
+def hold_lock(started: str) -> None:
+    """Runs in C for ever and holds the interpreter lock."""
+    announce(started)
+    ctypes.PyDLL(None).sleep(1000)
+
+
+@expose
+def lead_children(started: str) -> None:
+    """Waits for ever, with children that have one each."""
+    have_children(2)
+    hang(started)
+
+
+@expose
 def write_at_exit(path: str, seconds: float) -> None:
     """When the worker exits, takes that long and then writes a file."""
 

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup`, `test`, `bench`, `chaos`, `soak` and `fuzz`.
+//! The project's own commands: `cargo xtask setup`, `test`, `bench`, `chaos`, `soak`, `orphans` and `fuzz`.
 //!
 //! They run other programs and read what those print; nothing here links a crate of the project,
 //! so that a broken crate can never take the commands away that would show it.
@@ -13,6 +13,7 @@ mod faults;
 mod fuzz;
 mod lint;
 mod native;
+mod orphans;
 mod python;
 mod readme;
 mod rust_tests;
@@ -49,6 +50,8 @@ enum Noun {
     Chaos(chaos::Options),
     /// The same for a given time, with an eye on memory and descriptors; `--help` shows the options.
     Soak(chaos::Options),
+    /// Kill hosts with -9 and look who is left of their workers.
+    Orphans(orphans::Options),
     /// Run the fuzz targets of the protocol crate.
     Fuzz(fuzz::Options),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Noun::Bench(options) => bench::run(&workspace, &options),
         Noun::Chaos(options) => chaos::chaos(&workspace, &options),
         Noun::Soak(options) => chaos::soak(&workspace, &options),
+        Noun::Orphans(options) => orphans::run(&workspace, &options),
         Noun::Fuzz(options) => fuzz::run(&workspace, &options),
     };
     match result {
