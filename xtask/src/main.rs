@@ -10,6 +10,7 @@ mod dependencies;
 mod errors_table;
 mod examples;
 mod faults;
+mod faults_table;
 mod fuzz;
 mod lint;
 mod native;
@@ -22,6 +23,7 @@ mod sources;
 mod step;
 mod tally;
 mod test;
+mod test_table;
 mod workspace;
 
 use std::process::ExitCode;

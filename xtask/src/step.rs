@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{
-    chaos, dependencies, errors_table, examples, fuzz, lint, native, python, readme, rust_tests,
-    setup, sources,
+    chaos, dependencies, errors_table, examples, faults_table, fuzz, lint, native, python, readme,
+    rust_tests, setup, sources,
 };
 
 /// One thing that CI checks.
@@ -130,6 +130,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "errors-table",
         about: "every row of docs/errors.md names a test that passes",
         run: errors_table::step,
+    },
+    Step {
+        name: "faults-table",
+        about: "every fault has a row in docs/reliability.md, with a test that passes",
+        run: faults_table::step,
     },
     Step {
         name: "examples",
