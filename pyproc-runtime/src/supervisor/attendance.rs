@@ -212,7 +212,7 @@ async fn cause_of(lost: Lost, worker: &Worker) -> Cause {
     if worker.body.is_none() {
         return cause;
     }
-    match timeout(LAST_MOMENTS, exited(worker)).await {
+    match timeout(OWN_EXIT, exited(worker)).await {
         Ok(()) => Cause::Exited,
         Err(_) => cause,
     }

@@ -158,6 +158,7 @@ impl Book {
                 self.figures.kills += 1;
                 let noticed = between(hit_ns, death.noticed_ns);
                 saturating(&mut self.figures.noticed_us, noticed);
+                tracing::info!(pid = death.pid, ?noticed, "kill noticed");
             }
             _ => self.figures.other_deaths += 1,
         }
@@ -165,6 +166,7 @@ impl Book {
             let import = self.imports.get(&pid).copied().unwrap_or_default();
             let replaced = between(death.noticed_ns, at_ns).saturating_sub(import);
             saturating(&mut self.figures.replaced_us, replaced);
+            tracing::info!(pid = death.pid, ?replaced, successor = pid, "replaced");
         }
     }
 }

@@ -206,8 +206,10 @@ async fn call<C: Codec>(
 }
 
 async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) -> Result<Pool<C>> {
-    // Workers die here all the time: a healthy time of zero says that none of it is a reason to wait.
+    // Workers die here all the time: no number of deaths is too many, and with a healthy time of zero each is answered
+    // as if it were the first one.
     let restart = Restart::new()
+        .intensity(u32::MAX)
         .backoff(Duration::from_millis(10))
         .reset_after(Duration::ZERO);
     let builder = Pool::builder(SCRIPT)
