@@ -16,7 +16,11 @@ use crate::death::{Cause, DeathReport};
 use crate::pool::Shared;
 use crate::worker::Exit;
 
-/// A worker that closes its connection usually exits right after it. For so long its own exit status is waited for.
+/// A worker that closes its connection usually exits right after it. For so long its own exit status is waited for: less
+/// than the 100 ms within which the loss of a worker is noticed.
+const OWN_EXIT: Duration = Duration::from_millis(50);
+
+/// For so long the last words of a dead worker are waited for: somebody else may hold the other end.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
 /// What a supervisor tells an attendant.
