@@ -17,18 +17,11 @@ use support::{
 
 /// Starts the ignored test of this name as the first process of a namespace of its own, or says why it cannot.
 fn first_process(name: &str) -> Option<Host> {
-    let unshare = ["--pid", "--fork", "--kill-child", "--mount-proc"];
-    let mut probe = Command::new("unshare");
-    probe.args(unshare).arg("true").stderr(Stdio::null());
-    if !probe.status().is_ok_and(|status| status.success()) {
+    let host = Host::first_process(name);
+    if host.is_none() {
         skipped(name, "this user may not make a namespace of processes");
-        return None;
     }
-    let test = Host::command(name);
-    let mut command = Command::new("unshare");
-    command.args(unshare).arg(test.get_program());
-    command.args(test.get_args()).stderr(Stdio::null());
-    Some(Host::from(&mut command))
+    host
 }
 
 async fn all_ready(pool: &Pool, generations: u64) {

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -128,6 +129,34 @@ def have_children(count: int) -> list[int]:
     """Starts processes that sleep in the worker's group, each with a child of its own."""
     command = ["sh", "-c", "sleep 1000 & wait"]
     return [subprocess.Popen(command).pid for _ in range(count)]
+
+
+@expose
+def have_a_daemon() -> int:
+    """Starts a process that leaves the worker's group."""
+    return subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+
+
+def busy() -> None:
+    while True:
+        pass
+
+
+@expose
+def leave_a_busy_thread() -> None:
+    threading.Thread(target=busy, name="busy").start()
+
+
+@expose
+def fork_beside_a_thread() -> int:
+    """Returns twice, in the worker and in a copy of it, while another thread runs."""
+    over = threading.Event()
+    threading.Thread(target=over.wait).start()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        over.set()
+    return os.getpid()
 
 
 @expose

@@ -9,6 +9,7 @@
 mod support;
 
 mod data;
+mod lifetimes;
 mod load;
 mod oracle;
 mod process;

@@ -45,6 +45,21 @@ impl Host {
         Self { child, lines }
     }
 
+    /// Starts the ignored test of this name as the first process of a namespace of its own, where this user may.
+    pub fn first_process(name: &str) -> Option<Self> {
+        let unshare = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+        let mut probe = Command::new("unshare");
+        probe.args(unshare).arg("true").stderr(Stdio::null());
+        if !probe.status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let test = Self::command(name);
+        let mut command = Command::new("unshare");
+        command.args(unshare).arg(test.get_program());
+        command.args(test.get_args()).stderr(Stdio::null());
+        Some(Self::from(&mut command))
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
