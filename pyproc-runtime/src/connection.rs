@@ -151,6 +151,17 @@ impl Connection {
         spin: Spin,
     ) -> Self {
         let Handshake { lane, protocol, .. } = handshake;
+        Self::over(worker, lane, protocol, page, spin)
+    }
+
+    /// The connection over a lane, once the protocol is ready.
+    pub(crate) fn over(
+        worker: WorkerIdentity,
+        lane: SocketLane,
+        protocol: HostConnection<Entry>,
+        page: Option<StatePage>,
+        spin: Spin,
+    ) -> Self {
         let state = State {
             protocol,
             is_closed: false,

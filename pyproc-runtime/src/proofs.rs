@@ -9,6 +9,9 @@
 //! `PYPROC_SCHEDULES` says through how many; what fails prints its schedule, which `PYPROC_REPLAY` runs again.
 
 mod ledger;
+mod line;
+mod loss;
+mod stage;
 
 use std::env;
 

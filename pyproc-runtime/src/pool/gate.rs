@@ -149,7 +149,9 @@ impl Gate {
 
     /// It is the supervisor who calls this, in each of its turns: told of what it sees itself, it would turn for ever.
     pub(crate) fn handle_timeout(self: &Arc<Self>, now: Instant) {
-        for Served { parcel, answer, .. } in self.lock().handle_timeout(now) {
+        // Whoever is woken may drop another call, which leaves the line: not under the lock.
+        let served = self.lock().handle_timeout(now);
+        for Served { parcel, answer, .. } in served {
             if let Err(refusal) = answer {
                 parcel.refuse(refusal);
             }

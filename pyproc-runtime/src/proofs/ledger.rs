@@ -160,12 +160,12 @@ fn a_reply_that_races_with_its_deadline_and_with_the_end_of_the_pool_ends_the_ca
         let [replied, expired, cut] = tables;
         let threads = [
             thread::spawn(move || take(&replied).unwrap().end(reply())),
-            thread::spawn(move || tell(&expired, Entry::expire)),
+            thread::spawn(move || tell(&expired, |entry| entry.expire(None))),
             thread::spawn(move || tell(&cut, Entry::cut)),
         ];
         let outcome = wait(&mut receipt);
         match &outcome {
-            Err(Failure::Expired | Failure::Closed) => {}
+            Err(Failure::Expired { .. } | Failure::Closed) => {}
             outcome => {
                 assert!(is_reply(outcome));
                 assert_eq!(drawer.permits(), 1, "the place is not free yet");
