@@ -59,7 +59,7 @@ fn shown(path: &Path) -> &str {
 // The interpreter.
 
 #[test]
-fn a_missing_interpreter_is_named() {
+fn fault_11_a_missing_interpreter_is_named() {
     let pool = pool_of("").python("/nowhere/python3");
     fails_to_start(
         pool,
@@ -73,7 +73,7 @@ fn a_bare_name_that_is_nowhere_is_no_interpreter() {
 }
 
 #[test]
-fn an_interpreter_that_may_not_be_executed_is_named() {
+fn fault_11_an_interpreter_that_may_not_be_executed_is_named() {
     scenario(async {
         let (_directory, path) = file("python3", 0o644, "#!/bin/sh\n");
         let culprits = [shown(&path), "Permission denied"];
@@ -101,7 +101,7 @@ fn a_program_that_is_no_python_is_named_with_what_it_says() {
 }
 
 #[test]
-fn an_interpreter_that_hangs_is_not_waited_for_longer_than_the_start_timeout() {
+fn fault_12_an_interpreter_that_hangs_is_not_waited_for_longer_than_the_start_timeout() {
     scenario(async {
         let (_directory, path) = file("python3", 0o755, "#!/bin/sh\nexec sleep 1000\n");
         let pool = pool_of("").python(&path);
@@ -218,7 +218,7 @@ fn a_syntax_error_is_shown_with_its_line() {
 }
 
 #[test]
-fn an_exception_at_import_arrives_with_the_lines_of_the_script_only() {
+fn fault_10_an_exception_at_import_arrives_with_the_lines_of_the_script_only() {
     scenario(async {
         let source = "def load(path):\n    raise OSError(f'no model at {path}')\n\n\
             load('/models/iris')\n";
@@ -257,7 +257,7 @@ fn sys_exit_at_import_is_an_error_that_says_so() {
 }
 
 #[test]
-fn an_endless_loop_at_import_ends_with_the_start_timeout() {
+fn fault_12_an_endless_loop_at_import_ends_with_the_start_timeout() {
     let pool = pool_of("import sys\nprint('loading', file=sys.stderr)\nwhile True: pass\n");
     fails_to_start(
         pool.start_timeout(Duration::from_secs(2)),
@@ -303,7 +303,7 @@ fn an_error_tells_how_the_process_ended() {
 }
 
 #[test]
-fn one_worker_that_fails_ends_the_start_of_all() {
+fn fault_10_one_worker_that_fails_ends_the_start_of_all() {
     let source = "import os\nassert os.environ['PYPROC_SLOT'] != '2', 'slot two'\n";
     scenario(async {
         let error = pool_of(source).workers(3).start().await.unwrap_err();

@@ -100,6 +100,13 @@ def kill_self() -> None:
 
 
 @expose
+def die_within_a_reply() -> None:
+    """Begins a reply of a hundred bytes, which would be a number already, and dies."""
+    write_to_connection("00000070" "84000000" "0000000000000001" "31")
+    kill_self()
+
+
+@expose
 def close_descriptors() -> None:
     os.closerange(3, 1000)
     time.sleep(60)

@@ -12,6 +12,7 @@ mod data;
 mod lifetimes;
 mod load;
 mod oracle;
+mod paths;
 mod process;
 mod supervision;
 mod system;

@@ -1,11 +1,12 @@
 //! What can happen to a worker process: it is killed, stopped, crashes, hangs, exits, or never begins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyproc::{ErrorKind, Exit, Fate, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::oracle::{DEADLINE, GRACE, costs_its_worker};
 use crate::support::{
     call, call_with, gone, kill, open_in, pid_of, pool, pool_of, scenario, signal, until, within,
 };
@@ -82,6 +83,19 @@ fn fault_02_an_idempotent_call_survives_the_kill() {
         let (result, ()) = futures::join!(surviving, killing);
         assert_eq!(result.unwrap(), "survived");
         assert_eq!(pool.status().counts.resent, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_03_a_worker_is_killed_within_a_reply() {
+    scenario(async {
+        let pool = pool("faults.py").workers(2).max_in_flight_per_worker(1);
+        let pool = pool.start().await.unwrap();
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let function = "die_within_a_reply";
+        let error = costs_its_worker(&pool, function, json!({}), DEADLINE, end, &["SIGKILL"]).await;
+        assert_eq!(error.exit(), Some(Exit::Signal(Signal::KILL.as_raw())));
         pool.shutdown().await.unwrap();
     });
 }
@@ -215,6 +229,25 @@ fn fault_22_the_runtime_ends_without_a_shutdown() {
     });
     // The oracle of the scenario has found no child; this says so again of one that is known by its id.
     assert!(gone(*pid.lock().unwrap()));
+}
+
+#[test]
+fn fault_27_a_stop_handler_hangs() {
+    scenario(async {
+        let source = "import time\nfrom pyproc import on_stop\n\
+            @on_stop\ndef hang(): time.sleep(1000)\n\
+            @expose\ndef pid():\n    import os\n    return os.getpid()\n";
+        let grace = Duration::from_millis(300);
+        let pool = pool_of(source).workers(2).stop_timeout(grace);
+        let pool = pool.start().await.unwrap();
+        let workers = [pid_of(&pool, 0), pid_of(&pool, 1)];
+        assert!(workers.contains(&call::<u32>(&pool, "pid").await.unwrap()));
+        let begin = Instant::now();
+        pool.shutdown().await.unwrap();
+        let took = begin.elapsed();
+        assert!(grace <= took && took < grace + GRACE, "it took {took:?}");
+        assert!(workers.into_iter().all(gone));
+    });
 }
 
 #[test]
