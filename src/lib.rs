@@ -16,9 +16,9 @@ pub use pyproc_runtime::{
 
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{
-    Candidate, Core, Counts, Event, Events, InFlight, LeastLoaded, PoolStatus, Recycle,
-    RecycleReason, Resource, Restart, RoundRobin, Router, ShutdownReport, Spin, WorkerState,
-    WorkerStatus,
+    Breaker, Candidate, Core, Counts, Event, Events, InFlight, LeastLoaded, PoolStatus, Recycle,
+    RecycleReason, Resource, Restart, RoundRobin, Router, RunningCall, ShutdownReport, Spin,
+    WorkerState, WorkerStatus,
 };
 
 // How bodies and frames are encoded.

@@ -19,8 +19,8 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flavor::yields_cheaply;
 use crate::ledger::{Promise, Receipt};
-use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket};
-use answer::{Answer, Tries, refusal, unsendable};
+use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket, Trial};
+use answer::{Answer, Tries, refusal, tripped, unsendable};
 use scratch::Scratch;
 
 /// A call of a Python function: a future that does nothing until it is polled.
@@ -48,6 +48,8 @@ pub struct Call<'a, C: Codec, A, R> {
     /// Whether a worker that is gone may have run it.
     may_have_run: bool,
     deadline: Option<Instant>,
+    /// What breakers will learn from its end.
+    trial: Trial,
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
     state: State,
@@ -104,6 +106,7 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             victims: 0,
             may_have_run: false,
             deadline: None,
+            trial: Trial::default(),
             ticket: None,
             state: State::New,
             result: PhantomData,
@@ -131,6 +134,12 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
     fn send(&mut self) -> Result<State> {
         if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
             self.deadline = Instant::now().checked_add(time);
+        }
+        if let State::New = &self.state {
+            let shared = self.pool.shared();
+            self.trial = shared
+                .admit(self.function)
+                .map_err(|which| tripped(which, self.function, shared))?;
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
         let codec = self.pool.codec();
@@ -300,10 +309,9 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
             result = result.map_err(Error::at_least_may_have_run);
         }
         self.state = State::Ended;
-        self.pool
-            .shared()
-            .counters()
-            .count_end(result.as_ref().err());
+        let (shared, error) = (self.pool.shared(), result.as_ref().err());
+        shared.counters().count_end(error);
+        shared.note_end(self.trial, self.function, error);
         Poll::Ready(result)
     }
 }
@@ -314,7 +322,9 @@ impl<C: Codec, A, R> Unpin for Call<'_, C, A, R> {}
 impl<C: Codec, A, R> Drop for Call<'_, C, A, R> {
     fn drop(&mut self) {
         if !matches!(self.state, State::New | State::Ended) {
-            self.pool.shared().counters().count_cancelled();
+            let shared = self.pool.shared();
+            shared.counters().count_cancelled();
+            shared.note_cancelled(self.trial, self.function);
         }
     }
 }

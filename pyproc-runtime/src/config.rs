@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyproc_proto::{DeadlineClock, Limits, Protocol};
 
-use crate::pool::InFlight;
+use crate::pool::{Breaker, InFlight};
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
 use crate::supervisor::{Recycle, Restart};
@@ -30,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) health: HealthPolicy,
     pub(crate) restart: Restart,
     pub(crate) recycle: Recycle,
+    pub(crate) breaker: Breaker,
+    pub(crate) function_breaker: Breaker,
+    /// After how many exceptions in a row a worker is replaced, if others do well.
+    pub(crate) eject_after: Option<u32>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) stop_timeout: Duration,
     pub(crate) log_level: u8,

@@ -63,6 +63,11 @@ struct State {
     progress: u64,
     /// How many answers were read.
     answered: u64,
+    /// How many answers in a row were exceptions.
+    errors_in_a_row: u32,
+    /// So many of them are told to the supervisor.
+    suspicious_errors: Option<u32>,
+    is_suspect: bool,
     /// The greatest id of a call that the worker has answered with a value, 0 if there is none.
     returned: u64,
     /// There are `Cancel`s of which the state page does not tell yet.
@@ -124,6 +129,8 @@ pub(crate) enum Notice {
     Overdue,
     /// The worker takes no more calls, and will end when it has finished those that it has.
     Draining,
+    /// The worker has answered many calls in a row with exceptions.
+    Suspect,
 }
 
 /// What the driver tells while it drives.
@@ -173,6 +180,9 @@ impl Connection {
             is_looked_for: false,
             progress: 0,
             answered: 0,
+            errors_in_a_row: 0,
+            suspicious_errors: None,
+            is_suspect: false,
             returned: 0,
             has_cancels: false,
             for_driver: VecDeque::new(),
@@ -196,9 +206,18 @@ impl Connection {
         self.lock().answered
     }
 
+    /// How many of its last answers in a row were exceptions.
+    pub(crate) fn errors_in_a_row(&self) -> u32 {
+        self.lock().errors_in_a_row
+    }
+
+    /// From now on the supervisor is told of each so many exceptions in a row.
+    pub(crate) fn suspect_after(&self, errors: Option<u32>) {
+        self.lock().suspicious_errors = errors;
+    }
+
     /// What the worker runs at this moment: by the state page, and without one the oldest call in flight, which is the
     /// one that it runs, or runs next.
-    #[expect(dead_code, reason = "the status of a pool is to show it")]
     pub(crate) fn running(&self) -> Option<Running> {
         let state = self.lock();
         let call = match self.taken(&state) {

@@ -97,6 +97,20 @@ pub enum Event {
         /// How many there are.
         to: usize,
     },
+    /// Calls kept failing, so for this time they are refused.
+    #[non_exhaustive]
+    BreakerOpened {
+        /// The function whose breaker it is; `None` for the pool's.
+        function: Option<String>,
+        /// How long, before one is tried.
+        open_for: Duration,
+    },
+    /// A call has shown that all is well again.
+    #[non_exhaustive]
+    BreakerClosed {
+        /// The function whose breaker it is; `None` for the pool's.
+        function: Option<String>,
+    },
     /// The reader was too slow: so many events before the next one are lost to it.
     #[non_exhaustive]
     Missed {
@@ -113,6 +127,12 @@ pub enum RecycleReason {
     Restart,
     /// The pool was made smaller.
     Resize,
+    /// It has answered every call with an exception, while others did not.
+    #[non_exhaustive]
+    Errors {
+        /// How many, one after the other.
+        in_a_row: u32,
+    },
     /// It has answered so many calls.
     #[non_exhaustive]
     Calls {
@@ -169,6 +189,14 @@ impl fmt::Display for Event {
             Self::Recovered { slot } => write!(formatter, "slot {slot} has recovered"),
             Self::GivenUp { slot } => write!(formatter, "slot {slot} is given up"),
             Self::Resized { from, to } => write!(formatter, "{from} slots became {to}"),
+            Self::BreakerOpened { function, open_for } => {
+                let whose = function.as_deref().unwrap_or("the pool");
+                write!(formatter, "the breaker of {whose} is open for {open_for:?}")
+            }
+            Self::BreakerClosed { function } => {
+                let whose = function.as_deref().unwrap_or("the pool");
+                write!(formatter, "the breaker of {whose} is closed again")
+            }
             Self::Missed { events } => write!(formatter, "{events} events were missed"),
         }
     }
@@ -179,6 +207,10 @@ impl fmt::Display for RecycleReason {
         match self {
             Self::Restart => formatter.write_str("the pool is being restarted"),
             Self::Resize => formatter.write_str("the pool is made smaller"),
+            Self::Errors { in_a_row } => write!(
+                formatter,
+                "it has raised {in_a_row} exceptions in a row, and others have not"
+            ),
             Self::Calls { served } => write!(formatter, "it has answered {served} calls"),
             Self::Age { uptime } => write!(formatter, "it has been ready for {uptime:?}"),
             Self::Memory {

@@ -21,8 +21,8 @@ mod pool;
 mod script;
 
 pub use pool::{
-    Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin, Router,
-    WorkerState, WorkerStatus,
+    Breaker, Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin,
+    Router, RunningCall, WorkerState, WorkerStatus,
 };
 pub use script::Target;
 

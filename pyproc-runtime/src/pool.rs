@@ -1,6 +1,7 @@
 //! The handle that the host holds: it owns workers and routes calls to them.
 
 mod admission;
+mod breaker;
 mod builder;
 mod gate;
 mod line;
@@ -10,12 +11,14 @@ mod router;
 mod shared;
 mod status;
 
+pub use breaker::Breaker;
 pub use builder::PoolBuilder;
 pub use pace::InFlight;
 pub use router::{Candidate, LeastLoaded, RoundRobin, Router};
-pub use status::{Counts, PoolStatus, WorkerState, WorkerStatus};
+pub use status::{Counts, PoolStatus, RunningCall, WorkerState, WorkerStatus};
 
 pub(crate) use admission::Arrival;
+pub(crate) use breaker::{Trial, Tripped};
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
 pub(crate) use parcel::Parcel;

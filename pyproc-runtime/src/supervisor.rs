@@ -6,6 +6,7 @@
 
 mod attendance;
 mod departure;
+mod ejection;
 mod health;
 mod ladder;
 mod recycle;
@@ -35,6 +36,7 @@ use crate::ledger::Seat;
 use crate::pool::{Shared, WorkerState};
 use crate::telemetry;
 use attendance::{Burial, Order, attend};
+use ejection::Ejection;
 use recycle::Wear;
 use replacement::Replacements;
 use resize::Resizing;
@@ -108,6 +110,7 @@ struct Supervisor {
     starter: Arc<Starter>,
     slots: Vec<Slot>,
     herd: Herd,
+    ejection: Ejection,
     replacements: Replacements,
     resizing: Resizing,
     tasks: JoinSet<Event>,
@@ -125,6 +128,7 @@ impl Supervisor {
             starter,
             slots,
             herd: Herd::default(),
+            ejection: Ejection::default(),
             replacements: Replacements::default(),
             resizing: Resizing::default(),
             tasks: JoinSet::new(),
@@ -215,6 +219,7 @@ impl Supervisor {
             }
             _ => self.open(slot, Arc::clone(&connection)),
         }
+        connection.suspect_after(self.shared.config().eject_after);
         let policy = &self.shared.config().recycle;
         let running = Attended {
             connection,
@@ -297,6 +302,7 @@ impl Supervisor {
             self.end_probation(slot, now);
             self.look_at_wear(slot, now);
         }
+        self.look_for_outlier(now);
         self.advance_replacements();
         self.advance_resizing();
     }

@@ -34,3 +34,11 @@ def leak(mebibytes: int) -> int:
 @expose
 def kill_self() -> None:
     os.kill(os.getpid(), 9)
+
+
+@expose
+def fail_in(process: int) -> int:
+    """Raises in one process, and says in the others which it is."""
+    if os.getpid() == process:
+        raise RuntimeError("this one is ill")
+    return os.getpid()

@@ -268,7 +268,7 @@ fn fault_16_workers_are_recycled_after_calls_and_no_reply_is_lost() {
             load.end().await;
             let counts = pool.status().counts;
             assert_eq!((counts.failed, counts.resent), (0, 0));
-            assert_eq!(pool.status().workers[0].losses, 0);
+            assert_eq!(pool.status().workers[0].restarts, 0);
             pool.shutdown().await.unwrap();
         }
     });
@@ -417,6 +417,112 @@ fn fault_73_calls_that_race_with_a_shutdown_end_or_are_refused_as_closed() {
             let counts = pool.status().counts;
             assert_eq!((counts.returned, counts.failed), (answered, 16));
         }
+    });
+}
+
+#[test]
+fn fault_74_the_one_worker_that_always_errs_is_ejected() {
+    scenario(async {
+        let pool = supervised().workers(3).eject_after(20).start().await;
+        let pool = pool.unwrap();
+        let mut events = pool.events();
+        let (ill, before) = (pid_of(&pool, 1), pids(&pool));
+        let callers = (0..6).map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let mut errors = 0;
+                for _ in 0..300 {
+                    match pool.call::<_, u32>("fail_in", ill).await {
+                        Ok(pid) => assert_ne!(pid, ill),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Exception);
+                            assert_eq!(error.worker().unwrap().pid(), Some(ill));
+                            errors += 1;
+                        }
+                    }
+                }
+                errors
+            })
+        });
+        let mut errors = 0;
+        for caller in callers.collect::<Vec<_>>() {
+            errors += caller.await.unwrap();
+        }
+        assert!((20..1000).contains(&errors), "{errors}");
+        let worker = loop {
+            if let Event::Recycling { worker, reason, .. } = events.next().await.unwrap() {
+                assert!(matches!(reason, RecycleReason::Errors { .. }), "{reason}");
+                break worker;
+            }
+        };
+        assert_eq!(worker.pid(), Some(ill));
+        all_ready(&pool, 4).await;
+        let after = pids(&pool);
+        assert!(!after.contains(&ill));
+        assert_eq!(after.intersection(&before).count(), 2, "the others stay");
+        for _ in 0..20 {
+            call_with(&pool, "fail_in", json!(ill)).await.unwrap();
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_74_where_all_workers_err_none_is_ejected() {
+    scenario(async {
+        let pool = supervised().workers(2).eject_after(10).start().await;
+        let pool = pool.unwrap();
+        let before = pids(&pool);
+        for _ in 0..100 {
+            let error = call::<Value>(&pool, "not_there").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::FunctionNotFound);
+            let error = call_with(&pool, "leak", json!(-(1_i64 << 60))).await;
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::Exception);
+        }
+        assert_eq!(pids(&pool), before);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn the_status_says_what_every_worker_does_and_has_done() {
+    scenario(async {
+        let pool = supervised().workers(2).start().await.unwrap();
+        kill(pid_of(&pool, 0));
+        all_ready(&pool, 3).await;
+        for _ in 0..10 {
+            call::<u32>(&pool, "pid").await.unwrap();
+        }
+        let sleeper = tokio::spawn({
+            let pool = pool.clone();
+            async move { call_with(&pool, "sleep", json!(1.0)).await }
+        });
+        let running = || {
+            let workers = pool.status().workers;
+            workers
+                .into_iter()
+                .filter_map(|worker| worker.running)
+                .next()
+        };
+        until("it runs", || running().is_some()).await;
+        let run = running().unwrap();
+        assert_eq!(run.function.as_deref(), Some("sleep"));
+        let status = pool.status();
+        let calls: u64 = status.workers.iter().map(|worker| worker.calls).sum();
+        assert_eq!(calls, 10);
+        let restarts: Vec<_> = status
+            .workers
+            .iter()
+            .map(|worker| worker.restarts)
+            .collect();
+        assert_eq!(restarts, [1, 0]);
+        for worker in &status.workers {
+            assert!(worker.memory_bytes.unwrap() > 1 << 20, "{worker:?}");
+            assert!(worker.uptime.is_some());
+        }
+        sleeper.await.unwrap().unwrap();
+        assert_eq!(running(), None);
+        pool.shutdown().await.unwrap();
     });
 }
 

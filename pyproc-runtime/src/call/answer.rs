@@ -4,7 +4,7 @@ use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
 use crate::ledger::{Begun, Failure, Outcome, Refusal, Reply};
-use crate::pool::Shared;
+use crate::pool::{Shared, Tripped};
 
 /// What to do with a call that has come back.
 #[derive(Debug)]
@@ -140,6 +140,22 @@ pub(super) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error
         .transient(),
     };
     error.with_function(function)
+}
+
+/// The error of a call that a breaker refuses.
+pub(super) fn tripped(which: Tripped, function: &str, shared: &Shared) -> Error {
+    let pool = shared.name();
+    let message = match which {
+        Tripped::Pool => {
+            format!("the breaker of pool `{pool}` is open, because worker after worker has died")
+        }
+        Tripped::Function => {
+            "the function's breaker is open, because its last calls have all failed".to_owned()
+        }
+    };
+    Error::new(ErrorKind::Unavailable, message)
+        .transient()
+        .with_function(function)
 }
 
 /// The error of a request that no worker of the pool can be sent.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use pyproc_proto::{HostEvent, ProtocolError};
+use pyproc_proto::{HostEvent, ProtocolError, Status};
 
 use super::{Connection, ConnectionEvent, Notice, State};
 use crate::lane::Received;
@@ -108,8 +108,16 @@ impl State {
             HostEvent::Reply { call, .. } => {
                 self.answered += 1;
                 self.returned = self.returned.max(call.get());
+                self.errors_in_a_row = 0;
             }
-            HostEvent::Failed { .. } => self.answered += 1,
+            HostEvent::Failed { error, .. } => {
+                self.answered += 1;
+                if error.status == Status::Exception {
+                    self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
+                    let is_suspicious = |errors| self.errors_in_a_row % errors == 0;
+                    self.is_suspect |= self.suspicious_errors.is_some_and(is_suspicious);
+                }
+            }
             _ => {}
         }
     }
@@ -124,7 +132,7 @@ impl Connection {
     ) -> Result<Turn, Lost> {
         let Harvest { events, expired } = harvest;
         let mut is_late = false;
-        let (result, has_left) = {
+        let (result, has_left, is_suspect) = {
             let mut state = self.lock();
             state.is_driver_writing = false;
             let result = self.exchange(&mut state);
@@ -147,8 +155,12 @@ impl Connection {
                     }
                 }
             }
-            (result, state.has_left)
+            let is_suspect = std::mem::take(&mut state.is_suspect);
+            (result, state.has_left, is_suspect)
         };
+        if is_suspect {
+            tell(ConnectionEvent::Notice(Notice::Suspect));
+        }
         expired.drain(..).for_each(Waker::wake);
         if is_late {
             tell(ConnectionEvent::Notice(Notice::Late));

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Level;
 
 use super::admission::Admission;
-use super::{Gate, InFlight, LeastLoaded, Pool, Router, Shared};
+use super::{Breaker, Gate, InFlight, LeastLoaded, Pool, Router, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
@@ -69,6 +69,9 @@ struct Settings {
     health_timeout: Duration,
     restart: Restart,
     recycle: Recycle,
+    breaker: Breaker,
+    function_breaker: Breaker,
+    eject_after: Option<u32>,
     shutdown_timeout: Duration,
     stop_timeout: Duration,
     log_level: Level,
@@ -112,6 +115,9 @@ impl PoolBuilder<DefaultCodec> {
             health_timeout: Duration::from_secs(5),
             restart: Restart::new(),
             recycle: Recycle::new(),
+            breaker: Breaker::new(),
+            function_breaker: Breaker::never(),
+            eject_after: Some(50),
             shutdown_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(5),
             log_level: Level::INFO,
@@ -387,6 +393,32 @@ impl<C: Codec> PoolBuilder<C> {
     /// attached pool refuses it.
     pub fn recycle(mut self, recycle: Recycle) -> Self {
         self.settings.recycle = recycle;
+        self
+    }
+
+    /// When the pool refuses all calls for a while, because every worker dies that gets one. A failure is the death of a
+    /// worker that had calls and had not answered a single one, however many it took with it; they are in a row when no
+    /// call of the pool has returned between them. Default [`Breaker::new`]: whoever calls hears of it at once, and the
+    /// machine is not kept busy with starts that end in the next crash.
+    pub fn breaker(mut self, breaker: impl Into<Breaker>) -> Self {
+        self.settings.breaker = breaker.into();
+        self
+    }
+
+    /// When a function is refused for a while, because its calls keep failing: it raised, returned what cannot be
+    /// encoded, did not end in time, or took its worker with it. Each function is counted by itself. Default
+    /// [`Breaker::never`], because an exception may well be the answer that a caller expects.
+    pub fn function_breaker(mut self, breaker: impl Into<Breaker>) -> Self {
+        self.settings.function_breaker = breaker.into();
+        self
+    }
+
+    /// After how many exceptions in a row a worker is replaced, if most of the others answer well: something is wrong
+    /// with it that does not kill it. At most one is replaced so in half a minute. Default 50: few enough for a worker
+    /// that fails fast and so attracts calls, and more than a function that raises now and then comes to. `None` switches
+    /// it off.
+    pub fn eject_after(mut self, exceptions: impl Into<Option<u32>>) -> Self {
+        self.settings.eject_after = exceptions.into();
         self
     }
 

@@ -1,13 +1,16 @@
 //! What the handles, the calls and the supervisor of a pool have in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pyproc_proto::{DeadlineClock, FunctionInfo};
 
+use super::breaker::{Breakers, Trial, Tripped};
 use super::gate::Gate;
 use super::status::{Counters, PoolStatus, SlotBoard};
 use crate::config::Config;
+use crate::death::DeathReport;
 use crate::error::{Error, ErrorKind, WorkerIdentity};
 use crate::event::Announcer;
 use crate::supervisor::ShutdownReport;
@@ -20,6 +23,9 @@ pub(crate) struct Shared {
     counters: Counters,
     board: SlotBoard,
     announcer: Announcer,
+    breakers: Breakers,
+    /// Whether a worker has become suspect since the supervisor looked last.
+    has_suspects: AtomicBool,
     /// The table of the worker that became ready last; `None` under the JSON protocol, which has none.
     functions: Mutex<Option<Vec<FunctionInfo>>>,
     report: OnceLock<ShutdownReport>,
@@ -28,12 +34,15 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, gate: Arc<Gate>) -> Self {
         let board = SlotBoard::new(config.workers);
+        let breakers = Breakers::new(config.breaker.clone(), config.function_breaker.clone());
         Self {
             config,
             gate,
             counters: Counters::default(),
             board,
             announcer: Announcer::default(),
+            breakers,
+            has_suspects: AtomicBool::new(false),
             functions: Mutex::new(None),
             report: OnceLock::new(),
         }
@@ -57,6 +66,42 @@ impl Shared {
 
     pub(crate) fn announcer(&self) -> &Announcer {
         &self.announcer
+    }
+
+    /// Lets a call through, unless a breaker is open.
+    pub(crate) fn admit(&self, function: &str) -> Result<Trial, Tripped> {
+        self.breakers.admit(function)
+    }
+
+    /// A call that was let through has ended.
+    pub(crate) fn note_end(&self, trial: Trial, function: &str, error: Option<&Error>) {
+        let workers = self.config.workers;
+        self.breakers
+            .end(trial, function, workers, error, &self.announcer);
+    }
+
+    /// Nobody waits any more for a call that was let through.
+    pub(crate) fn note_cancelled(&self, trial: Trial, function: &str) {
+        self.breakers.abstain(trial, function);
+    }
+
+    /// A worker has become suspect: the supervisor is to compare it with the others.
+    pub(crate) fn suspect(&self) {
+        self.has_suspects.store(true, Ordering::Relaxed);
+        self.gate.changed.notify_one();
+    }
+
+    /// Whether a worker has become suspect since the last time.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        self.has_suspects.swap(false, Ordering::Relaxed)
+    }
+
+    /// A worker has died, and has taken calls with it.
+    pub(crate) fn note_death(&self, death: &DeathReport) {
+        let has_answered = death.calls_served() > 0;
+        let (returned, workers) = (self.counters.returned(), self.config.workers);
+        self.breakers
+            .note_death(has_answered, returned, workers, &self.announcer);
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -61,9 +61,11 @@ pub struct WorkerStatus {
     pub in_flight: usize,
     /// Calls that the worker has answered, those included that asked for its health.
     pub calls: u64,
-    /// How many of the slot's workers have died, or could not be started. Those that were replaced in good order are not
-    /// among them.
-    pub losses: u64,
+    /// How many of the slot's workers have died or could not be started, and were to be followed by another. Those that
+    /// were replaced in good order are not among them.
+    pub restarts: u64,
+    /// What the worker runs right now.
+    pub running: Option<RunningCall>,
     /// The memory that the worker's process holds (its resident set), in bytes. `None` where it is not known: elsewhere
     /// than on Linux, and of workers that somebody else started.
     pub memory_bytes: Option<u64>,
@@ -74,6 +76,26 @@ pub struct WorkerStatus {
     pub runs: Option<String>,
     /// How the slot's last worker ended, or why it could not be started.
     pub last_failure: Option<String>,
+}
+
+/// A call that a worker runs.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningCall {
+    /// The function; `None` under the JSON protocol, whose calls are not looked up in a table.
+    pub function: Option<String>,
+    /// For how long it has been running; `None` where the worker has no state page to tell it.
+    pub running_for: Option<Duration>,
+}
+
+impl RunningCall {
+    fn of(connection: &Connection) -> Option<Self> {
+        let running = connection.running()?;
+        Some(Self {
+            function: running.function,
+            running_for: running.since.map(|since| since.elapsed()),
+        })
+    }
 }
 
 /// What a slot is doing.
@@ -140,6 +162,11 @@ impl Counters {
         self.returned.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
     }
 
+    /// How many calls have returned a value so far.
+    pub(crate) fn returned(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed)
+    }
+
     /// A call's future was dropped before its end.
     pub(crate) fn count_cancelled(&self) {
         self.cancelled.fetch_add(1, Ordering::Relaxed);
@@ -174,7 +201,7 @@ struct SlotNote {
     pid: Option<u32>,
     ready_since: Option<Instant>,
     runs: Option<String>,
-    losses: u64,
+    restarts: u64,
     last_failure: Option<String>,
     /// Weak, so that a board that outlives the runtime keeps no descriptor open.
     connection: Weak<Connection>,
@@ -237,31 +264,33 @@ impl SlotBoard {
         note.ready_since = None;
         note.runs = None;
         note.connection = Weak::new();
-        if let Some(failure) = failure {
-            note.note_failure(failure);
+        if failure.is_some() {
+            note.restarts += u64::from(!matches!(state, WorkerState::Failed));
+            note.last_failure = failure;
         }
     }
 
     /// The slot's next worker could not be started, and the one that is there stays.
     pub(crate) fn note_failure(&self, slot: usize, failure: &str) {
-        self.lock()[slot].note_failure(failure.to_owned());
+        self.lock()[slot].last_failure = Some(failure.to_owned());
     }
 
     pub(crate) fn status(&self, config: &Config, gate: &Gate, counters: &Counters) -> PoolStatus {
         let (in_flight, waiting) = gate.load();
         let slots = self.lock().clone();
-        let workers = slots
-            .into_iter()
-            .enumerate()
-            .map(|(slot, note)| WorkerStatus {
+        let workers = slots.into_iter().enumerate().map(|(slot, note)| {
+            let connection = note.connection.upgrade();
+            WorkerStatus {
                 slot,
                 generation: note.generation,
                 pid: note.pid,
                 state: note.state,
                 in_flight: gate.slot_in_flight(slot),
-                calls: (note.connection.upgrade())
+                calls: connection
+                    .as_ref()
                     .map_or(0, |connection| connection.calls_served()),
-                losses: note.losses,
+                restarts: note.restarts,
+                running: connection.and_then(|connection| RunningCall::of(&connection)),
                 memory_bytes: match config.source {
                     Source::Start(_) => note.pid.and_then(resident_bytes),
                     Source::Attach(_) => None,
@@ -269,7 +298,8 @@ impl SlotBoard {
                 uptime: note.ready_since.map(|since| since.elapsed()),
                 runs: note.runs,
                 last_failure: note.last_failure,
-            });
+            }
+        });
         PoolStatus {
             name: config.name.to_string(),
             in_flight,
@@ -292,14 +322,9 @@ impl SlotNote {
             pid: None,
             ready_since: None,
             runs: None,
-            losses: 0,
+            restarts: 0,
             last_failure: None,
             connection: Weak::new(),
         }
-    }
-
-    fn note_failure(&mut self, failure: String) {
-        self.losses += 1;
-        self.last_failure = Some(failure);
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Burial {
     pub(super) death: Arc<DeathReport>,
     /// How long the worker was ready.
     pub(super) uptime: Duration,
+    /// How many calls it took with it.
+    pub(super) calls: usize,
 }
 
 /// Drives the worker's connection and watches its process and its health, until one of them, or the supervisor, ends
@@ -50,7 +52,7 @@ pub(super) async fn attend(
     let cause = watch(&worker, &shared, &mut orders).await;
     shared.close_slot(worker.connection().worker());
     worker.connection().close();
-    Event::Buried(bury(worker, cause).await)
+    Event::Buried(bury(worker, cause, &shared).await)
 }
 
 async fn watch(
@@ -88,6 +90,7 @@ async fn watch(
             Some(notice) = inbox.recv() => match notice {
                 Notice::Late => late.notify_one(),
                 Notice::Overdue => return Cause::Overdue,
+                Notice::Suspect => shared.suspect(),
                 Notice::Draining => {
                     shared.close_slot(connection.worker());
                     shared.board().draining(connection.worker());
@@ -137,7 +140,7 @@ async fn linger(worker: &Worker, shared: &Shared) {
 }
 
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
-async fn bury(mut worker: Worker, cause: Cause) -> Burial {
+async fn bury(mut worker: Worker, cause: Cause, shared: &Shared) -> Burial {
     let connection = Arc::clone(worker.connection());
     let stacks = ladder::last_look(&worker, &cause).await;
     let remains = match worker.body.take() {
@@ -169,8 +172,13 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
         stacks: stacks.or(crash_report).unwrap_or_default(),
         stderr,
     });
+    let calls = shared.gate().seat_in_flight(connection.worker().seat());
     connection.bury(&death);
-    Burial { death, uptime }
+    Burial {
+        death,
+        uptime,
+        calls,
+    }
 }
 
 /// The worker has said goodbye, so what it has not answered goes to another at once; it itself gets the time to exit

@@ -13,7 +13,14 @@ use crate::pool::WorkerState;
 use crate::telemetry::{self, Next, Origin};
 
 impl Supervisor {
-    pub(super) fn handle_burial(&mut self, Burial { death, uptime }: Burial) {
+    pub(super) fn handle_burial(
+        &mut self,
+        Burial {
+            death,
+            uptime,
+            calls,
+        }: Burial,
+    ) {
         let seat = death.worker().seat();
         let slot = seat.slot;
         let report = Arc::clone(&death);
@@ -22,6 +29,9 @@ impl Supervisor {
         } else {
             Announced::Died { report }
         });
+        if calls > 0 && !death.is_in_good_order() && self.stop.is_none() {
+            self.shared.note_death(&death);
+        }
         if self.slots[slot].forget(seat) {
             self.note_end_of_leaving(&death);
             return;

@@ -170,7 +170,9 @@ impl Supervisor {
     }
 
     fn begin_replacement(&mut self, slot: usize, reason: RecycleReason) {
-        let has_surge = self.shared.config().recycle.has_surge();
+        // One that errs has no calls any more, so its place may as well be empty.
+        let is_ejected = matches!(reason, RecycleReason::Errors { .. });
+        let has_surge = self.shared.config().recycle.has_surge() && !is_ejected;
         let Occupant::Running(running) = &mut self.slots[slot].occupant else {
             return;
         };

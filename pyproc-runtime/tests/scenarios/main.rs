@@ -10,6 +10,7 @@ mod counting;
 mod support;
 
 mod admission;
+mod breakers;
 mod fairness;
 mod handshake;
 mod hot_path;

@@ -77,6 +77,9 @@ impl<C: Codec> PoolBuilder<C> {
             },
             restart: settings.restart,
             recycle: settings.recycle,
+            breaker: settings.breaker,
+            function_breaker: settings.function_breaker,
+            eject_after: settings.eject_after,
             shutdown_timeout: settings.shutdown_timeout,
             stop_timeout: settings.stop_timeout,
             log_level: python_level(settings.log_level),
@@ -110,6 +113,7 @@ impl Settings {
             ("poison_limit", self.poison_limit as usize),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
+            ("eject_after", self.eject_after.unwrap_or(1) as usize),
         ];
         if let Some((name, _)) = more_than_zero.iter().find(|(_, value)| *value == 0) {
             return Err(impossible(format!(
