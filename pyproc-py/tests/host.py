@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyproc._protocol import Kind, encode_frame, parse_frame
 from pyproc._splitter import Splitter
+from pyproc._state_page import BYTES, INTERRUPT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyproc._protocol import Frame
 
 PACKAGE = Path(__file__).parent.parent / "python"
@@ -72,6 +79,31 @@ class Wire:
         self.socket.close()
 
 
+class Shared:
+    """The memory that a host shares with its worker."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("page")
+        os.ftruncate(self.descriptor, BYTES)
+        self._memory = mmap.mmap(self.descriptor, BYTES)
+        self.words = memoryview(self._memory).cast("Q")
+        self.stacks = os.memfd_create("stacks")
+
+    def read_stacks(self) -> str:
+        """Return what the worker has written of its stacks."""
+        return os.pread(self.stacks, 1 << 20, 0).decode()
+
+    def close(self) -> None:
+        self.words.release()
+        self._memory.close()
+        os.close(self.descriptor)
+        os.close(self.stacks)
+
+
+HAS_PAGE = hasattr(os, "memfd_create")
+"""Whether hosts share memory with their workers here."""
+
+
 class Host(Wire):
     """A spawned worker and the connection with it."""
 
@@ -87,13 +119,15 @@ class Host(Wire):
         cwd: str | Path | None = None,
         env: dict[str, str] | None = None,
         lifeline: bool = True,
+        page: bool = HAS_PAGE,
+        descriptors: Mapping[str, int] | None = None,
         greet: bool = True,
         **hello: Any,
     ) -> None:
         ours, theirs = socket.socketpair()
         super().__init__(ours)
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            [python, "-c", BOOTSTRAP],
+            [python, "-X", "faulthandler", "-c", BOOTSTRAP],
             stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -114,20 +148,49 @@ class Host(Wire):
         text = json.dumps(bundle).encode()
         self.socket.sendall(len(text).to_bytes(4, "big") + text)
         self.lifeline: int | None = None
+        self._shared: Shared | None = None
         self.functions: dict[str, int] = {}
         if mode == "connection" and greet:
-            self._greet(hello, lifeline)
+            reader = None
+            given = dict(descriptors or {})
+            if lifeline:
+                reader, self.lifeline = os.pipe()
+                given["lifeline"] = reader
+            if page:
+                self._shared = Shared()
+                given["state_page"] = self._shared.descriptor
+                given["stacks"] = self._shared.stacks
+            self._greet({"descriptors": list(given)} | hello, list(given.values()))
+            if reader is not None:
+                os.close(reader)
 
-    def _greet(self, entries: dict[str, Any], lifeline: bool) -> None:
+    def _greet(self, entries: dict[str, Any], descriptors: list[int]) -> None:
         frame = hello_frame(entries)
-        descriptors = []
-        if lifeline:
-            reader, self.lifeline = os.pipe()
-            descriptors.append(reader)
         socket.send_fds(self.socket, [frame[:1]], descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
         self.socket.sendall(frame[1:])
+
+    @property
+    def shared(self) -> Shared:
+        """The memory that the worker shares, where there is any."""
+        assert self._shared is not None
+        return self._shared
+
+    @property
+    def words(self) -> memoryview:
+        """The words of the state page."""
+        return self.shared.words
+
+    def interrupt(self, call: int) -> None:
+        """Interrupt a call if it runs, as far as one signal does it."""
+        self.words[INTERRUPT] = call
+        self.process.send_signal(signal.SIGURG)
+
+    def interrupt_until_answered(self, call: int) -> None:
+        """Interrupt a call again and again, as a host does."""
+        give_up = time.monotonic() + TIMEOUT_SECONDS
+        while not select.select([self.socket], [], [], 0.005)[0]:
+            assert time.monotonic() < give_up
+            self.interrupt(call)
 
     def welcome(self) -> dict[str, Any]:
         """Read the `Welcome` and learn the table of functions."""
@@ -168,6 +231,9 @@ class Host(Wire):
         if self.lifeline is not None:
             os.close(self.lifeline)
             self.lifeline = None
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()

@@ -12,6 +12,7 @@ from ._context import Context, current_context
 from ._errors import (
     CallError,
     FunctionNotFound,
+    Interrupted,
     InvalidArgument,
     InvalidBody,
     InvalidResult,
@@ -30,6 +31,7 @@ __all__ = [
     "CallError",
     "Context",
     "FunctionNotFound",
+    "Interrupted",
     "InvalidArgument",
     "InvalidBody",
     "InvalidResult",

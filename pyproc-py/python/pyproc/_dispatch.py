@@ -6,6 +6,7 @@ from ._context import Context, running_request
 from ._dump import dump_binary, dump_text
 from ._errors import CallError, FunctionNotFound, InvalidBody, InvalidResult
 from ._failure import Failure
+from ._interrupt import was_interrupted
 from ._protocol import STATUSES, Status
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ._codec import Codec
+    from ._interrupt import Running
     from ._registry import Function, Registry
     from ._request import Request
 
@@ -40,7 +42,7 @@ class Dispatcher:
         raise FunctionNotFound(f"#{reference}")
 
 
-def answer_with(function: Function, codec: Codec) -> Answer:
+def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
     """Return what runs requests to this function, with bodies in this codec.
 
     All that is the same for each of them is looked up here, once. What is returned gives the
@@ -60,22 +62,31 @@ def answer_with(function: Function, codec: Codec) -> Answer:
         stage = _ARGUMENTS
         run_as(request)
         try:
-            value = decode(request.body)
-            if takes_body_as_it_is and context_parameter is None:
-                stage = _FUNCTION
-                result = call(value)
-            else:
-                arguments, keywords = bind(value)
-                if context_parameter is not None:
-                    keywords[context_parameter] = Context._of(request)
-                stage = _FUNCTION
-                result = call(*arguments, **keywords)
-            stage = _RESULT
-            body = encode(dump(result))
+            try:
+                running.call = request.call
+                value = decode(request.body)
+                if takes_body_as_it_is and context_parameter is None:
+                    stage = _FUNCTION
+                    result = call(value)
+                else:
+                    arguments, keywords = bind(value)
+                    if context_parameter is not None:
+                        keywords[context_parameter] = Context._of(request)
+                    stage = _FUNCTION
+                    result = call(*arguments, **keywords)
+                stage = _RESULT
+                body = encode(dump(result))
+            finally:
+                running.call = 0
         except SystemExit:
             raise
         except BaseException as error:
-            request.connection.fail(request.call, *explain(error, stage))
+            # An interrupt may have come in place of this above.
+            running.call = 0
+            status, failure = explain(error, stage)
+            if was_interrupted(running, request.call, error):
+                status = Status.INTERRUPTED
+            request.connection.fail(request.call, status, failure)
         else:
             request.connection.reply(request.call, body)
         finally:

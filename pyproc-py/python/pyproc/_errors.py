@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CallError",
     "FunctionNotFound",
+    "Interrupted",
     "InvalidArgument",
     "InvalidBody",
     "InvalidResult",
@@ -25,7 +26,22 @@ __all__ = [
 
 
 class PyprocError(Exception):
-    """The base of every error that this package raises on purpose."""
+    """The base of every error that this package raises on purpose, but for `Interrupted`."""
+
+
+class Interrupted(BaseException):
+    """The host has interrupted the call, because it goes on for too long.
+
+    It is raised within the function, between any two of its steps, where the call has gone on past
+    its deadline. A function may catch it to clean up, and should then raise it again or return
+    soon: the host waits a few seconds (`overdue_after`), and replaces a worker that goes on. It is
+    no `Exception`, so that nothing takes it for the failure of a single step.
+
+    A call is interrupted once. Only the main thread is, and only while it runs Python code: a call
+    into C has to come back first.
+    """
+
+    __module__ = __package__
 
 
 class RegistrationError(PyprocError):

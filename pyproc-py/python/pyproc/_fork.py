@@ -54,7 +54,7 @@ def _before() -> None:
     # A signal that reached the child while it still has the worker's handlers would be lost:
     # Python forgets it. So it waits until the child has its own.
     if _guards:
-        held = {signal.SIGTERM, signal.SIGINT}
+        held = {signal.SIGTERM, signal.SIGINT, signal.SIGURG}
         _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, held)
 
 

@@ -26,13 +26,17 @@ _CLOSE_ON_EXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 _MAX_DESCRIPTORS = 8
 _INT_BYTES = 4
 
+LIFELINE = "lifeline"
+STATE_PAGE = "state_page"
+STACKS = "stacks"
 
-def read_hello(sock: socket) -> Hello:
-    """Read the `Hello`, and watch the lifeline that comes with it, if one does.
 
-    Raises `Refusal`. Ends the process where the host is gone. Nothing after the `Hello` is read:
-    a plain `recv` would drop the descriptors beside it, and `socket.recv_fds` makes them
-    inheritable.
+def read_hello(sock: socket) -> tuple[Hello, dict[str, int]]:
+    """Read the `Hello`, and the descriptors that come with it, by their names.
+
+    Those whose names are not known are closed. Raises `Refusal`. Ends the process where the host
+    is gone. Nothing after the `Hello` is read: a plain `recv` would drop the descriptors beside
+    it, and `socket.recv_fds` makes them inheritable.
     """
     splitter = Splitter(DEFAULT_MAX_FRAME)
     wanted = 4
@@ -48,12 +52,14 @@ def read_hello(sock: socket) -> Hello:
                 if kind != Kind.HELLO:
                     message = f"the host begins with {KIND_NAMES[kind]}, not with HELLO"
                     raise ProtocolError(message)
-                return Hello.parse(body)
+                hello = Hello.parse(body)
+                return hello, _sort(hello.descriptors, descriptors)
             wanted = splitter.missing
     except ProtocolError as error:
         raise Refusal(Status.INVALID_HELLO, str(error)) from None
     finally:
-        _keep(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _receive(sock: socket, wanted: int) -> tuple[bytes, list[int]]:
@@ -69,11 +75,20 @@ def _receive(sock: socket, wanted: int) -> tuple[bytes, list[int]]:
     return data, descriptors
 
 
-def _keep(descriptors: list[int]) -> None:
-    """The first descriptor is the lifeline; later versions may send more, which are not ours."""
-    if descriptors:
-        from ._lifeline import watch
-
-        watch(descriptors[0])
-    for descriptor in descriptors[1:]:
-        os.close(descriptor)
+def _sort(names: list[str], descriptors: list[int]) -> dict[str, int]:
+    """Take out the descriptors that are known, by their names."""
+    if len(names) != len(descriptors):
+        # The rest was lost on the way: a process may have only so many.
+        raise Refusal(
+            Status.INVALID_HELLO,
+            f"the host sends {len(names)} descriptors, and {len(descriptors)} have arrived",
+        )
+    known: dict[str, int] = {}
+    unknown = []
+    for name, descriptor in zip(names, descriptors, strict=True):
+        if name in (LIFELINE, STATE_PAGE, STACKS) and name not in known:
+            known[name] = descriptor
+        else:
+            unknown.append(descriptor)
+    descriptors[:] = unknown
+    return known

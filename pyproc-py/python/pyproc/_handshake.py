@@ -42,6 +42,7 @@ class Hello:
 
     __slots__ = (
         "codec",
+        "descriptors",
         "has_absolute_deadlines",
         "log_level",
         "max_frame",
@@ -60,6 +61,8 @@ class Hello:
     """Records below it are not sent, by the numbers of Python's `logging`."""
     spin_us: int
     """How long the worker may look for requests without blocking before it sleeps, in µs."""
+    descriptors: list[str]
+    """What the descriptors are that travel beside the frame, in their order."""
 
     @classmethod
     def parse(cls, body: bytes) -> Hello:
@@ -93,6 +96,7 @@ class Hello:
         hello.slot = _take(entries, "slot", int, None) if "slot" in entries else None
         hello.log_level = _take(entries, "log_level", int, 20)
         hello.spin_us = _take(entries, "spin_us", int, 0)
+        hello.descriptors = _take(entries, "descriptors", list, [])
         for name, value, most in (
             ("slot", hello.slot, 2**32 - 1),
             ("spin_us", hello.spin_us, 2**32 - 1),

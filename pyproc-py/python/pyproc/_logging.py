@@ -23,6 +23,14 @@ class HostHandler(logging.Handler):
         # A byte can become six in JSON, and the name of a logger takes room too.
         self._max_bytes = min(64 * 1024, max_bytes // 16)
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        # Without the lock of the base class, which nothing here needs: a call that is interrupted
+        # as it takes it would never give it back.
+        accepted = self.filter(record)
+        if accepted:
+            self.emit(accepted if isinstance(accepted, logging.LogRecord) else record)
+        return bool(accepted)
+
     def emit(self, record: logging.LogRecord) -> None:
         if self._lane.is_closed:
             _print_warning(record)

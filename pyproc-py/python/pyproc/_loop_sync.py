@@ -5,17 +5,23 @@ from __future__ import annotations
 from ._context import now_ns
 from ._runner import QUICK_NS, Runner
 from ._spin import Spin
+from ._state_page import BYTES, CANCEL_SEQ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._connection import Connection
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
+    from ._interrupt import Running
     from ._lane import Lane
     from ._signals import StopSignal
+    from ._state_page import StatePage
 
 MAX_OUTPUT_BYTES = 256 * 1024
 """More than this is written before the next call, however quick the calls are."""
+
+_NO_WORDS = memoryview(bytes(BYTES)).cast("Q")
+"""In place of a state page; nothing moves here."""
 
 
 class SyncLoop:
@@ -29,13 +35,16 @@ class SyncLoop:
         stop: StopSignal,
         guard: ForkGuard,
         spin_ns: int = 0,
+        page: StatePage | None = None,
+        running: Running | None = None,
     ) -> None:
         """`spin_ns` is how long to look for requests, at most, before going to sleep."""
         self._lane = lane
         self._spin = Spin(spin_ns)
         self._connection = connection
         self._stop = stop
-        self._runner = Runner(dispatcher, guard, self._flush)
+        self._runner = Runner(dispatcher, guard, self._flush, page, running)
+        self._words = _NO_WORDS if page is None else page.words
 
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.
@@ -47,6 +56,8 @@ class SyncLoop:
         connection = self._connection
         requests = connection.requests
         run = self._runner.run
+        words = self._words
+        cancel_seq = words[CANCEL_SEQ]
         now = turn_began = now_ns()
         while not connection.has_ended:
             if self._stop.requested and not connection.is_draining:
@@ -68,11 +79,17 @@ class SyncLoop:
                 self._flush()
                 # The host may have taken its time to read, and the next deadline counts that.
                 now = now_ns()
-            if requests and now - turn_began > QUICK_NS:
+            if not requests:
+                continue
+            if now - turn_began > QUICK_NS:
                 # Queued calls may have been cancelled, and finished ones are waited for.
                 self._flush()
-                self._read_now()
-                now = turn_began = now_ns()
+            elif words[CANCEL_SEQ] == cancel_seq:
+                continue
+            # The host says so here when it has cancelled some that wait; it is read before them.
+            cancel_seq = words[CANCEL_SEQ]
+            self._read_now()
+            now = turn_began = now_ns()
 
     def _read(self) -> None:
         self._take(self._lane.read(self._connection.room, self._spin))

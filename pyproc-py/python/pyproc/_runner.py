@@ -7,7 +7,9 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 from ._dispatch import answer_with
 from ._errors import FunctionNotFound
 from ._failure import Failure
+from ._interrupt import PureRunning
 from ._protocol import Status
+from ._state_page import STARTED, STARTED_NS, TAKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
     from ._dispatch import Answer, Dispatcher
     from ._fork import ForkGuard
+    from ._interrupt import Running
     from ._registry import Function
     from ._request import Request
+    from ._state_page import StatePage
 
 QUICK_NS = 200_000
 """Calls that take less are answered together; a longer one keeps no finished reply waiting.
@@ -28,9 +32,18 @@ It is a small multiple of what it costs to wake the host for each reply.
 class Runner:
     """Decides what becomes of a request: run, or refused because its time is over."""
 
-    def __init__(self, dispatcher: Dispatcher, guard: ForkGuard, flush: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        guard: ForkGuard,
+        flush: Callable[[], None],
+        page: StatePage | None = None,
+        running: Running | None = None,
+    ) -> None:
         """`flush` writes the replies that are finished."""
         self._dispatcher = dispatcher
+        self._words = None if page is None else page.words
+        self._running = PureRunning() if running is None else running
         self._guard = guard
         self._flush = flush
 
@@ -48,9 +61,18 @@ class Runner:
         if found is None:
             return now_ns
         function, answer = found
-        if not function.is_quick:
+        words = self._words
+        if function.is_quick:
+            if words is not None:
+                words[TAKEN] = request.call
+        else:
             self._flush()
             now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
+            if words is not None:
+                words[TAKEN] = request.call
+                # Of a short call nobody asks when it began, and it would feel two more stores.
+                words[STARTED_NS] = now_ns
+                words[STARTED] = request.call
         try:
             answer(request)
         except SystemExit as exit:
@@ -72,7 +94,7 @@ class Runner:
             failure = Failure("FunctionNotFound", str(error))
             connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
             return None
-        found = function, answer_with(function, connection.codec)
+        found = function, answer_with(function, connection.codec, self._running)
         connection.answers[request.function] = found
         return found
 

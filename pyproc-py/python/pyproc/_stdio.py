@@ -16,15 +16,20 @@ _HIGH = 100
 
 def take_stdin() -> int:
     """Move descriptor 0 to a high one that no child inherits, and put /dev/null in its place."""
-    try:
-        taken = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    except OSError:  # So few descriptors are allowed here.
-        taken = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+    taken = duplicate_high(0)
     null = os.open(os.devnull, os.O_RDONLY)
     if null:
         os.dup2(null, 0)
         os.close(null)
     return taken
+
+
+def duplicate_high(descriptor: int) -> int:
+    """Return a duplicate with a high number, which no child inherits."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # So few descriptors are allowed here.
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def reconfigure() -> None:

@@ -13,9 +13,10 @@ from ._connection_binary import BinaryConnection
 from ._core import choose
 from ._dispatch import Dispatcher
 from ._fork import ForkGuard
-from ._greeting import read_hello
+from ._greeting import LIFELINE, STACKS, STATE_PAGE, read_hello
 from ._handshake import Hello, Refusal
 from ._hooks import run_start_hooks, run_stop_hooks
+from ._interrupt import Interrupt, PureRunning
 from ._isolation import NotAllowed, isolate
 from ._lane import Lane
 from ._leave import leave_threads
@@ -24,6 +25,8 @@ from ._protocol import ProtocolError, Status
 from ._registry import REGISTRY
 from ._script import Target, explain
 from ._signals import StopSignal
+from ._stacks import Stacks
+from ._state_page import StatePage
 from ._title import set_title
 
 TYPE_CHECKING = False
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._core import Core
+    from ._interrupt import Running
 
 
 def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
@@ -96,13 +100,16 @@ class Worker:
         self._guard = ForkGuard()
         self._guard.add(self._lane.abandon)
         self._guard.add(self._stop.close)
+        self._page: StatePage | None = None
+        self._running: Running = PureRunning()
 
     def run(self) -> None:
         """Shake hands, load the module, and run calls until the host has had enough."""
         connection = BinaryConnection()
         try:
-            hello = read_hello(self._socket)
+            hello, descriptors = read_hello(self._socket)
             connection.limit_to(hello.max_frame)
+            self._watch(descriptors)
             try:
                 isolate(self._process)
             except NotAllowed as error:
@@ -111,6 +118,8 @@ class Worker:
             if core is not None:
                 _handshake.is_native = True
                 core.offer_codecs()
+            if STATE_PAGE in descriptors:
+                self._share(descriptors[STATE_PAGE], core)
             self._prepare(hello)
             dispatcher = self._load()
             connection.open(hello, dispatcher.functions)
@@ -156,7 +165,16 @@ class Worker:
             from ._loop_sync import SyncLoop
 
             spin_ns = hello.spin_us * 1000
-            SyncLoop(self._lane, connection, dispatcher, self._stop, self._guard, spin_ns).run()
+            SyncLoop(
+                self._lane,
+                connection,
+                dispatcher,
+                self._stop,
+                self._guard,
+                spin_ns,
+                self._page,
+                self._running,
+            ).run()
         else:
             from ._loop_native import NativeLoop
 
@@ -176,6 +194,33 @@ class Worker:
             self._lane.close()
         except OSError:
             pass  # As above.
+
+    def _watch(self, descriptors: Mapping[str, int]) -> None:
+        """End with the host from now on, and show it where this process is."""
+        if LIFELINE in descriptors:
+            from ._lifeline import watch
+
+            watch(descriptors[LIFELINE])
+        if STACKS in descriptors:
+            stacks = Stacks(descriptors[STACKS])
+            stacks.install()
+            self._guard.add(stacks.abandon)
+
+    def _share(self, descriptor: int, core: Core | None) -> None:
+        """Keep the state page, and take the host's interrupts, before any of the user's code."""
+        if core is not None:
+            os.close(descriptor)
+            return
+        try:
+            self._page = StatePage(descriptor)
+        except (OSError, ValueError) as error:
+            # The host goes without it, too: it sees that nobody keeps the page.
+            print(f"pyproc: there is no state page: {error}", file=sys.stderr)
+            return
+        interrupt = Interrupt(self._running, self._page.words)
+        interrupt.install()
+        self._guard.add(interrupt.abandon)
+        self._page.open()
 
     def _prepare(self, hello: Hello) -> None:
         place = "" if hello.slot is None else f"/{hello.slot}"
