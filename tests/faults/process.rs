@@ -170,19 +170,13 @@ fn fault_07_a_stopped_worker_is_replaced_after_the_deadline() {
 }
 
 #[test]
-fn fault_08_an_endless_loop_costs_one_worker_and_nobody_else() {
+fn fault_08_an_endless_loop_is_interrupted_and_costs_nobody_anything() {
     scenario(async {
         let (_directory, started) = announcement();
-        let overdue = Duration::from_millis(200);
-        let pool = pool("faults.py")
-            .workers(2)
-            .overdue_after(overdue)
-            .start()
-            .await
-            .unwrap();
+        let pool = pool("faults.py").workers(2).start().await.unwrap();
         let looping = async {
             pool.call::<_, Value>("busy_loop", &started)
-                .deadline(overdue)
+                .deadline(Duration::from_millis(200))
                 .await
         };
         let others = async {
@@ -196,9 +190,15 @@ fn fault_08_an_endless_loop_costs_one_worker_and_nobody_else() {
             looper
         };
         let (result, looper) = futures::join!(looping, others);
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
-        until("the looping worker is gone", || gone(looper)).await;
-        all_ready(&pool, 3).await;
+        let error = result.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Deadline, Fate::Failed)
+        );
+        let traceback = error.python().and_then(|python| python.traceback());
+        assert!(traceback.unwrap().contains("in busy_loop\n"), "{error}");
+        assert!([pid_of(&pool, 0), pid_of(&pool, 1)].contains(&looper));
+        all_ready(&pool, 2).await;
         pool.shutdown().await.unwrap();
     });
 }
