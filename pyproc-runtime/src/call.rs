@@ -26,14 +26,22 @@ use scratch::Scratch;
 /// A call of a Python function: a future that does nothing until it is polled.
 ///
 /// It encodes its argument, waits for its turn, sends the request, waits for the reply, and decodes it into an `R`, on
-/// any executor. It ends exactly once, and by its deadline at the latest. The argument is kept to the end: should the
-/// worker be lost, it is encoded again for another one.
+/// any executor. It ends exactly once. The argument is kept to the end: should the worker be lost, it is encoded again
+/// for another one.
+///
+/// # Deadline
+///
+/// A call that waits, in the pool or in its worker, ends exactly at its deadline. One whose function runs by then is
+/// interrupted (see [`interrupt_after`](crate::PoolBuilder::interrupt_after)), and ends with what comes of that: the
+/// exception with its traceback, the stacks of a function that could not be interrupted, or even a value, and half a
+/// second after the deadline in any case. Where nothing is known of what the worker does (it listens by itself, was
+/// started by somebody else, or this is not Linux), such a call ends at its deadline, too.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future cancels the call. One that waits for its turn is never sent; one that the worker has queued is
-/// skipped there; a function that already runs is not interrupted, and occupies its worker until it returns or is taken
-/// to be stuck, [`overdue_after`](crate::PoolBuilder::overdue_after) past its deadline.
+/// skipped there; a function that already runs goes on, and occupies its worker until it returns, is interrupted at its
+/// deadline, or is taken to be stuck, [`overdue_after`](crate::PoolBuilder::overdue_after) past it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<'a, C: Codec, A, R> {
     pool: &'a Pool<C>,

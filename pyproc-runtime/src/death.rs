@@ -250,6 +250,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_end_is_told_with_what_usually_lies_behind_it() {
+        let worker = WorkerIdentity::new("iris".into(), 0, 1, Some(7));
+        let told = |cause, exit| {
+            let death = DeathReport {
+                worker: worker.clone(),
+                cause,
+                exit,
+                uptime: Duration::from_millis(1250),
+                calls_served: 3,
+                stacks: String::new(),
+                stderr: String::new(),
+            };
+            death.to_string()
+        };
+        let cases = [
+            (Exit::Code(3), "exit code 3"),
+            (Exit::Signal(9), "killed by SIGKILL (9)"),
+            (
+                Exit::Signal(11),
+                "killed by SIGSEGV (11), a crash in native code such as a C extension",
+            ),
+            (
+                Exit::Signal(6),
+                "killed by SIGABRT (6), native code such as a C extension gave up",
+            ),
+            (Exit::Signal(64), "killed by signal 64"),
+            (Exit::Unknown, "exit status unknown"),
+        ];
+        for (exit, text) in cases {
+            let expected = format!("the worker died: {text}, after 1.2 s");
+            assert_eq!(told(Cause::Exited, Some(exit)), expected);
+        }
+        assert_eq!(
+            told(Cause::OutOfMemory, Some(Exit::Signal(9))),
+            "the worker died: killed by SIGKILL (9), probably out of memory, after 1.2 s"
+        );
+    }
+
+    #[test]
     fn last_words_are_what_there_is() {
         let said = |stacks, stderr| LastWords::new(stacks, stderr).map(|words| words.to_string());
         assert_eq!(said("", "\n"), None);

@@ -9,11 +9,17 @@
 mod support;
 
 mod data;
+mod fate;
+// Without a state page there are no rungs but the last.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
+mod ladder;
 mod lifetimes;
 mod load;
 mod oracle;
 mod paths;
 mod process;
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
+mod state_page;
 mod supervision;
 mod system;
 mod wire;

@@ -114,6 +114,14 @@ fn fault_05_a_c_extension_crashes() {
             .expect("the interpreter's last words")
             .to_string();
         assert!(traceback.contains("in segfault"), "{traceback}");
+        if cfg!(all(target_os = "linux", not(pyproc_portable))) {
+            assert!(error.stacks().unwrap().contains("in segfault"));
+            assert_eq!(error.death().unwrap().stacks(), error.stacks());
+        }
+        assert!(
+            error.to_string().contains("a crash in native code"),
+            "{error}"
+        );
         assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
@@ -170,6 +178,7 @@ fn fault_07_a_stopped_worker_is_replaced_after_the_deadline() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 fn fault_08_an_endless_loop_is_interrupted_and_costs_nobody_anything() {
     scenario(async {
         let (_directory, started) = announcement();

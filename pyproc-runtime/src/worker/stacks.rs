@@ -67,7 +67,7 @@ impl Stacks {
         if length == 0 {
             return None;
         }
-        let text = match usize::try_from(length) {
+        let mut text = match usize::try_from(length) {
             Ok(length) if length <= MAX_BYTES => self.part(0, length),
             // The report of a crash begins with its cause, and the main thread, which runs the calls, comes last.
             _ => {
@@ -80,6 +80,7 @@ impl Stacks {
                 )
             }
         };
+        text.truncate(text.trim_end().len());
         memory::empty(&self.memory);
         Some(text)
     }

@@ -265,6 +265,33 @@ fn fault_02_a_call_that_may_have_run_is_not_sent_again() {
 }
 
 #[test]
+fn what_an_interrupted_function_was_doing_is_the_source_of_its_error() {
+    scenario(async || {
+        let worker = FakeWorker::that(|request| {
+            let Act::Fail { call, mut error } = request.refusal(Status::Interrupted, "enough")
+            else {
+                return Vec::new();
+            };
+            error.type_name = "pyproc.Interrupted".to_owned();
+            error.traceback = Some("in classify".to_owned());
+            vec![Act::Fail { call, error }]
+        });
+        let pool = attach([&worker]).start().await.unwrap();
+        let error = within("an end", pool.call::<_, u64>("echo", 1))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Deadline, Fate::Failed)
+        );
+        let python = error.python().unwrap();
+        assert_eq!(python.type_name(), "pyproc.Interrupted");
+        assert_eq!(python.traceback(), Some("in classify"));
+        assert_eq!(worker.record().connections.len(), 1, "it was not replaced");
+    });
+}
+
+#[test]
 fn an_idempotent_call_is_sent_again_when_its_worker_dies() {
     scenario(async || {
         let workers = FakeWorker::crew(2, dies_at_first);

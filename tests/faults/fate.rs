@@ -1,0 +1,182 @@
+//! What becomes of the calls that a worker had when it died, and what is said of its death.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pyproc::{ErrorKind, Exit, Fate};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{assert_error, call, call_with, kill, pid_of, pool, scenario, signal, until};
+
+/// Where the functions of a test leave their traces.
+pub(crate) struct Log {
+    _directory: tempfile::TempDir,
+    pub(crate) path: PathBuf,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        Self {
+            _directory: directory,
+            path,
+        }
+    }
+
+    /// The arguments of a function that leaves its trace here.
+    pub(crate) fn with(&self, entry: &str) -> Value {
+        json!({ "path": self.path, "entry": entry })
+    }
+
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// How often a function has run.
+    pub(crate) fn count(&self, entry: &str) -> usize {
+        let entries = self.entries();
+        entries.iter().filter(|found| *found == entry).count()
+    }
+
+    pub(crate) async fn has(&self, entry: &str) {
+        until("a function has run", || self.count(entry) > 0).await;
+    }
+}
+
+#[test]
+fn fault_04_a_worker_is_killed_while_the_host_writes() {
+    scenario(async {
+        let pool = pool("fate.py").workers(1).start().await.unwrap();
+        let stopped = pid_of(&pool, 0);
+        signal(stopped, Signal::STOP);
+        // No socket takes that much.
+        let text = "x".repeat(8 << 20);
+        let sending = pool.call::<_, usize>("length", &text);
+        let killing = async {
+            until("it is being written", || pool.status().in_flight == 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            kill(stopped);
+        };
+        let (length, ()) = futures::join!(sending, killing);
+        // The worker never had the whole of it, so another one gets it.
+        assert_eq!(length.unwrap(), text.len());
+        assert_ne!(pid_of(&pool, 0), stopped);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_14_a_poisonous_call_is_refused_when_it_has_taken_enough_workers() {
+    // Whether it may run twice, the limit, and how many workers it takes.
+    let cases = [
+        (false, None, 1),
+        (false, Some(5), 1),
+        (true, None, 2),
+        (true, Some(1), 1),
+        (true, Some(3), 3),
+    ];
+    scenario(async {
+        for (is_idempotent, limit, expected) in cases {
+            let log = Log::new();
+            let builder = pool("fate.py").workers(2);
+            let builder = match limit {
+                Some(limit) => builder.poison_limit(limit),
+                None => builder,
+            };
+            let pool = builder.start().await.unwrap();
+            let poison = pool.call::<_, Value>("note_and_die", log.with("poison"));
+            let poison = if is_idempotent {
+                poison.idempotent()
+            } else {
+                poison
+            };
+            let error = poison.await.unwrap_err();
+            assert_error(
+                &error,
+                ErrorKind::WorkerDied,
+                Fate::MayHaveRun,
+                &["SIGKILL"],
+            );
+            assert_eq!(log.count("poison"), expected, "{is_idempotent}, {limit:?}");
+            assert_eq!(pool.status().counts.resent, expected as u64 - 1);
+            // The pool lives.
+            assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
+            pool.shutdown().await.unwrap();
+        }
+    });
+}
+
+/// A control group whose processes may have little memory together; removed when dropped.
+struct Group(PathBuf);
+
+const MEMORY_BYTES: u64 = 128 << 20;
+
+impl Group {
+    /// `None` where this test may not make one.
+    fn new() -> Option<Self> {
+        let name = format!("pyproc-fault-15-{}", std::process::id());
+        let kinds = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        kinds.into_iter().find_map(|(mount, limit)| {
+            let group = Path::new(mount).join(&name);
+            std::fs::create_dir(&group).ok()?;
+            let group = Self(group);
+            std::fs::write(group.0.join(limit), MEMORY_BYTES.to_string()).ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It is empty: its processes are dead.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn fault_15_a_worker_runs_out_of_memory() {
+    let Some(group) = Group::new() else {
+        println!("SKIPPED: no control group can be made that limits memory");
+        return;
+    };
+    scenario(async {
+        let pool = pool("fate.py").workers(1).env("FATE_GROUP", &group.0);
+        let pool = pool.start().await.unwrap();
+        let error = call::<Value>(&pool, "eat_memory").await.unwrap_err();
+        let culprits = ["SIGKILL", "probably out of memory"];
+        assert_error(&error, ErrorKind::WorkerDied, Fate::MayHaveRun, &culprits);
+        assert_eq!(error.exit(), Some(Exit::Signal(9)));
+
+        // One that is killed by somebody else says nothing of the kind, although the count is not 0 any more.
+        let killed = pid_of(&pool, 0);
+        let log = Log::new();
+        let hanging = call_with(&pool, "note_and_hang", log.with("begun"));
+        let killing = async {
+            log.has("begun").await;
+            kill(pid_of(&pool, 0));
+        };
+        let (result, ()) = futures::join!(hanging, killing);
+        let error = result.unwrap_err();
+        assert!(!error.to_string().contains("memory"), "{error} {killed}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_whose_processor_time_is_used_up_says_so() {
+    scenario(async {
+        let pool = pool("fate.py").workers(1).start().await.unwrap();
+        let error = call::<Value>(&pool, "use_up_the_processor")
+            .await
+            .unwrap_err();
+        let culprits = ["SIGXCPU", "its processor time was used up"];
+        assert_error(&error, ErrorKind::WorkerDied, Fate::MayHaveRun, &culprits);
+        pool.shutdown().await.unwrap();
+    });
+}
