@@ -18,6 +18,7 @@ mod load;
 mod oracle;
 mod paths;
 mod process;
+mod scarcity;
 #[cfg(all(target_os = "linux", not(pyproc_portable)))]
 mod state_page;
 mod supervision;
