@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// The longest time between two acts in a slot, the replacement of its worker not counted.
-const LONGEST_PAUSE_MS: u64 = 400;
+const LONGEST_PAUSE_MS: u64 = 1000;
 
 impl Step {
     /// The act of this number in this slot: a function of the seed, whatever became of those before it.

@@ -75,8 +75,8 @@ impl Plan {
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let (function, amount) = match random.u32(0..1000) {
             0..700 => (Function::Echo, random.u32(0..200)),
-            700..770 => (Function::Echo, random.u32(1000..100_000)),
-            770..780 => (Function::Echo, random.u32(100_000..900_000)),
+            700..776 => (Function::Echo, random.u32(1000..100_000)),
+            776..780 => (Function::Echo, random.u32(100_000..900_000)),
             780..810 => (Function::Rest, random.u32(1..15)),
             810..880 => (Function::Compute, random.u32(1..10_000)),
             880..960 => (Function::Fail, 0),
