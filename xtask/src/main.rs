@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup`, `test`, `bench`, `chaos`, `soak`, `orphans` and `fuzz`.
+//! The project's own commands: `cargo xtask setup`, `test`, `bench`, `chaos`, `soak`, `orphans`, `rolling` and `fuzz`.
 //!
 //! They run other programs and read what those print; nothing here links a crate of the project,
 //! so that a broken crate can never take the commands away that would show it.
@@ -17,6 +17,7 @@ mod native;
 mod orphans;
 mod python;
 mod readme;
+mod rolling;
 mod rust_tests;
 mod setup;
 mod sources;
@@ -54,6 +55,8 @@ enum Noun {
     Soak(chaos::Options),
     /// Kill hosts with -9 and look who is left of their workers.
     Orphans(orphans::Options),
+    /// Restart, recycle and resize a pool under load; `--calls N`.
+    Rolling(rolling::Options),
     /// Run the fuzz targets of the protocol crate.
     Fuzz(fuzz::Options),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Noun::Chaos(options) => chaos::chaos(&workspace, &options),
         Noun::Soak(options) => chaos::soak(&workspace, &options),
         Noun::Orphans(options) => orphans::run(&workspace, &options),
+        Noun::Rolling(options) => rolling::run(&workspace, &options),
         Noun::Fuzz(options) => fuzz::run(&workspace, &options),
     };
     match result {
