@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from pyproc import expose
+from pyproc import Context, expose
 
 
 @expose
@@ -215,6 +215,21 @@ def write_to_connection(digits: str) -> None:
             continue  # It was open only to read this list.
         if is_socket:
             os.write(descriptor, bytes.fromhex(digits))
+
+
+@expose
+def set_wall_clock(seconds: float) -> float:
+    """From now on all that this process reads of the wall clock is so far in the future."""
+    time_of_day = time.time
+    time.time = lambda: time_of_day() + seconds
+    time.time_ns = lambda: int(time.time() * 1e9)
+    return time.time()
+
+
+@expose
+def remaining(context: Context) -> float | None:
+    """How many seconds are left until the deadline of this call."""
+    return context.remaining()
 
 
 @expose

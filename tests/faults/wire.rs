@@ -235,7 +235,7 @@ fn fault_40_a_handshake_that_does_not_fit() {
         ("nothing", (ErrorKind::Start, "not ready within")),
     ] {
         scenario(async {
-            let pool = hostile().env("GREETING", greeting);
+            let pool = hostile().workers(1).env("GREETING", greeting);
             let pool = pool.start_timeout(Duration::from_secs(2));
             let error = pool.start().await.expect_err("the pool was started");
             assert_error(&error, kind, Fate::NotStarted, &[culprit]);

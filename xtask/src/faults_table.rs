@@ -13,19 +13,10 @@ use crate::test_table::{Row, listed_tests, rows};
 
 const DOCUMENT: &str = "docs/reliability.md";
 
-/// The faults whose tests are there.
-const FAULTS: [RangeInclusive<u32>; 10] = [
-    1..=3,
-    5..=8,
-    10..=13,
-    16..=17,
-    20..=20,
-    22..=22,
-    27..=36,
-    38..=53,
-    63..=66,
-    68..=73,
-];
+/// The faults that concern what there is. Missing are those of a process that forks workers (26), of
+/// streams (37), of bodies in shared memory (57, 59 to 61) and of sandboxes (67).
+const FAULTS: [RangeInclusive<u32>; 7] =
+    [1..=25, 27..=36, 38..=56, 58..=58, 62..=62, 63..=66, 68..=74];
 
 pub(crate) fn step(context: &mut Context) -> Result<Outcome> {
     let text = fs::read_to_string(context.workspace.path(DOCUMENT))?;

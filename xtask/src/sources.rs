@@ -44,6 +44,28 @@ const RULES: &[Rule] = &[
     Rule {
         under: &[
             "src",
+            "pyproc-proto/src",
+            "pyproc-py/native/src",
+            "pyproc-py/python",
+            "pyproc-runtime/src",
+        ],
+        except: &[],
+        words: &[
+            "SystemTime::now",
+            "UNIX_EPOCH",
+            "ClockId::Realtime",
+            "CLOCK_REALTIME",
+            "time.time(",
+            "time.time_ns(",
+            "from time import time",
+            "datetime.now",
+            "utcnow",
+        ],
+        because: "somebody may set the wall clock: all time is monotonic (fault 62)",
+    },
+    Rule {
+        under: &[
+            "src",
             "pyproc-derive/src",
             "pyproc-proto/src",
             "pyproc-py/native/src",
@@ -96,7 +118,7 @@ fn files(workspace: &Workspace) -> Result<Vec<String>> {
 
 impl Rule {
     fn violations(&self, file: &str, text: &str) -> Vec<String> {
-        if !file.ends_with(".rs")
+        if !(file.ends_with(".rs") || file.ends_with(".py"))
             || file.ends_with("/tests.rs")
             || self.except.contains(&file)
             || !self.under.iter().any(|part| lies_under(file, part))
