@@ -20,6 +20,13 @@ class Request:
     @property
     def connection(self) -> object: ...
 
+# Which call may be interrupted now: what `pyproc._interrupt.PureRunning` is to the loop in Python.
+@final
+class Running:
+    call: int
+    hit: int
+    def __new__(cls) -> Running: ...
+
 # Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
 def run(
     *,
@@ -37,6 +44,8 @@ def run(
     set_running: Callable[[Request | None], object],
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],
+    page: memoryview | None = None,
+    running: Running | None = None,
 ) -> bool: ...
 
 # Return what the body of a call stands for; `codec` is `json` or `msgpack`. Raises `InvalidBody`.

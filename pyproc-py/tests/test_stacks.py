@@ -60,7 +60,7 @@ def hold(x):
 def idle(x): return x
 """
     )
-    assert "in waits" in stacks(host, "most recent call first", "_lane.py")
+    assert "in waits" in stacks(host, "most recent call first", "_worker.py")
     host.request(1, "hold")
     wait_for(running)
     text = stacks(host, "in hold", "in waits")

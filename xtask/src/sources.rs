@@ -20,6 +20,7 @@ struct Rule {
 const UNSAFE_ALLOWED: &[&str] = &[
     "pyproc-py/native/src/descriptor.rs",
     "pyproc-py/native/src/memory.rs",
+    "pyproc-py/native/src/page.rs",
     "pyproc-runtime/src/lane/socket.rs",
     "pyproc-runtime/src/state_page/mapping.rs",
     "xtask/src/sources.rs",

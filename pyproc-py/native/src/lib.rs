@@ -13,7 +13,9 @@ mod memory;
 mod spin;
 
 mod function;
+mod page;
 mod request;
+mod running;
 
 mod bodies;
 mod errors;
@@ -40,12 +42,15 @@ mod pyproc_native {
     use crate::function::Function;
     use crate::keys::Keys;
     use crate::lane::Lane;
+    use crate::page::Page;
     use crate::plain::NotPlain;
     use crate::spin::Spin;
     use crate::worker::{PythonSide, Worker};
 
     #[pymodule_export]
     use crate::request::Request;
+    #[pymodule_export]
+    use crate::running::Running;
 
     /// The version of the package that this belongs to.
     #[pymodule_export]
@@ -76,7 +81,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, page=None, running=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -94,6 +99,8 @@ mod pyproc_native {
         set_running: Bound<'py, PyAny>,
         context_of: Bound<'py, PyAny>,
         explain: Bound<'py, PyAny>,
+        page: Option<Bound<'py, PyAny>>,
+        running: Option<Bound<'py, Running>>,
     ) -> PyResult<bool> {
         let is_child = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&is_child);
@@ -103,6 +110,11 @@ mod pyproc_native {
         let enter_child = PyCFunction::new_closure(py, None, None, enter_child)?;
         guard.call_method1(intern!(py, "add"), (enter_child,))?;
 
+        let page = page.as_ref().map(Page::of).transpose()?;
+        let running = match running {
+            Some(running) => running,
+            None => Bound::new(py, Running::new())?,
+        };
         let began = Instant::now();
         let limits = Limits {
             max_frame,
@@ -127,6 +139,9 @@ mod pyproc_native {
                 explain,
             },
             is_child,
+            cancel_seq: page.as_ref().map_or(0, Page::cancel_seq),
+            page,
+            running,
             spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
             was_alone: false,

@@ -19,7 +19,9 @@ use crate::bodies::Bodies;
 use crate::clock::now_ns;
 use crate::function::Function;
 use crate::lane::Lane;
+use crate::page::Page;
 use crate::request::Queued;
+use crate::running::Running;
 use crate::spin::Spin;
 use read::LARGE_BYTES;
 
@@ -44,6 +46,11 @@ pub(crate) struct Worker<'py> {
     pub(crate) python: PythonSide<'py>,
     /// Set in a forked child, which must not answer.
     pub(crate) is_child: Arc<AtomicBool>,
+    /// Where the host has none, nothing is said on it.
+    pub(crate) page: Option<Page>,
+    pub(crate) running: Bound<'py, Running>,
+    /// What the page said when the last calls that were cancelled were read.
+    pub(crate) cancel_seq: u64,
     pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
     /// Whether one call was all that the last bytes brought.
@@ -109,14 +116,22 @@ impl<'py> Worker<'py> {
             if self.protocol.output_len() > WRITE_BYTES {
                 self.flush()?;
             }
-            if !self.queue.is_empty() && now.saturating_sub(turn_began) > QUICK_NS {
+            if self.queue.is_empty() {
+                continue;
+            }
+            // The host says so there when it has cancelled some that wait.
+            let cancel_seq = self.page.as_ref().map_or(0, Page::cancel_seq);
+            if now.saturating_sub(turn_began) > QUICK_NS {
                 // Queued calls may have been cancelled, and finished ones are waited for.
                 self.flush()?;
-                self.read_now()?;
-                self.heed_stop()?;
-                now = now_ns();
-                turn_began = now;
+            } else if cancel_seq == self.cancel_seq {
+                continue;
             }
+            self.cancel_seq = cancel_seq;
+            self.read_now()?;
+            self.heed_stop()?;
+            now = now_ns();
+            turn_began = now;
         }
         Ok(true)
     }

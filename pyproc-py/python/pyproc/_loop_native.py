@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._handshake import Hello
+    from ._interrupt import Running
     from ._lane import Lane
     from ._signals import StopSignal
+    from ._state_page import StatePage
 
 
 class NativeLoop:
@@ -30,6 +32,8 @@ class NativeLoop:
         stop: StopSignal,
         guard: ForkGuard,
         hello: Hello,
+        page: StatePage | None,
+        running: Running,
     ) -> None:
         self._core = core
         self._lane = lane
@@ -38,6 +42,8 @@ class NativeLoop:
         self._stop = stop
         self._guard = guard
         self._hello = hello
+        self._page = page
+        self._running = running
 
     def run(self) -> None:
         """Do what `SyncLoop.run` does."""
@@ -65,4 +71,6 @@ class NativeLoop:
             set_running=running_request.set,
             context_of=Context._of,
             explain=explain_encoded,
+            page=None if self._page is None else self._page.words,
+            running=self._running,
         )

@@ -118,8 +118,9 @@ class Worker:
             if core is not None:
                 _handshake.is_native = True
                 core.offer_codecs()
+                self._running = core.module.Running()
             if STATE_PAGE in descriptors:
-                self._share(descriptors[STATE_PAGE], core)
+                self._share(descriptors[STATE_PAGE])
             self._prepare(hello)
             dispatcher = self._load()
             connection.open(hello, dispatcher.functions)
@@ -179,7 +180,15 @@ class Worker:
             from ._loop_native import NativeLoop
 
             NativeLoop(
-                core, self._lane, connection, dispatcher, self._stop, self._guard, hello
+                core,
+                self._lane,
+                connection,
+                dispatcher,
+                self._stop,
+                self._guard,
+                hello,
+                self._page,
+                self._running,
             ).run()
 
     def _say_last(self, connection: BinaryConnection) -> None:
@@ -206,11 +215,8 @@ class Worker:
             stacks.install()
             self._guard.add(stacks.abandon)
 
-    def _share(self, descriptor: int, core: Core | None) -> None:
+    def _share(self, descriptor: int) -> None:
         """Keep the state page, and take the host's interrupts, before any of the user's code."""
-        if core is not None:
-            os.close(descriptor)
-            return
         try:
             self._page = StatePage(descriptor)
         except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ use pyproc_proto::{AnswerError, CallId, RemoteError, ReplyError, Status};
 
 use super::{QUICK_NS, Worker};
 use crate::clock::now_ns;
+use crate::errors::Interrupted;
 use crate::function::{Arguments, Binding};
 use crate::request::{Queued, Request};
 
@@ -45,6 +46,9 @@ impl<'py> Worker<'py> {
             self.flush()?;
             began = now_ns();
         }
+        if let Some(page) = &self.page {
+            page.take(request.call, began);
+        }
         if let Err(error) = self.answer(request) {
             if error.is_instance_of::<PySystemExit>(self.py) {
                 let code = error.value(self.py).getattr(intern!(self.py, "code"))?;
@@ -70,6 +74,7 @@ impl<'py> Worker<'py> {
                 let encoded = self
                     .protocol
                     .reply_with(call, |body| bodies.encode(&result, body));
+                self.running.get().end();
                 match encoded {
                     Ok(()) => return Ok(()),
                     Err(ReplyError::Encode(error)) => {
@@ -86,15 +91,24 @@ impl<'py> Worker<'py> {
                     Err(ReplyError::Answer(_)) => return Ok(()),
                 }
             }
-            Err(error) => error,
+            Err(error) => {
+                self.running.get().end();
+                error
+            }
         };
         if error.is_instance_of::<PySystemExit>(py) {
             return Err(error);
         }
+        let is_interrupt =
+            self.running.get().has_hit(call) && error.is_instance_of::<Interrupted>(py);
         let error = error.into_value(py);
         let explained = self.python.explain.call1((error, stage as u8))?;
         let (status, body): (u16, Bound<'py, PyBytes>) = explained.extract()?;
-        let status = Status::from_wire(status).unwrap_or(Status::Exception);
+        let status = if is_interrupt {
+            Status::Interrupted
+        } else {
+            Status::from_wire(status).unwrap_or(Status::Exception)
+        };
         // The package has cut it to the limit.
         let _ = self.protocol.error_encoded(call, status, body.as_bytes());
         Ok(())
@@ -114,6 +128,8 @@ impl<'py> Worker<'py> {
             },
         )?;
         self.python.set_running.call1((&running,))?;
+        // From here on an interrupt may come, until the result is encoded.
+        self.running.get().begin(request.call);
         let body = self.bodies.decode(py, &request.body)?;
         drop(request.body);
         let function = &self.functions[usize::from(request.function)];

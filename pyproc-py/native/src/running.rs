@@ -1,0 +1,65 @@
+//! Which call may be interrupted now.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+use pyproc_proto::CallId;
+
+/// What `pyproc._interrupt.PureRunning` is to the loop in Python.
+///
+/// The handler of the host's signal, which is Python's, raises only while a call is set here. It
+/// runs between two steps of Python code, and where this core asks for signals to be handled: so
+/// it is set around all that is Python's in a call, and around nothing that asks.
+#[pyclass(frozen, module = "pyproc_native")]
+pub(crate) struct Running {
+    call: AtomicU64,
+    hit: AtomicU64,
+}
+
+impl Running {
+    pub(crate) fn begin(&self, call: CallId) {
+        self.call.store(call.get(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.call.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the call was interrupted.
+    pub(crate) fn has_hit(&self, call: CallId) -> bool {
+        self.hit.load(Ordering::Relaxed) == call.get()
+    }
+}
+
+#[pymethods]
+impl Running {
+    #[new]
+    pub(crate) fn new() -> Self {
+        Self {
+            call: AtomicU64::new(0),
+            hit: AtomicU64::new(0),
+        }
+    }
+
+    /// Its id, or 0 where none may be.
+    #[getter]
+    fn call(&self) -> u64 {
+        self.call.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_call(&self, call: u64) {
+        self.call.store(call, Ordering::Relaxed);
+    }
+
+    /// The id of the call that was interrupted last.
+    #[getter]
+    fn hit(&self) -> u64 {
+        self.hit.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_hit(&self, call: u64) {
+        self.hit.store(call, Ordering::Relaxed);
+    }
+}
