@@ -7,8 +7,8 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
-use pyproc::{ErrorKind, Fate, Pool, WorkerState};
-use support::{pid_of, pool_of, scenario_without_runtime, signal};
+use pyproc::{ErrorKind, Event, Fate, Pool, WorkerState};
+use support::{pid_of, pool, pool_of, scenario_without_runtime, signal};
 
 const SHAPES: &str = r#"
 import time
@@ -48,10 +48,9 @@ fn a_program_without_a_runtime_calls_python() {
         let error = pool
             .wait(hurried.deadline(Duration::from_millis(50)))
             .unwrap_err();
-        assert_eq!(
-            (error.kind(), error.fate()),
-            (ErrorKind::Deadline, Fate::MayHaveRun)
-        );
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+        // With a state page it is known to have been interrupted.
+        assert_ne!(error.fate(), Fate::NotStarted);
 
         assert_eq!(pool.status().workers[0].state, WorkerState::Ready);
         let report = pool.shutdown().unwrap();
@@ -112,5 +111,27 @@ fn the_last_handle_ends_the_workers() {
         drop(pool);
         assert_eq!(other.call::<_, f64>("area", [1.0, 1.0]).unwrap(), 1.0);
         // The oracle waits for the workers, and for all that the pool's thread holds.
+    });
+}
+
+#[test]
+fn workers_come_and_go_and_whoever_listens_hears_of_it() {
+    scenario_without_runtime(|| {
+        let pool = pool("supervised.py").workers(1).start_blocking().unwrap();
+        assert!(pool.is_ready() && pool.is_live());
+        let events = pool.events();
+        pool.restart().unwrap();
+        pool.resize(2).unwrap();
+        assert_eq!(pool.status().workers.len(), 2);
+        let error = pool.resize(0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        pool.shutdown().unwrap();
+        assert!(!pool.is_ready() && !pool.is_live());
+        // The stories end with the pool.
+        let told: Vec<_> = events.collect();
+        let is_resized = |event: &Event| matches!(event, Event::Resized { from: 1, to: 2, .. });
+        assert!(told.iter().any(is_resized), "{told:?}");
+        let drained = |event: &&Event| matches!(event, Event::Drained { .. });
+        assert_eq!(told.iter().filter(drained).count(), 3, "{told:?}");
     });
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyproc_proto::{Hello, Status};
-use pyproc_runtime::{ErrorKind, Fate, Restart, WorkerState};
+use pyproc_runtime::{ErrorKind, Fate, Recycle, Restart, WorkerState};
 
 use crate::support::{
     Act, FakeWorker, Request, attach, echo, echo_all, echoes, holds, scenario, until, welcomes,
@@ -642,4 +642,26 @@ fn gone_after_the_first(hello: &Hello) -> [Act; 1] {
         1 => welcomes(hello),
         _ => [Act::Close],
     }
+}
+
+#[test]
+fn whoever_attaches_to_workers_cannot_renew_them() {
+    scenario(async || {
+        let worker = FakeWorker::that(echoes);
+        let recycle = Recycle::new().after_calls(5);
+        let error = attach([&worker])
+            .recycle(recycle)
+            .start()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let pool = attach([&worker]).start().await.unwrap();
+        for error in [pool.restart().await, pool.resize(2).await] {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("somebody else"), "{error}");
+        }
+        let answer: u64 = within("an answer", pool.call("echo", 1)).await.unwrap();
+        assert_eq!(answer, 1);
+    });
 }
