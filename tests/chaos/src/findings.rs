@@ -26,6 +26,8 @@ pub(crate) enum Finding {
     Miscounted,
     /// A call ended long after its deadline.
     EndedLate,
+    /// The events of a pool contradict each other, or tell of what cannot be.
+    Contradictory,
     /// A fatal act was not noticed.
     Unnoticed,
     /// A slot did not come back.

@@ -101,7 +101,7 @@ impl Stage<'_> {
         let fleet = Arc::new(self.host.block_on(starting)?);
         let mut books = Books::open(&fleet, self.ledger)?;
         let deaths = Arc::clone(&books.deaths);
-        let watch = Watch::start(&fleet, &deaths);
+        let watch = Watch::start(&fleet, &deaths, self.ledger)?;
         let load = {
             let _guard = self.host.enter();
             Load::start(&fleet, self.ledger, self.seed, command.options().rate)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use pyproc::{Codec, Core, Error, ErrorKind, Json, MsgPack, Pool, PoolStatus, Restart};
+use pyproc::{Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolStatus, Restart};
 
 use crate::findings::Finding;
 use crate::ledger::Ledger;
@@ -98,6 +98,13 @@ impl Team {
         match &self.pool {
             AnyPool::Json(pool) => pool.status(),
             AnyPool::MsgPack(pool) => pool.status(),
+        }
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        match &self.pool {
+            AnyPool::Json(pool) => pool.events(),
+            AnyPool::MsgPack(pool) => pool.events(),
         }
     }
 

@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pyproc::WorkerState;
+use anyhow::Result;
+use futures::StreamExt as _;
+use futures::stream::select_all;
+use pyproc::{Event, WorkerIdentity};
+use tokio::runtime::Builder;
 
 use crate::clock::now_ns;
 use crate::deaths::Deaths;
+use crate::findings::{Finding, Findings};
 use crate::fleet::{Fleet, Place};
+use crate::ledger::Ledger;
 
-/// Looks at the status of the pools, and tells of deaths and successors.
+/// Hears the events of the pools, and tells of deaths and successors.
 pub(crate) struct Watch {
     board: Mutex<BTreeMap<Place, Sight>>,
     stop: AtomicBool,
 }
 
-/// What was last seen in a slot.
+/// What was last heard of a slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sight {
     generation: u64,
@@ -26,41 +32,57 @@ struct Sight {
     pid: Option<u32>,
 }
 
-/// What is measured has this resolution.
+/// How often the board is looked at by those who wait for something.
 const INTERVAL: Duration = Duration::from_millis(1);
 
 impl Watch {
-    pub(crate) fn start(fleet: &Arc<Fleet>, deaths: &Arc<Deaths>) -> Arc<Self> {
+    pub(crate) fn start(
+        fleet: &Fleet,
+        deaths: &Arc<Deaths>,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Arc<Self>> {
+        let events = (fleet.teams.iter().enumerate())
+            .map(|(team, pool)| pool.events().map(move |event| (team, event)));
+        let mut events = select_all(events.collect::<Vec<_>>());
         let watch = Arc::new(Self {
             board: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        let (this, fleet, deaths) = (Arc::clone(&watch), Arc::clone(fleet), Arc::clone(deaths));
-        thread::spawn(move || {
-            while !this.stop.load(Ordering::Relaxed) {
-                this.look(&fleet, &deaths);
-                thread::sleep(INTERVAL);
+        // What happened before the first event.
+        for (team, pool) in fleet.teams.iter().enumerate() {
+            for worker in pool.status().workers {
+                let (slot, generation, pid) = (worker.slot, worker.generation, worker.pid);
+                let sight = Sight { generation, pid };
+                watch.board().insert(Place { team, slot }, sight);
             }
+        }
+        // A runtime of its own: a moment is worth as much as its time is right.
+        let runtime = Builder::new_current_thread().build()?;
+        let (this, deaths, ledger) = (Arc::clone(&watch), Arc::clone(deaths), Arc::clone(ledger));
+        thread::spawn(move || {
+            runtime.block_on(async {
+                while let Some((team, event)) = events.next().await {
+                    this.hear(team, &event, &deaths, &ledger.findings);
+                }
+            });
         });
-        watch
+        Ok(watch)
     }
 
     /// What follows is no death: the pools are being shut down.
     pub(crate) fn stop(&self) {
+        let _board = self.board();
         self.stop.store(true, Ordering::Relaxed);
-        // Whoever holds the lock is looking still.
-        drop(self.board.lock());
     }
 
     /// The process of the worker that is ready in this slot, if one is.
     pub(crate) fn pid(&self, place: Place) -> Option<u32> {
-        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        board.get(&place)?.pid
+        self.board().get(&place)?.pid
     }
 
     /// The processes of all workers that are ready.
     pub(crate) fn pids(&self) -> Vec<u32> {
-        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = self.board();
         board.values().filter_map(|sight| sight.pid).collect()
     }
 
@@ -88,30 +110,56 @@ impl Watch {
         false
     }
 
-    fn look(&self, fleet: &Fleet, deaths: &Deaths) {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+    fn hear(&self, team: usize, event: &Event, deaths: &Deaths, findings: &Findings) {
+        let now_ns = now_ns();
+        let mut board = self.board();
         if self.stop.load(Ordering::Relaxed) {
             return;
         }
-        for (team, pool) in fleet.teams.iter().enumerate() {
-            for worker in pool.status().workers {
-                let slot = worker.slot;
-                let before = board.entry(Place { team, slot }).or_default();
-                let pid = worker.pid.filter(|_| worker.state == WorkerState::Ready);
-                let generation = worker.generation;
-                let now = Sight { generation, pid };
-                if now.pid == before.pid {
-                    continue;
+        match event {
+            Event::Ready { worker, .. } => {
+                let place = place_of(team, worker);
+                let (generation, pid) = (worker.generation(), worker.pid());
+                let before = board.insert(place, Sight { generation, pid });
+                if before.is_some_and(|before| before.generation >= generation) {
+                    findings.add(Finding::Contradictory, || {
+                        format!("{event} after {before:?}")
+                    });
                 }
-                let place = Place { team, slot };
-                if let Some(pid) = before.pid {
-                    deaths.died(place, before.generation, pid, now_ns());
+                if let Some(pid) = pid {
+                    deaths.ready(place, generation, pid, now_ns);
                 }
-                if let Some(pid) = now.pid {
-                    deaths.ready(place, generation, pid, now_ns());
-                }
-                *before = now;
             }
+            Event::Died { report, .. } | Event::Drained { report, .. } => {
+                let worker = report.worker();
+                let place = place_of(team, worker);
+                let (generation, pid) = (worker.generation(), worker.pid());
+                let sight = board.entry(place).or_default();
+                // A worker that was replaced in good order ends when its successor is ready.
+                if *sight == (Sight { generation, pid }) {
+                    sight.pid = None;
+                } else if sight.generation <= generation {
+                    findings.add(Finding::Contradictory, || {
+                        format!("{event} after {sight:?}")
+                    });
+                }
+                if let Some(pid) = pid {
+                    deaths.died(place, generation, pid, now_ns);
+                }
+            }
+            Event::Missed { .. } | Event::Degraded { .. } | Event::GivenUp { .. } => {
+                findings.add(Finding::Contradictory, || event.to_string());
+            }
+            _ => {}
         }
     }
+
+    fn board(&self) -> MutexGuard<'_, BTreeMap<Place, Sight>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place_of(team: usize, worker: &WorkerIdentity) -> Place {
+    let slot = worker.slot();
+    Place { team, slot }
 }
