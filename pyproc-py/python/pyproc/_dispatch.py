@@ -47,12 +47,13 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
 
     All that is the same for each of them is looked up here, once. What is returned gives the
     answer to the request's connection, whatever the function does. Only `SystemExit` passes
-    through: whoever says that the process should end is obeyed.
+    through: whoever says that the process should end is obeyed. The request counts as running
+    until the next one does; a loop that has none left says so.
     """
     binding = function.binding
     bind = binding.bind
-    takes_body_as_it_is = binding.takes_body_as_it_is
     context_parameter = binding.context_parameter
+    takes_body_as_it_is = binding.takes_body_as_it_is and context_parameter is None
     call = function.call
     decode, encode = codec.decode, codec.encode
     dump = dump_binary if codec.binary else dump_text
@@ -65,7 +66,7 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
             try:
                 running.call = request.call
                 value = decode(request.body)
-                if takes_body_as_it_is and context_parameter is None:
+                if takes_body_as_it_is:
                     stage = _FUNCTION
                     result = call(value)
                 else:
@@ -89,8 +90,6 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
             request.connection.fail(request.call, status, failure)
         else:
             request.connection.reply(request.call, body)
-        finally:
-            run_as(None)
 
     return answer
 

@@ -7,7 +7,7 @@ from collections import deque
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from ._accepted import Accepted
-from ._context import now_ns
+from ._context import now_ns, running_request
 from ._protocol import ProtocolError
 from ._runner import QUICK_NS, Runner
 
@@ -63,6 +63,7 @@ class ListeningLoop:
             if self._ready and now - turn_began < QUICK_NS:
                 now = self._run_next(now)
                 continue
+            running_request.set(None)
             self._write()
             if self._is_draining and not self._ready:
                 return

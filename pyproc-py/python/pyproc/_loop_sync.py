@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._context import now_ns
+from ._context import now_ns, running_request
 from ._runner import QUICK_NS, Runner
 from ._spin import Spin
 from ._state_page import BYTES, CANCEL_SEQ
@@ -65,6 +65,7 @@ class SyncLoop:
                 self._read_now()
                 connection.drain()
             if not requests:
+                running_request.set(None)
                 self._flush()
                 if connection.is_draining:
                     # What crossed the drain on its way is refused rather than left unanswered.

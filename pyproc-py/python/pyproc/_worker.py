@@ -10,6 +10,7 @@ from _socket import socket
 
 from . import _handshake, _run, _script, _stdio
 from ._connection_binary import BinaryConnection
+from ._context import running_request
 from ._core import choose
 from ._dispatch import Dispatcher
 from ._fork import ForkGuard
@@ -150,6 +151,7 @@ class Worker:
                 "descriptors that it had not opened?"
             )
 
+        running_request.set(None)
         run_stop_hooks()
         if not connection.has_ended:
             connection.say_goodbye()
