@@ -275,6 +275,8 @@ fn fault_16_workers_are_recycled_after_calls_and_no_reply_is_lost() {
     });
 }
 
+// Elsewhere nothing is known of a worker's memory.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 #[test]
 fn fault_16_a_worker_that_has_grown_is_recycled_and_one_that_is_merely_large_is_not() {
     scenario(async {
@@ -518,7 +520,11 @@ fn the_status_says_what_every_worker_does_and_has_done() {
             .collect();
         assert_eq!(restarts, [1, 0]);
         for worker in &status.workers {
-            assert!(worker.memory_bytes.unwrap() > 1 << 20, "{worker:?}");
+            let is_known = cfg!(all(target_os = "linux", not(pyproc_portable)));
+            assert_eq!(
+                worker.memory_bytes.is_some_and(|bytes| bytes > 1 << 20),
+                is_known
+            );
             assert!(worker.uptime.is_some());
         }
         sleeper.await.unwrap().unwrap();
