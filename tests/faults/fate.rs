@@ -1,7 +1,6 @@
 //! What becomes of the calls that a worker had when it died, and what is said of its death.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use pyproc::{ErrorKind, Exit, Fate};
 use rustix::process::Signal;
@@ -56,8 +55,8 @@ fn fault_04_a_worker_is_killed_while_the_host_writes() {
         let text = "x".repeat(8 << 20);
         let sending = pool.call::<_, usize>("length", &text);
         let killing = async {
+            // The caller writes what the socket takes in its first poll, which was before this one.
             until("it is being written", || pool.status().in_flight == 1).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
             kill(stopped);
         };
         let (length, ()) = futures::join!(sending, killing);
