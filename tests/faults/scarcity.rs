@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pyproc::{Codec, ErrorKind, Fate, Pool, Restart};
+use pyproc::{Codec, Core, ErrorKind, Fate, Pool, Restart};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::all_ready;
@@ -100,6 +100,8 @@ fn host_without_processes() {
         let source = "@expose\ndef echo(value: object) -> object:\n    return value\n";
         let pool = Pool::from_source("app.py", format!("from pyproc import expose\n{source}"))
             .python(EVERYBODYS_PYTHON)
+            // It need not have the native one.
+            .core(Core::Pure)
             .codec(pyproc::Json)
             .uid(NOBODY_ELSE)
             .gid(NOBODY_ELSE)
