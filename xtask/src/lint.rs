@@ -83,7 +83,7 @@ pub(crate) fn targets(context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn host(version: &str) -> Option<&str> {
+pub(crate) fn host(version: &str) -> Option<&str> {
     version.lines().find_map(|line| line.strip_prefix("host: "))
 }
 

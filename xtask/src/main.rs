@@ -19,6 +19,7 @@ mod python;
 mod readme;
 mod rolling;
 mod rust_tests;
+mod sanitizer;
 mod setup;
 mod sources;
 mod step;

@@ -6,7 +6,7 @@ use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{
     chaos, dependencies, errors_table, examples, faults_table, fuzz, lint, native, python, readme,
-    rust_tests, setup, sources,
+    rust_tests, sanitizer, setup, sources,
 };
 
 /// One thing that CI checks.
@@ -145,6 +145,16 @@ pub(crate) const STEPS: &[Step] = &[
         name: "concurrency",
         about: "the ledger, the permit and the waiting line under many schedules (shuttle)",
         run: rust_tests::concurrency,
+    },
+    Step {
+        name: "sanitizer",
+        about: "unsafe code of the runtime under the address sanitizer, where the toolchain has it",
+        run: sanitizer::runtime,
+    },
+    Step {
+        name: "sanitizer-core",
+        about: "the native core under the address sanitizer, in workers of the Python tests",
+        run: sanitizer::native,
     },
     Step {
         name: "test-msgpack",
