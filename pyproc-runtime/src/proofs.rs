@@ -19,7 +19,7 @@ use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, ReplaySche
 use shuttle::{Config, MaxSteps, Runner};
 
 /// Schedules per proof, where `PYPROC_SCHEDULES` says nothing.
-const SCHEDULES: usize = 4_000;
+const SCHEDULES: usize = 10_000;
 
 /// So many preemptions are placed at random by every other schedule. Most bugs need one or two.
 const PREEMPTIONS: usize = 3;

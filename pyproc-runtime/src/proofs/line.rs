@@ -12,6 +12,7 @@ use shuttle::future::block_on;
 use super::stage::{HELD, Stage};
 use super::{exhaust, explore};
 use crate::error::{ErrorKind, Fate, Result};
+use crate::spin::Spin;
 
 /// A deadline that passes only when somebody says so.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -64,6 +65,22 @@ fn a_worker_hears_of_every_caller_that_goes() {
         let worker = stage.worker(0);
         // Were it not cancelled, it would keep its place for ever.
         let leaver = stage.leaver(HELD, 1);
+        let callers = [1, 2].map(|number| stage.caller(number));
+        for (number, caller) in (1..).zip(callers) {
+            assert_eq!(caller.join().unwrap().unwrap(), number);
+        }
+        leaver.join().unwrap();
+        stage.end([worker]);
+    });
+}
+
+#[test]
+fn whoever_looks_for_its_own_reply_and_whoever_does_not_gets_it() {
+    explore(|| {
+        let stage = Stage::with(1, |pool| pool.max_in_flight_per_worker(2).spin(Spin::Auto));
+        let worker = stage.hire(0, 1);
+        let worker = stage.start(move |_| worker.serve_lookers());
+        let leaver = stage.leaver(3, 2);
         let callers = [1, 2].map(|number| stage.caller(number));
         for (number, caller) in (1..).zip(callers) {
             assert_eq!(caller.join().unwrap().unwrap(), number);

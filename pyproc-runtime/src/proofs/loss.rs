@@ -35,7 +35,7 @@ fn a_death_ends_the_calls_that_it_touched_and_no_others() {
         let worker = stage.start(move |stage| {
             // It dies of the first call that it sees; what it has done with others in its socket nobody can tell.
             if let Some(calls) = first.wait_for_calls() {
-                first.execute(calls[0].1);
+                first.execute(calls[0].0, calls[0].1);
                 first.die();
                 stage.hire(0, 2).serve();
             }
@@ -43,6 +43,26 @@ fn a_death_ends_the_calls_that_it_touched_and_no_others() {
         let callers = [1, 2, 3].map(|number| stage.caller(number));
         let died = failures(callers, ErrorKind::WorkerDied, &[Fate::MayHaveRun]);
         assert!((1..=2).contains(&died), "{died} calls died of one death");
+        stage.end([worker]);
+    });
+}
+
+#[test]
+fn of_the_calls_that_a_dead_worker_had_only_the_one_that_it_ran_dies_with_it() {
+    explore(|| {
+        let stage = Stage::new(1, 3);
+        let mut first = stage.hire_with_page(0, 1);
+        let worker = stage.start(move |stage| {
+            if let Some(calls) = first.wait_for_calls() {
+                first.execute(calls[0].0, calls[0].1);
+                first.die();
+                stage.hire_with_page(0, 2).serve();
+            }
+        });
+        let callers = [1, 2, 3].map(|number| stage.caller(number));
+        let died = failures(callers, ErrorKind::WorkerDied, &[Fate::MayHaveRun]);
+        assert_eq!(died, 1);
+        assert_eq!(stage.executed().len(), 3, "a call was not run, or twice");
         stage.end([worker]);
     });
 }
@@ -118,6 +138,22 @@ fn a_successor_takes_over_while_the_predecessor_finishes() {
         let callers = [1, 2, 3].map(|number| stage.caller(number));
         assert_eq!(failures(callers, ErrorKind::WorkerDied, &[]), 0);
         stage.end([first, supervisor]);
+    });
+}
+
+#[test]
+fn a_pool_that_shrinks_and_grows_costs_no_call() {
+    explore(|| {
+        let stage = Stage::new(2, 1);
+        let workers = [0, 1].map(|slot| stage.worker(slot));
+        let supervisor = stage.start(|stage| {
+            stage.gate().remove_slot(1);
+            stage.gate().add_slot(1);
+            stage.hire(1, 2).serve();
+        });
+        let callers = [1, 2, 3].map(|number| stage.caller(number));
+        assert_eq!(failures(callers, ErrorKind::WorkerDied, &[]), 0);
+        stage.end(workers.into_iter().chain([supervisor]));
     });
 }
 

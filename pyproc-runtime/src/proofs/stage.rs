@@ -1,13 +1,16 @@
 //! A pool without a runtime: its callers, its workers and whoever looks after these are threads of shuttle.
 
+use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::{self, Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use pyproc_proto::state_page::{MAGIC, Word};
 use pyproc_proto::{
     CallId, FunctionInfo, Hello, HostConnection, Limits, PROTOCOL_VERSION, Package, Welcome,
     WorkerConnection, WorkerEvent,
@@ -23,6 +26,7 @@ use crate::lane::SocketLane;
 use crate::ledger::Entry;
 use crate::pool::{Gate, Pool, PoolBuilder, RoundRobin};
 use crate::spin::Spin;
+use crate::state_page::StatePage;
 
 /// The number of a call that workers hold until they hear that nobody waits for it.
 pub(super) const HELD: u32 = 13;
@@ -55,6 +59,7 @@ pub(super) struct Worker {
     pub(super) connection: Arc<Connection>,
     socket: UnixStream,
     protocol: WorkerConnection,
+    page: Option<File>,
     /// Calls that wait until they are cancelled.
     held: Vec<(CallId, u32)>,
     cancelled: Vec<CallId>,
@@ -127,13 +132,27 @@ impl Stage {
 
     /// A worker, and the slot opened for it.
     pub(super) fn hire(&self, slot: usize, generation: u64) -> Worker {
+        self.hire_with(slot, generation, None)
+    }
+
+    /// A worker that says which call it takes, where the host can read it at any time.
+    pub(super) fn hire_with_page(&self, slot: usize, generation: u64) -> Worker {
+        let (page, descriptor) = StatePage::create().unwrap();
+        let mut worker = self.hire_with(slot, generation, Some(page));
+        let file = File::from(descriptor);
+        write(&file, Word::Magic, MAGIC);
+        worker.page = Some(file);
+        worker
+    }
+
+    fn hire_with(&self, slot: usize, generation: u64, page: Option<StatePage>) -> Worker {
         let (host, socket) = UnixStream::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
         let (host_protocol, protocol) = shake_hands();
         let name = self.pool.name().into();
         let identity = WorkerIdentity::new(name, slot, generation, None);
         let lane = SocketLane::new(host).unwrap();
-        let connection = Connection::over(identity, lane, host_protocol, None, self.spin());
+        let connection = Connection::over(identity, lane, host_protocol, page, self.spin());
         let connection = Arc::new(connection);
         let weak = Arc::downgrade(&connection);
         self.connections.lock().unwrap().push(weak);
@@ -143,6 +162,7 @@ impl Stage {
             connection,
             socket,
             protocol,
+            page: None,
             held: Vec::new(),
             cancelled: Vec::new(),
         }
@@ -224,6 +244,15 @@ impl Worker {
         while self.work() {}
     }
 
+    /// The same for callers that look for their replies, and tell nobody of it.
+    pub(super) fn serve_lookers(mut self) {
+        while !self.stage.bell.is_over() {
+            self.work();
+            thread::yield_now();
+        }
+        while self.work() {}
+    }
+
     /// Runs what has come, and hands out the answers. Says whether there was anything.
     pub(super) fn work(&mut self) -> bool {
         // A request or a cancellation may be waiting for its turn to be written.
@@ -291,7 +320,7 @@ impl Worker {
 
     /// Runs a call, and answers it.
     pub(super) fn run(&mut self, call: CallId, number: u32) {
-        self.execute(number);
+        self.execute(call, number);
         self.protocol
             .reply(call, number.to_string().as_bytes())
             .unwrap();
@@ -300,8 +329,11 @@ impl Worker {
         self.socket.write_all(&output).unwrap();
     }
 
-    /// Notes that a call ran.
-    pub(super) fn execute(&self, number: u32) {
+    /// Begins with a call.
+    pub(super) fn execute(&self, call: CallId, number: u32) {
+        if let Some(page) = &self.page {
+            write(page, Word::Taken, call.get());
+        }
         self.stage.executed.lock().unwrap().push(number);
     }
 
@@ -351,6 +383,10 @@ impl Worker {
 }
 
 impl Bell {
+    fn is_over(&self) -> bool {
+        self.state.lock().unwrap().is_over
+    }
+
     /// Waits until it rings once more than so often; `None` when it rings no more.
     fn wait(&self, heard: u64) -> Option<u64> {
         let mut state = self.state.lock().unwrap();
@@ -364,6 +400,12 @@ impl Bell {
             state = self.has_rung.wait(state).unwrap();
         }
     }
+}
+
+/// Writes a word of a state page, from the worker's end.
+fn write(page: &File, word: Word, value: u64) {
+    page.write_all_at(&value.to_ne_bytes(), word.index() as u64 * 8)
+        .unwrap();
 }
 
 /// Both ends of a connection, after the handshake.
