@@ -12,7 +12,7 @@
 //! }
 //! ```
 
-mod parker;
+pub(crate) mod parker;
 
 use std::fmt;
 use std::future::Future;

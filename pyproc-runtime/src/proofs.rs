@@ -11,6 +11,7 @@
 mod ledger;
 mod line;
 mod loss;
+mod parker;
 mod stage;
 
 use std::env;

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::thread_local;
 
 /// Wakes a thread that waits.
 struct Unparker {
@@ -40,7 +42,7 @@ thread_local! {
     static UNPARKER: Arc<Unparker> = Unparker::of_this_thread();
 }
 
-pub(super) fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let unparker = UNPARKER
         .try_with(Arc::clone)
         // The thread is ending, and its destructors call.
