@@ -23,8 +23,9 @@ const MAX_BYTES: usize = 64 * 1024;
 /// How often the memory is looked at while a dump is awaited.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// A dump is written in many small pieces, and its end has no mark. One that has not grown for so long is whole.
-const STILL: Duration = Duration::from_millis(10);
+/// A dump is written in many small pieces, and its end has no mark. One that has not grown for so long is whole, even
+/// where the worker had to wait for a processor in between.
+const STILL: Duration = Duration::from_millis(50);
 
 impl Stacks {
     /// `None` where the system has no such memory.
