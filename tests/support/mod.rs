@@ -26,7 +26,7 @@ pub use process::{
     signal,
 };
 pub use python::python_with_packages;
-pub use skip::skipped;
+pub use skip::{noted, skipped};
 pub use wait::{until, within};
 
 use std::future::Future;
