@@ -1,7 +1,8 @@
 //! Every fault of the catalogue, done to real processes; a test is named after its number.
 //!
-//! After each the oracle holds: every call that was in flight has ended exactly once, with an error that says what
-//! happened to which worker; no other call has felt it; the pool is back to its size; nothing is left behind.
+//! After each nothing is left behind. Where a fault costs one worker its place, the oracle does the rest: every call that
+//! was in flight has ended exactly once, with an error that says what happened to which worker; no other call has felt
+//! it; the pool is back to its size.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use pyproc::{ErrorKind, Exit, Fate, WorkerState};
+use pyproc::{ErrorKind, Exit, Fate, PoolBuilder, WorkerState};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::oracle::{DEADLINE, costs_its_worker};
+use crate::oracle::{DEADLINE, costs_its_worker, others_call};
 use crate::support::{
     call, call_with, gone, kill, open_in, pid_of, pool, pool_of, scenario, signal, until, within,
 };
 use crate::{all_ready, announcement, begun};
+
+/// What the oracle for the loss of a worker needs.
+fn two_workers() -> PoolBuilder {
+    pool("faults.py").workers(2).max_in_flight_per_worker(1)
+}
 
 #[test]
 fn fault_01_an_idle_worker_is_killed() {
@@ -44,27 +49,30 @@ fn fault_01_an_idle_worker_is_killed() {
 fn fault_02_a_worker_is_killed_during_a_call() {
     scenario(async {
         let (_directory, started) = announcement();
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
-        let hanging = call_with(&pool, "hang", json!(started));
-        let killing = async { kill(begun(&started).await) };
-        let (result, ()) = futures::join!(hanging, killing);
-        let error = result.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.fate()),
-            (ErrorKind::WorkerDied, Fate::MayHaveRun)
-        );
-        assert!(error.to_string().contains("SIGKILL"), "{error}");
-        assert_eq!(error.worker().unwrap().slot(), 0);
+        let pool = two_workers().start().await.unwrap();
+        others_call(&pool).await;
+        let workers = pool.status().workers;
+        let served: Vec<_> = workers.iter().map(|worker| worker.calls).collect();
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let argument = json!(started);
+        let hanging = costs_its_worker(&pool, "hang", argument, DEADLINE, end, &["SIGKILL"]);
+        let killing = async {
+            let worker = begun(&started).await;
+            kill(worker);
+            worker
+        };
+        let (error, killed) = futures::join!(hanging, killing);
+        let worker = error.worker().unwrap();
+        assert_eq!(worker.pid(), Some(killed));
         assert!(!error.is_retryable());
         let death = error.death().expect("a report of the death");
         assert_eq!(
             (Some(death.worker()), death.exit()),
             (error.worker(), error.exit())
         );
-        assert_eq!((death.calls_served(), death.stacks()), (1, None));
+        assert_eq!(death.calls_served(), served[worker.slot()]);
+        assert_eq!(death.stacks(), None);
         assert!(!death.uptime().is_zero());
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
 }
@@ -90,8 +98,7 @@ fn fault_02_an_idempotent_call_survives_the_kill() {
 #[test]
 fn fault_03_a_worker_is_killed_within_a_reply() {
     scenario(async {
-        let pool = pool("faults.py").workers(2).max_in_flight_per_worker(1);
-        let pool = pool.start().await.unwrap();
+        let pool = two_workers().start().await.unwrap();
         let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
         let function = "die_within_a_reply";
         let error = costs_its_worker(&pool, function, json!({}), DEADLINE, end, &["SIGKILL"]).await;
@@ -103,13 +110,10 @@ fn fault_03_a_worker_is_killed_within_a_reply() {
 #[test]
 fn fault_05_a_c_extension_crashes() {
     scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call::<Value>(&pool, "segfault").await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.fate()),
-            (ErrorKind::WorkerDied, Fate::MayHaveRun)
-        );
-        assert!(error.to_string().contains("SIGSEGV"), "{error}");
+        let pool = two_workers().start().await.unwrap();
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let culprits = ["SIGSEGV"];
+        let error = costs_its_worker(&pool, "segfault", json!({}), DEADLINE, end, &culprits).await;
         let traceback = std::error::Error::source(&error)
             .expect("the interpreter's last words")
             .to_string();
@@ -122,7 +126,6 @@ fn fault_05_a_c_extension_crashes() {
             error.to_string().contains("a crash in native code"),
             "{error}"
         );
-        assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
 }
@@ -130,16 +133,15 @@ fn fault_05_a_c_extension_crashes() {
 #[test]
 fn fault_06_a_function_exits() {
     scenario(async {
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let error = call_with(&pool, "exit_with", json!(7)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WorkerDied);
-        assert!(error.to_string().contains("exit code 7"), "{error}");
+        let pool = two_workers().start().await.unwrap();
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let culprits = ["`exit_with`", "exit code 7"];
+        let error = costs_its_worker(&pool, "exit_with", json!(7), DEADLINE, end, &culprits).await;
         assert_eq!(error.exit(), Some(Exit::Code(7)));
 
-        let error = call_with(&pool, "exit_at_once", json!(8))
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("exit code 8"), "{error}");
+        let culprits = ["`exit_at_once`", "exit code 8"];
+        let error =
+            costs_its_worker(&pool, "exit_at_once", json!(8), DEADLINE, end, &culprits).await;
         let last_words = std::error::Error::source(&error).unwrap().to_string();
         assert!(
             last_words.contains("these are my last words"),
@@ -216,12 +218,13 @@ fn fault_08_an_endless_loop_is_interrupted_and_costs_nobody_anything() {
 fn fault_17_a_dying_worker_leaves_a_sleeper_that_holds_its_descriptors() {
     scenario(async {
         let (_directory, started) = announcement();
-        let pool = pool("faults.py").workers(1).start().await.unwrap();
-        let dying = call_with(&pool, "leave_a_sleeper", json!(started));
-        let error = within(Duration::from_secs(2), "the death is seen", dying)
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("exit code 3"), "{error}");
+        let pool = two_workers().start().await.unwrap();
+        // The sleeper holds the pipes open, and nobody waits for their end.
+        let soon = Duration::from_secs(2);
+        let end = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+        let culprits = ["exit code 3"];
+        let argument = json!(started);
+        costs_its_worker(&pool, "leave_a_sleeper", argument, soon, end, &culprits).await;
         let sleeper = begun(&started).await;
         until("the sleeper is killed with its group", || gone(sleeper)).await;
         pool.shutdown().await.unwrap();
