@@ -25,6 +25,13 @@ def sleep(seconds: float) -> float:
 
 
 @expose
+def wait_for(path: str) -> None:
+    """Runs until there is such a file."""
+    while not os.path.exists(path):
+        time.sleep(0.001)
+
+
+@expose
 def leak(mebibytes: int) -> int:
     """Keeps so much memory for good, and says which process did."""
     _leaked.append(b"\1" * (mebibytes << 20))
