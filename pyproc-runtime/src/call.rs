@@ -287,6 +287,8 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
                         self.victims += u32::from(is_victim);
                         self.may_have_run = true;
                         shared.counters().count_resent();
+                    } else {
+                        shared.counters().count_moved();
                     }
                     self.state = State::Returned;
                 }

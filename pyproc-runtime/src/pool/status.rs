@@ -39,9 +39,11 @@ pub struct Counts {
     pub cancelled: u64,
     /// Calls that were refused because the waiting line was full.
     pub overloaded: u64,
-    /// How often a call was sent again to another worker because the first one had died of it. That a call moved before
-    /// it had been sent whole is not counted.
+    /// How often an idempotent call was sent again to another worker because the first one, which may have run it, had
+    /// died.
     pub resent: u64,
+    /// How often a call moved to another worker because the first one was lost before it had begun it.
+    pub moved: u64,
 }
 
 /// A moment of a slot's life.
@@ -141,6 +143,7 @@ pub(crate) struct Counters {
     cancelled: AtomicU64,
     overloaded: AtomicU64,
     resent: AtomicU64,
+    moved: AtomicU64,
 }
 
 impl Counters {
@@ -172,9 +175,14 @@ impl Counters {
         self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A call is sent to another worker than before.
+    /// A call is sent to another worker than the one that may have run it.
     pub(crate) fn count_resent(&self) {
         self.resent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call is sent to another worker than the one that had not begun it.
+    pub(crate) fn count_moved(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
     fn read(&self) -> Counts {
@@ -184,6 +192,7 @@ impl Counters {
             cancelled: self.cancelled.load(Ordering::Relaxed),
             overloaded: self.overloaded.load(Ordering::Relaxed),
             resent: self.resent.load(Ordering::Relaxed),
+            moved: self.moved.load(Ordering::Relaxed),
         }
     }
 }
