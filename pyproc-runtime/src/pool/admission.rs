@@ -8,6 +8,9 @@
 //! worker when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do
 //! not count), and the line is first come, first served. Slots that were given up, for a while or for good, take their
 //! share of the two limits of the pool with them.
+//!
+//! Where `max_in_flight` is not given, it is what the workers may have together. What those still have that are leaving
+//! does not count then: it would take places from their successors, and from the workers that stay.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -72,7 +75,10 @@ pub(crate) struct Admission<L, P> {
     max_waiting: usize,
     router: Box<dyn Router>,
     slots: Vec<Slot<L>>,
+    /// All calls that are in flight.
     in_flight: usize,
+    /// How many of them workers have that are leaving.
+    leaving: usize,
     line: Line<P>,
     next_ticket: u64,
     phase: Phase,
@@ -85,6 +91,9 @@ pub(crate) struct Admission<L, P> {
     candidates: Vec<Candidate>,
 }
 
+/// The generation of a slot that has no worker of its own, be it that it has none yet, be it that it was removed.
+const NOBODY: u64 = 0;
+
 #[derive(Debug)]
 struct Slot<L> {
     state: SlotState<L>,
@@ -93,7 +102,8 @@ struct Slot<L> {
     /// How many calls that one has.
     in_flight: usize,
     pace: Pace,
-    /// The calls of earlier ones, which finish what they have while their successor takes calls already.
+    /// The calls of earlier ones, which finish what they have while their successor takes calls already, or after the
+    /// slot was removed.
     leaving: Vec<Leaving>,
 }
 
@@ -137,6 +147,7 @@ impl<L: Clone, P> Admission<L, P> {
             router,
             slots,
             in_flight: 0,
+            leaving: 0,
             line: Line::new(),
             next_ticket: 0,
             phase: Phase::Open,
@@ -203,7 +214,7 @@ impl<L: Clone, P> Admission<L, P> {
     pub(crate) fn admit_idle(&mut self, seat: Seat, now: Instant) -> Option<Grant<L>> {
         let slot = self.slots.get(seat.slot)?;
         let is_idle = slot.generation == seat.generation && slot.in_flight == 0;
-        if is_idle && self.in_flight < self.max_in_flight {
+        if is_idle && !self.is_full() {
             self.take_place_on(seat.slot, now)
         } else {
             None
@@ -223,6 +234,7 @@ impl<L: Clone, P> Admission<L, P> {
             slot.pace.answered(places, slot.in_flight == 0, now);
         } else {
             slot.release_leaving(seat.generation, places);
+            self.leaving -= places;
         }
         self.in_flight -= places;
         self.drop_empty_slots();
@@ -240,7 +252,7 @@ impl<L: Clone, P> Admission<L, P> {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
-        self.slots[seat.slot].succeed(seat.generation);
+        self.succeed(seat);
         let open = SlotState::Open {
             link,
             is_on_probation,
@@ -280,10 +292,19 @@ impl<L: Clone, P> Admission<L, P> {
         self.serve_line(now)
     }
 
-    /// The slot takes no more calls, and goes when those that it has have ended. It is the last that was not removed.
-    pub(crate) fn remove_slot(&mut self, slot: usize) {
+    /// The slot takes no more calls, and goes when those that it has have ended. When no slot that stays has or will soon
+    /// have a worker, those who wait are told; and where it was one that had been given up, those that stay have a greater
+    /// share.
+    pub(crate) fn remove_slot(&mut self, slot: usize, now: Instant) -> Vec<Served<L, P>> {
         self.set_state(slot, SlotState::Removed);
+        self.succeed(Seat {
+            slot,
+            generation: NOBODY,
+        });
         self.drop_empty_slots();
+        let mut told = self.tell_the_hopeless();
+        told.extend(self.serve_line(now));
+        told
     }
 
     fn drop_empty_slots(&mut self) {
@@ -310,6 +331,11 @@ impl<L: Clone, P> Admission<L, P> {
 
     fn give_up(&mut self, slot: usize, state: SlotState<L>) -> Vec<Served<L, P>> {
         self.set_state(slot, state);
+        self.tell_the_hopeless()
+    }
+
+    /// Refuses those who wait if they do so in vain.
+    fn tell_the_hopeless(&mut self) -> Vec<Served<L, P>> {
         if self.is_hopeless() {
             let refusal = self.dead_end();
             self.refuse_line(refusal)
@@ -345,7 +371,7 @@ impl<L: Clone, P> Admission<L, P> {
         self.line.poll_timeout()
     }
 
-    /// Whether a new call would find a worker, or one that is about to come back.
+    /// Whether a new call would find a worker that takes calls, now or when its turn comes.
     pub(crate) fn is_ready(&self) -> bool {
         self.phase == Phase::Open && self.slots.iter().any(Slot::is_open)
     }
@@ -422,8 +448,22 @@ impl<L: Clone, P> Admission<L, P> {
         !self.slots.iter().any(Slot::is_hopeful)
     }
 
+    /// Whether the pool has as many calls in flight as it may.
+    fn is_full(&self) -> bool {
+        let spared = match self.limits.in_flight {
+            Some(_) => 0,
+            None => self.leaving,
+        };
+        self.in_flight - spared >= self.max_in_flight
+    }
+
+    /// The slot gets this worker in place of the one that it had, which keeps the calls that it has.
+    fn succeed(&mut self, seat: Seat) {
+        self.leaving += self.slots[seat.slot].succeed(seat.generation);
+    }
+
     fn take_place(&mut self, now: Instant) -> Option<Grant<L>> {
-        if self.in_flight >= self.max_in_flight {
+        if self.is_full() {
             return None;
         }
         let limit = self.limits.in_flight_per_worker;
@@ -521,7 +561,7 @@ impl<L> Slot<L> {
     fn new() -> Self {
         Self {
             state: SlotState::Closed,
-            generation: 0,
+            generation: NOBODY,
             in_flight: 0,
             pace: Pace::new(),
             leaving: Vec::new(),
@@ -537,16 +577,19 @@ impl<L> Slot<L> {
         matches!(self.state, SlotState::Open { .. } | SlotState::Closed)
     }
 
-    /// Another worker takes over. The one before keeps the calls that it has.
-    fn succeed(&mut self, generation: u64) {
+    /// Another worker takes over. Returns how many calls the one before has, and keeps.
+    fn succeed(&mut self, generation: u64) -> usize {
+        let mut kept = 0;
         if self.in_flight > 0 && self.generation != generation {
+            kept = std::mem::take(&mut self.in_flight);
             self.leaving.push(Leaving {
                 generation: self.generation,
-                in_flight: std::mem::take(&mut self.in_flight),
+                in_flight: kept,
             });
         }
         self.generation = generation;
         self.pace = Pace::new();
+        kept
     }
 
     fn release_leaving(&mut self, generation: u64, places: usize) {
@@ -883,6 +926,107 @@ mod tests {
         let served = admission.open_slot(seat(0, 2), 0, true, Instant::now());
         assert_eq!(answers(served), [(0, Ok(0)), (1, Ok(3))]);
         assert_eq!((admission.max_in_flight, admission.max_waiting), (5, 3));
+    }
+
+    /// A pool whose limit is what its workers, which take one call each, may have together.
+    fn without_limit(slots: usize) -> Numbers {
+        let mut admission = admission(1, 1, 8, slots);
+        admission.limits.in_flight = None;
+        for slot in 0..slots {
+            admission.set_state(
+                slot,
+                SlotState::Open {
+                    link: slot,
+                    is_on_probation: false,
+                },
+            );
+        }
+        admission.retired.clear();
+        admission
+    }
+
+    #[test]
+    fn the_calls_of_removed_slots_take_no_places_from_those_that_stay() {
+        let mut admission = without_limit(4);
+        let grants = [(); 4].map(|()| granted(&mut admission).0);
+        for grant in &grants[..2] {
+            assert!(admission.release(grant.seat, 1, Instant::now()).is_empty());
+        }
+        assert_eq!([grants[2].seat.slot, grants[3].seat.slot], [2, 3]);
+        for slot in [3, 2] {
+            assert!(admission.remove_slot(slot, Instant::now()).is_empty());
+        }
+        assert_eq!((admission.max_in_flight, admission.in_flight()), (2, 2));
+        assert_eq!(granted(&mut admission).0.seat.slot, 0);
+        assert!(admission.admit_idle(seat(1, 1), Instant::now()).is_some());
+        waiting(&mut admission, None, 2);
+        assert_eq!(admission.seat_in_flight(seat(3, 1)), 1);
+        for slot in [3, 2] {
+            assert!(
+                admission
+                    .release(seat(slot, 1), 1, Instant::now())
+                    .is_empty()
+            );
+        }
+        assert_eq!((admission.slots.len(), admission.leaving), (2, 0));
+        let served = admission.release(seat(0, 1), 1, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0))]);
+    }
+
+    #[test]
+    fn a_slot_that_comes_back_has_nothing_to_do_with_the_calls_that_it_had() {
+        let mut admission = without_limit(2);
+        granted(&mut admission);
+        granted(&mut admission);
+        assert!(admission.remove_slot(1, Instant::now()).is_empty());
+        assert!(admission.add_slot(1, Instant::now()).is_empty());
+        waiting(&mut admission, None, 2);
+        let served = admission.open_slot(seat(1, 2), 1, false, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(1))]);
+        assert!(admission.release(seat(1, 1), 1, Instant::now()).is_empty());
+        assert_eq!((admission.in_flight(), admission.leaving), (2, 0));
+    }
+
+    #[test]
+    fn a_lone_worker_is_succeeded_while_it_has_as_many_calls_as_it_may() {
+        let mut admission = without_limit(1);
+        let (old, _) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        waiting(&mut admission, None, 3);
+        let served = admission.open_slot(seat(0, 2), 0, false, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0))]);
+        assert!(admission.release(old.seat, 1, Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn a_limit_that_was_given_counts_the_calls_of_those_that_leave() {
+        let mut admission = admission(1, 1, 8, 1);
+        let (old, _) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        let served = admission.open_slot(seat(0, 2), 0, false, Instant::now());
+        assert!(served.is_empty());
+        let served = admission.release(old.seat, 1, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0))]);
+    }
+
+    #[test]
+    fn whoever_waits_hears_of_it_when_the_last_slot_with_a_worker_is_removed() {
+        let mut admission = admission(8, 1, 8, 2);
+        assert!(admission.degrade_slot(0).is_empty());
+        granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        let served = admission.remove_slot(1, Instant::now());
+        assert_eq!(answers(served), [(2, Err(Refusal::Degraded))]);
+    }
+
+    #[test]
+    fn whoever_waits_is_served_when_slots_go_that_had_been_given_up() {
+        let mut admission = admission(2, 2, 8, 2);
+        assert!(admission.fail_slot(1).is_empty());
+        granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        let served = admission.remove_slot(1, Instant::now());
+        assert_eq!(answers(served), [(2, Ok(0))]);
     }
 
     #[test]

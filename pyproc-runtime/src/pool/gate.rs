@@ -117,13 +117,10 @@ impl Gate {
 
     /// The slot takes no more calls, and goes when those that it has have ended.
     pub(crate) fn remove_slot(self: &Arc<Self>, slot: usize) {
-        self.change(|admission| {
-            admission.remove_slot(slot);
-            Vec::new()
-        });
+        self.change(|admission| admission.remove_slot(slot, Instant::now()));
     }
 
-    /// Whether a call that comes now can be sent to somebody, now or when its turn comes.
+    /// Whether a new call would find a worker that takes calls, now or when its turn comes.
     pub(crate) fn is_ready(&self) -> bool {
         self.lock().is_ready()
     }
