@@ -78,7 +78,7 @@ def fail(id: int, mark: int) -> Reply:
 @expose
 def unsendable(id: int, mark: int) -> object:
     write(EXECUTED, id)
-    return object()
+    return type(f"call_{id}_", (), {})()
 
 
 # What follows ends its worker.
@@ -134,41 +134,45 @@ def orphan(id: int) -> None:
 
 
 @expose(arguments="keywords")
-def hold(id: int, milliseconds: int) -> None:
+def hold(id: int, mark: int, milliseconds: int) -> Reply:
     """Sleeps in C with the interpreter lock held."""
     write(EXECUTED, id)
     ctypes.PyDLL(None).usleep(milliseconds * 1000)
+    return reply(id, mark)
 
 
 @expose(arguments="keywords")
-def flood(id: int, kilobytes: int) -> None:
+def flood(id: int, mark: int, kilobytes: int) -> Reply:
     write(EXECUTED, id)
     for _ in range(kilobytes):
         sys.stderr.write("x" * 1023 + "\n")
     sys.stdout.write("no newline at the end" * 1000)
+    return reply(id, mark)
 
 
 @expose(arguments="keywords")
-def fork(id: int, milliseconds: int) -> None:
+def fork(id: int, mark: int, milliseconds: int) -> Reply:
     """Leaves a child that holds all descriptors for a while."""
     write(EXECUTED, id)
     reap()
     if os.fork() == 0:
         time.sleep(milliseconds / 1000)
         os._exit(0)
+    return reply(id, mark)
 
 
 @expose(arguments="keywords")
-def fork_and_return(id: int) -> None:
+def fork_and_return(id: int, mark: int) -> Reply:
     """Returns twice: in the worker, and in a copy of it."""
     write(EXECUTED, id)
     child = os.fork()
     if child:
         os.waitpid(child, 0)
+    return reply(id, mark)
 
 
 @expose(arguments="keywords")
-def spin(id: int, milliseconds: int) -> None:
+def spin(id: int, mark: int, milliseconds: int) -> Reply:
     """Leaves a thread that is busy for a while."""
     write(EXECUTED, id)
     end = time.monotonic() + milliseconds / 1000
@@ -178,6 +182,7 @@ def spin(id: int, milliseconds: int) -> None:
             pass
 
     threading.Thread(target=turn, daemon=True).start()
+    return reply(id, mark)
 
 
 def reap() -> None:

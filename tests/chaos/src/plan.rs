@@ -1,10 +1,11 @@
 //! What is called, and what may come of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use fastrand::Rng;
 use pyproc::ErrorKind;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What the workers expose, and two mistakes.
 #[repr(u8)]
@@ -15,7 +16,7 @@ pub(crate) enum Function {
     Compute,
     Fail,
     Unsendable,
-    /// An argument is missing.
+    /// There is an argument too many.
     Unfit,
     Unknown,
     /// The request is longer than a frame may be.
@@ -44,24 +45,22 @@ pub(crate) struct Plan {
     pub(crate) dropped_after: Option<Duration>,
 }
 
-/// The arguments of all functions; each is given those that it has.
+/// The arguments of a call by their names.
+#[derive(Debug)]
+pub(crate) struct Arguments(Vec<(Cow<'static, str>, Argument)>);
+
 #[derive(Debug, Serialize)]
-pub(crate) struct Arguments {
-    id: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mark: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pad: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rounds: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    milliseconds: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kilobytes: Option<u32>,
+#[serde(untagged)]
+enum Argument {
+    Whole(u64),
+    Seconds(f64),
+    Text(String),
+}
+
+impl Serialize for Arguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// Of a call that says nothing else: longer than anything that is done to a worker without killing it.
@@ -112,18 +111,29 @@ impl Plan {
 
     pub(crate) fn arguments(&self, id: u64) -> Arguments {
         use Function::*;
-        let is = |functions: &[Function]| functions.contains(&self.function);
-        let amount = Some(self.amount);
-        Arguments {
-            id,
-            mark: is(&[Echo, Rest, Compute, Fail, Unsendable, TooLong]).then(|| mark(id)),
-            pad: is(&[Echo, Unfit, TooLong]).then(|| self.pad(id)),
-            seconds: is(&[Rest]).then(|| f64::from(self.amount) / 1000.0),
-            rounds: amount.filter(|_| is(&[Compute])),
-            code: amount.filter(|_| is(&[Leave])),
-            milliseconds: amount.filter(|_| is(&[Hold, Fork, Spin])),
-            kilobytes: amount.filter(|_| is(&[Flood])),
+        let whole = || Argument::Whole(self.amount.into());
+        let mut arguments = vec![("id".into(), Argument::Whole(id))];
+        let mut add = |name, value| arguments.push((name, value));
+        if !self.function.ends_its_worker() {
+            add("mark".into(), Argument::Whole(mark(id)));
         }
+        match self.function {
+            Echo | TooLong => add("pad".into(), Argument::Text(self.pad(id))),
+            Unfit => {
+                add("pad".into(), Argument::Text(self.pad(id)));
+                add(badge(id).into(), whole());
+            }
+            Rest => {
+                let seconds = f64::from(self.amount) / 1000.0;
+                add("seconds".into(), Argument::Seconds(seconds));
+            }
+            Compute => add("rounds".into(), whole()),
+            Leave => add("code".into(), whole()),
+            Hold | Fork | Spin => add("milliseconds".into(), whole()),
+            Flood => add("kilobytes".into(), whole()),
+            Fail | Unsendable | Unknown | Crash | Garble | CloseAll | Orphan | ForkAndReturn => {}
+        }
+        Arguments(arguments)
     }
 
     /// Text that belongs to this call.
@@ -188,17 +198,18 @@ impl Function {
         function.map_or("?", |function| function.name())
     }
 
-    /// Whether it gives a reply that names its call.
+    /// Whether it returns, and then with a reply that names its call.
     pub(crate) fn replies(self) -> bool {
-        matches!(self, Self::Echo | Self::Rest | Self::Compute)
-    }
-
-    /// Whether it returns, and with nothing.
-    pub(crate) fn returns_nothing(self) -> bool {
+        use Function::*;
         matches!(
             self,
-            Self::Hold | Self::Flood | Self::Fork | Self::ForkAndReturn | Self::Spin
+            Echo | Rest | Compute | Hold | Flood | Fork | ForkAndReturn | Spin
         )
+    }
+
+    fn ends_its_worker(self) -> bool {
+        use Function::*;
+        matches!(self, Leave | Crash | Garble | CloseAll | Orphan)
     }
 
     /// Whether a call of it may end with this error. Any call may be refused, be late, or lose its worker.
@@ -233,6 +244,11 @@ pub(crate) fn turned(id: u64) -> u64 {
     mark(id)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(id)
+}
+
+/// A name that is this call's only: of the argument too many, and of the type that cannot be sent.
+pub(crate) fn badge(id: u64) -> String {
+    format!("call_{id}_")
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl Team {
         Duration::from_micros(self.tally.latest_us.load(Ordering::Relaxed))
     }
 
-    async fn call(&self, plan: &Plan, arguments: &Arguments) -> Result<Option<Reply>, Error> {
+    async fn call(&self, plan: &Plan, arguments: &Arguments) -> Result<Reply, Error> {
         match &self.pool {
             AnyPool::Json(pool) => call(pool, plan, arguments).await,
             AnyPool::MsgPack(pool) => call(pool, plan, arguments).await,
@@ -202,7 +202,7 @@ async fn call<C: Codec>(
     pool: &Pool<C>,
     plan: &Plan,
     arguments: &Arguments,
-) -> Result<Option<Reply>, Error> {
+) -> Result<Reply, Error> {
     let call = pool.call(plan.function.name(), arguments);
     let call = call.deadline(plan.deadline);
     if plan.idempotent {

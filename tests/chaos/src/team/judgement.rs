@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use crate::findings::Finding;
 use crate::ledger::End;
-use crate::plan::{Plan, turned};
+use crate::plan::{Plan, badge, turned};
 
 /// What a function returns that says to which call it belongs.
 #[derive(Debug, Deserialize)]
@@ -22,12 +22,12 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn of(plan: &Plan, id: u64, result: &Result<Option<Reply>, Error>) -> Self {
+    pub(super) fn of(plan: &Plan, id: u64, result: &Result<Reply, Error>) -> Self {
         match result {
             Ok(reply) => Self {
                 end: End::Ran,
                 word: "returned",
-                finding: (!fits(plan, id, reply.as_ref())).then_some(Finding::Swapped),
+                finding: (!fits(plan, id, reply)).then_some(Finding::Swapped),
             },
             Err(error) => Self {
                 end: end_of(error),
@@ -38,26 +38,30 @@ impl Judgement {
     }
 }
 
-fn fits(plan: &Plan, id: u64, reply: Option<&Reply>) -> bool {
-    match reply {
-        Some(reply) => {
-            plan.function.replies()
-                && reply.id == id
-                && reply.mark == turned(id)
-                && reply.pad == plan.pad(id)
-        }
-        None => plan.function.returns_nothing(),
-    }
+fn fits(plan: &Plan, id: u64, reply: &Reply) -> bool {
+    plan.function.replies()
+        && reply.id == id
+        && reply.mark == turned(id)
+        && reply.pad == plan.pad(id)
 }
 
 fn of_error(plan: &Plan, id: u64, error: &Error) -> Option<Finding> {
     if !plan.function.may_end_with(error.kind()) {
         return Some(Finding::Unexpected);
     }
-    let expected = format!("{id} {}", turned(id));
-    let is_anothers = error.kind() == ErrorKind::Exception
-        && error.python().map(pyproc::PythonError::message) != Some(&expected);
-    is_anothers.then_some(Finding::Swapped)
+    let is_own = match error.kind() {
+        ErrorKind::Exception => {
+            let message = error.python().map(pyproc::PythonError::message);
+            message == Some(&format!("{id} {}", turned(id)))
+        }
+        // Here the workers' own words have the name.
+        ErrorKind::InvalidArgument | ErrorKind::InvalidResult => {
+            error.to_string().contains(&badge(id))
+        }
+        // What remains does not come from the function: the host says it, or the worker without a word of its own.
+        _ => true,
+    };
+    (!is_own).then_some(Finding::Swapped)
 }
 
 fn end_of(error: &Error) -> End {
