@@ -22,6 +22,8 @@ struct Book {
     imports: HashMap<u32, Duration>,
     /// Deaths of which not all is known yet.
     open: Vec<Death>,
+    /// The generation that was ready last in each slot.
+    ready: HashMap<Place, u64>,
     figures: Figures,
 }
 
@@ -43,6 +45,8 @@ enum Next {
     },
     /// The successor died before it was ready, and a later one came.
     Missed,
+    /// The successor was ready before, and the slot was never empty.
+    Earlier,
 }
 
 /// What came of it all.
@@ -56,6 +60,8 @@ pub(crate) struct Figures {
     pub(crate) noticed_us: Histogram<u64>,
     /// From there to the successor's readiness, in microseconds, without the import of the script.
     pub(crate) replaced_us: Histogram<u64>,
+    /// Deaths after which nothing is measured: the successor died before it was ready, or was not ready in the end.
+    pub(crate) replaced_unmeasured: u64,
     /// How long the script took to import, in microseconds.
     pub(crate) import_us: Histogram<u64>,
 }
@@ -70,12 +76,14 @@ impl Deaths {
             other_deaths: 0,
             noticed_us: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
             replaced_us: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
+            replaced_unmeasured: 0,
             import_us: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
         };
         let book = Mutex::new(Book {
             warrants: HashMap::new(),
             imports: HashMap::new(),
             open: Vec::new(),
+            ready: HashMap::new(),
             figures,
         });
         Ok(Self { book })
@@ -97,20 +105,27 @@ impl Deaths {
 
     /// The pool noticed that a worker is gone.
     pub(crate) fn died(&self, place: Place, generation: u64, pid: u32, noticed_ns: u64) {
-        self.lock().open.push(Death {
+        let mut book = self.lock();
+        let is_replaced = book.ready.get(&place).is_some_and(|it| *it > generation);
+        book.open.push(Death {
             place,
             generation,
             pid,
             noticed_ns,
-            next: Next::Awaited,
+            next: if is_replaced {
+                Next::Earlier
+            } else {
+                Next::Awaited
+            },
         });
     }
 
     /// The pool says that a worker is ready.
     pub(crate) fn ready(&self, place: Place, generation: u64, pid: u32, at_ns: u64) {
         let mut book = self.lock();
+        book.ready.insert(place, generation);
         let waiting = |death: &&mut Death| death.place == place && death.next == Next::Awaited;
-        if let Some(death) = book.open.iter_mut().find(waiting) {
+        for death in book.open.iter_mut().filter(waiting) {
             death.next = match generation - death.generation {
                 1 => Next::Ready { pid, at_ns },
                 _ => Next::Missed,
@@ -162,11 +177,15 @@ impl Book {
             }
             _ => self.figures.other_deaths += 1,
         }
-        if let Next::Ready { pid, at_ns } = death.next {
-            let import = self.imports.get(&pid).copied().unwrap_or_default();
-            let replaced = between(death.noticed_ns, at_ns).saturating_sub(import);
-            saturating(&mut self.figures.replaced_us, replaced);
-            tracing::info!(pid = death.pid, ?replaced, successor = pid, "replaced");
+        match death.next {
+            Next::Ready { pid, at_ns } => {
+                let import = self.imports.get(&pid).copied().unwrap_or_default();
+                let replaced = between(death.noticed_ns, at_ns).saturating_sub(import);
+                saturating(&mut self.figures.replaced_us, replaced);
+                tracing::info!(pid = death.pid, ?replaced, successor = pid, "replaced");
+            }
+            Next::Missed | Next::Awaited => self.figures.replaced_unmeasured += 1,
+            Next::Earlier => {}
         }
     }
 }
@@ -236,6 +255,23 @@ mod tests {
         let figures = deaths.figures();
         assert_eq!((figures.kills, figures.other_deaths), (0, 1));
         assert_eq!(figures.replaced_us.len(), 0);
+        assert_eq!(figures.replaced_unmeasured, 1);
+    }
+
+    #[test]
+    fn a_worker_that_ends_after_its_successor_is_ready_is_not_counted_as_replaced() {
+        let deaths = Deaths::new().unwrap();
+        deaths.ready(PLACE, 2, 8, 10 * MS);
+        deaths.died(PLACE, 1, 7, 15 * MS);
+        // The death that follows is measured with its own successor.
+        deaths.died(PLACE, 2, 8, 20 * MS);
+        deaths.ready(PLACE, 3, 9, 50 * MS);
+        deaths.close();
+        let figures = deaths.figures();
+        assert_eq!(figures.other_deaths, 2);
+        let replaced = Figures::milliseconds(&figures.replaced_us, 0.99).round();
+        assert_eq!((figures.replaced_us.len(), replaced), (1, 30.0));
+        assert_eq!(figures.replaced_unmeasured, 0);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) enum Finding {
     LeakedFile,
     /// A thread of the host panicked.
     Panicked,
-    /// A measured time is beyond what is promised.
+    /// A measured time is beyond what is promised, or could seldom be measured.
     Slow,
     /// Memory or descriptors grow.
     Grows,

@@ -41,6 +41,10 @@ pub(crate) struct Report {
     pub(crate) replaced_p50_ms: f64,
     pub(crate) replaced_p99_ms: f64,
     pub(crate) replaced_max_ms: f64,
+    /// How many replacements the times are of.
+    pub(crate) replaced_measured: u64,
+    /// Deaths that they leave out, because the successor died before it was ready.
+    pub(crate) replaced_unmeasured: u64,
     pub(crate) import_p50_ms: f64,
     /// The longest time from a call's deadline to its end.
     pub(crate) latest_ms: f64,
@@ -96,8 +100,14 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             formatter,
-            "replaced p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms (import of {:.0} ms excluded)",
-            self.replaced_p50_ms, self.replaced_p99_ms, self.replaced_max_ms, self.import_p50_ms
+            "replaced p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms (import of {:.0} ms excluded; \
+             {} measured, {} not)",
+            self.replaced_p50_ms,
+            self.replaced_p99_ms,
+            self.replaced_max_ms,
+            self.import_p50_ms,
+            self.replaced_measured,
+            self.replaced_unmeasured
         )?;
         writeln!(
             formatter,

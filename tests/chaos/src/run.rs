@@ -75,6 +75,11 @@ pub(crate) fn run(command: &Command) -> Result<Report> {
             findings.add(Finding::Slow, finding);
         }
     }
+    if report.replaced_measured < report.replaced_unmeasured {
+        let (measured, not) = (report.replaced_measured, report.replaced_unmeasured);
+        let finding = || format!("{measured} replacements are measured, and {not} are not");
+        findings.add(Finding::Slow, finding);
+    }
     report.leaked_pids = findings.count(Finding::LeakedPid);
     report.leaked_fds = findings.count(Finding::LeakedFd);
     report.findings = findings.lines();
@@ -174,6 +179,8 @@ impl Stage<'_> {
             replaced_p50_ms: replaced(0.5),
             replaced_p99_ms: replaced(0.99),
             replaced_max_ms: replaced(1.0),
+            replaced_measured: figures.replaced_us.len(),
+            replaced_unmeasured: figures.replaced_unmeasured,
             import_p50_ms: Figures::milliseconds(&figures.import_us, 0.5),
             latest_ms: latest.unwrap_or_default().as_secs_f64() * 1000.0,
             slopes,
