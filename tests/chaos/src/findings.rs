@@ -18,7 +18,9 @@ pub(crate) enum Finding {
     ExecutedUnstarted,
     /// A call had a result, and its function never ran.
     NeverExecuted,
-    /// A function ran long after its call had ended, or for no call at all.
+    /// A function ran for a call that was never made.
+    ExecutedUnknown,
+    /// A function ran long after its call had ended.
     ExecutedLate,
     /// A call ended in a way in which its function cannot end.
     Unexpected,

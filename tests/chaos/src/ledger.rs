@@ -61,10 +61,13 @@ impl Ledger {
         let chunk = self.chunks().get(&(id / CALLS)).cloned();
         match chunk {
             Some(chunk) => chunk.executed(id),
-            // Its chunk was settled long after all of its calls had ended, or there was no such call.
-            None => self
+            // Its chunk was settled long after all of its calls had ended.
+            None if id < self.opened() => self
                 .findings
                 .add(Finding::ExecutedLate, || format!("call {id}")),
+            None => self
+                .findings
+                .add(Finding::ExecutedUnknown, || format!("call {id}")),
         }
     }
 
@@ -182,6 +185,28 @@ mod tests {
             let case = format!("{idempotent} {end:?} {executions}");
             assert_eq!(found(idempotent, end, executions), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn one_finding_hides_no_other() {
+        let lost = [Finding::Lost, Finding::ExecutedTwice];
+        assert_eq!(found(false, None, 2), lost);
+        let unstarted = [Finding::ExecutedTwice, Finding::ExecutedUnstarted];
+        assert_eq!(found(false, Some(End::NotStarted), 2), unstarted);
+    }
+
+    #[test]
+    fn an_execution_for_a_call_that_was_never_made_is_found() {
+        let ledger = Ledger::default();
+        let entry = ledger.open(Function::Echo, false);
+        let id = entry.id;
+        entry.end(End::MayHaveRun, "cancelled");
+        // Its chunk exists.
+        ledger.executed(id + 1);
+        ledger.executed(id + CALLS);
+        ledger.close();
+        assert_eq!(ledger.findings.kinds(), [Finding::ExecutedUnknown]);
+        assert_eq!(ledger.findings.count(Finding::ExecutedUnknown), 2);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) struct Report {
     pub(crate) swapped: u64,
     pub(crate) executed_twice: u64,
     pub(crate) executed_unstarted: u64,
+    pub(crate) executed_unknown: u64,
     pub(crate) never_executed: u64,
     pub(crate) leaked_pids: u64,
     pub(crate) leaked_fds: u64,

@@ -165,6 +165,7 @@ impl Stage<'_> {
             swapped: findings.count(Finding::Swapped),
             executed_twice: findings.count(Finding::ExecutedTwice),
             executed_unstarted: findings.count(Finding::ExecutedUnstarted),
+            executed_unknown: findings.count(Finding::ExecutedUnknown),
             never_executed: findings.count(Finding::NeverExecuted),
             leaked_pids: 0,
             leaked_fds: 0,

@@ -66,21 +66,31 @@ impl Chunk {
         for (id, call) in (number * CALLS..).zip(&self.calls) {
             let state = call.state.load(Ordering::Relaxed);
             let executions = call.executions.load(Ordering::Relaxed);
-            let finding = if state & END == End::NotStarted as u8 && executions > 0 {
-                Finding::ExecutedUnstarted
-            } else if state & END == End::Ran as u8 && executions == 0 {
-                Finding::NeverExecuted
-            } else if state & IDEMPOTENT == 0 && executions > 1 {
-                Finding::ExecutedTwice
-            } else if state & OPEN != 0 && state & END == 0 {
-                Finding::Lost
-            } else {
-                continue;
-            };
-            findings.add(finding, || {
-                let function = Function::name_of(call.function.load(Ordering::Relaxed));
-                format!("call {id} of `{function}`, executed {executions} times")
-            });
+            let (is_open, end) = (state & OPEN != 0, state & END);
+            let is_idempotent = state & IDEMPOTENT != 0;
+            for (is_found, finding) in [
+                (is_open && end == 0, Finding::Lost),
+                (!is_open && executions > 0, Finding::ExecutedUnknown),
+                (
+                    end == End::NotStarted as u8 && executions > 0,
+                    Finding::ExecutedUnstarted,
+                ),
+                (
+                    end == End::Ran as u8 && executions == 0,
+                    Finding::NeverExecuted,
+                ),
+                (
+                    is_open && !is_idempotent && executions > 1,
+                    Finding::ExecutedTwice,
+                ),
+            ] {
+                if is_found {
+                    findings.add(finding, || {
+                        let function = Function::name_of(call.function.load(Ordering::Relaxed));
+                        format!("call {id} of `{function}`, executed {executions} times")
+                    });
+                }
+            }
         }
     }
 
