@@ -390,6 +390,28 @@ def test_the_lifeline_ends_a_worker_that_runs(ready: Spawn, tmp_path: Path) -> N
     assert host.wait()[0] == -signal.SIGKILL
 
 
+def test_a_function_that_closes_what_it_has_not_opened_does_not_outlive_the_host(
+    ready: Spawn, tmp_path: Path
+) -> None:
+    running = tmp_path / "running"
+    host = ready(
+        PRELUDE
+        + f"""
+@expose
+def hold(x):
+    os.closerange(3, 100)
+    open({str(running)!r}, "w").write("yes")
+    while True: time.sleep(1)
+"""
+    )
+    host.request(1, "hold")
+    wait_for(running)
+    assert host.lifeline is not None
+    os.close(host.lifeline)
+    host.lifeline = None
+    assert host.wait()[0] == -signal.SIGKILL
+
+
 @pytest.mark.parametrize(
     "garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x0c\x01" + bytes(11), b"\xff" * 4]
 )

@@ -12,16 +12,20 @@ import os
 import select
 import signal
 
+from ._stdio import duplicate_high
+
 _watched: list[int] = []
 
 
 def watch(descriptor: int) -> None:
-    """Watch the read end of a lifeline from now on, until the process ends.
+    """Watch the read end of a lifeline from now on, until the process ends; it is taken over.
 
     A stream socket whose other end the host holds, and keeps silent, serves as well.
     """
+    # User code that closes what it has not opened names low numbers, and would lose it in silence.
+    descriptor, given = duplicate_high(descriptor), descriptor
+    os.close(given)
     _watched.append(descriptor)
-    os.set_inheritable(descriptor, False)
     if hasattr(fcntl, "F_SETSIG"):
         # The group only where it is ours: that of somebody's shell must not be killed.
         owner = -os.getpgrp() if os.getpgrp() == os.getpid() else os.getpid()
