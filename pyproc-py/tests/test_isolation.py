@@ -66,6 +66,20 @@ refused({"limits": [["RLIMIT_NOFILE", 50, 61]]})
     assert said.endswith("it is 50 (hard 60)")
 
 
+def test_no_limit_is_what_the_system_calls_so() -> None:
+    code = """
+resource.RLIM_INFINITY = 2**63 - 1  # As on macOS.
+resource.getrlimit = lambda number: (10, 2**63 - 1)
+resource.setrlimit = lambda number, limits: print(limits == (2**63 - 1, 2**63 - 1))
+isolate({"limits": [["RLIMIT_CORE", -1, -1], ["RLIMIT_CORE", -1, None]]})
+def refuse(number, limits): raise ValueError("no")
+resource.setrlimit = refuse
+refused({"limits": [["RLIMIT_CORE", 5, -1]]})
+"""
+    said = "RLIMIT_CORE cannot be set to 5 (hard unlimited): no; it is 10 (hard unlimited)"
+    assert said_by(code).splitlines() == ["True", "True", said]
+
+
 def test_a_limit_that_this_system_does_not_have_is_named() -> None:
     said = said_by('refused({"limits": [["RLIMIT_NO_SUCH", 0, -1]]})')
     assert said == "RLIMIT_NO_SUCH cannot be set: this system does not have it"

@@ -42,7 +42,11 @@ def _limit(name: str, soft: int, hard: int | None) -> None:
     if number is None:
         raise NotAllowed(f"{name} cannot be set: this system does not have it")
     present = resource.getrlimit(number)
-    wanted = (soft, present[1] if hard is None else hard)
+    # Which number means none is the system's to say.
+    wanted = (
+        resource.RLIM_INFINITY if soft == -1 else soft,
+        present[1] if hard is None else resource.RLIM_INFINITY if hard == -1 else hard,
+    )
     try:
         resource.setrlimit(number, wanted)
     except (OSError, OverflowError, ValueError) as error:
@@ -52,7 +56,9 @@ def _limit(name: str, soft: int, hard: int | None) -> None:
 
 
 def _shown(limits: tuple[int, int]) -> str:
-    soft, hard = ("unlimited" if limit == -1 else str(limit) for limit in limits)
+    from resource import RLIM_INFINITY
+
+    soft, hard = ("unlimited" if limit == RLIM_INFINITY else str(limit) for limit in limits)
     return f"{soft} (hard {hard})"
 
 
