@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
@@ -79,12 +80,19 @@ class Wire:
         self.socket.close()
 
 
+def sealed_page(size: int = BYTES) -> int:
+    """Return the descriptor of a new page, which nobody can make shorter."""
+    descriptor = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, size)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return descriptor
+
+
 class Shared:
     """The memory that a host shares with its worker."""
 
     def __init__(self) -> None:
-        self.descriptor = os.memfd_create("page")
-        os.ftruncate(self.descriptor, BYTES)
+        self.descriptor = sealed_page()
         self._memory = mmap.mmap(self.descriptor, BYTES)
         self.words = memoryview(self._memory).cast("Q")
         self.stacks = os.memfd_create("stacks")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from host import HAS_PAGE, Wire
+from host import HAS_PAGE, PACKAGE, Wire, sealed_page
 from test_worker import gate, wait_for
 
 from pyproc import _registry, _state_page
@@ -123,8 +125,7 @@ def test_the_page_is_kept_before_any_code_of_the_user_runs(spawn: Spawn, tmp_pat
 
 
 def test_a_page_that_is_too_short_is_none(ready: Spawn) -> None:
-    short = os.memfd_create("short")
-    os.ftruncate(short, 100)
+    short = sealed_page(100)
     try:
         host = ready(PRELUDE, page=False, descriptors={"state_page": short})
         assert host.call("health", {})
@@ -133,7 +134,43 @@ def test_a_page_that_is_too_short_is_none(ready: Spawn) -> None:
     host.send(Kind.GOODBYE)
     code, _, err = host.wait()
     assert code == 0
-    assert err.startswith("pyproc: there is no state page: ")
+    assert err == "pyproc: there is no state page: mmap length is greater than file size\n"
+
+
+def test_a_page_that_could_become_too_short_is_none(ready: Spawn) -> None:
+    page = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(page, BYTES)
+    try:
+        host = ready(PRELUDE, page=False, descriptors={"state_page": page})
+        os.ftruncate(page, 0)
+        assert host.call("health", {})
+    finally:
+        os.close(page)
+    host.send(Kind.GOODBYE)
+    code, _, err = host.wait()
+    assert code == 0
+    assert err == "pyproc: there is no state page: the host could make it shorter\n"
+
+
+def test_the_end_of_a_page_closes_no_descriptor_of_others() -> None:
+    code = """
+import gc, os, sys
+from pyproc._state_page import StatePage
+page = StatePage(int(sys.argv[1]))
+gc.collect()
+gc.freeze()
+os.closerange(3, 50)
+mine = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+del page
+for number in mine: os.close(number)
+"""
+    page = sealed_page()
+    try:
+        command = [sys.executable, "-c", code, str(page)]
+        env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+        subprocess.run(command, env=env, pass_fds=[page], check=True)
+    finally:
+        os.close(page)
 
 
 def test_descriptors_that_are_not_known_are_closed(ready: Spawn, tmp_path: Path) -> None:
@@ -157,7 +194,8 @@ def look(x):
         os.close(file)
     names = host.call("look", 1)
     assert not [name for name in names if "secret" in name]
-    assert len([name for name in names if "memfd:page" in name]) == 1
+    # What is mapped needs no descriptor, which children would have, too.
+    assert not [name for name in names if "memfd:page" in name]
     assert len([name for name in names if "memfd:stacks" in name]) == 1
 
 
@@ -204,9 +242,7 @@ def fork(how):
 def test_a_cancelled_call_behind_a_short_one_is_skipped_at_once(core: str) -> None:
     ours, theirs = socket.socketpair()
     wire = Wire(theirs)
-    memory = os.memfd_create("page")
-    os.ftruncate(memory, BYTES)
-    page = StatePage(memory)
+    page = StatePage(sealed_page())
     ran = []
 
     def first() -> int:

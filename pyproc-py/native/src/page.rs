@@ -59,10 +59,11 @@ impl Page {
 
     fn word(&self, word: Word) -> &AtomicU64 {
         // SAFETY: `of` has seen that the buffer is aligned, may be written, and has as many words
-        // as a page; every `Word` lies within. It stays mapped while `_memory` is held, and the
-        // host cannot make it shorter behind it: it has sealed it before it sent it. Whoever else
-        // writes to it, in this process (stores of the Python loop, which does not run beside
-        // this one) or in the host's, does so with whole words, and never through a reference.
+        // as a page; every `Word` lies within. It stays mapped while `_memory` is held, and nobody
+        // can make it shorter behind it: `pyproc._state_page` maps only what is sealed against
+        // that. Whoever else writes to it, in this process (stores of the Python loop, which does
+        // not run beside this one) or in the host's, does so with whole words, and never through
+        // a reference.
         unsafe { self.words.add(word.index()).as_ref() }
     }
 }
