@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from host import HAS_PAGE, Host
+from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 from test_worker import gate, wait_for
 
 from pyproc._interrupt import Interrupt, PureRunning
@@ -347,6 +347,30 @@ def compute(x): return sum(range(3000))
         thread.join()
     assert sum(interrupted.values()), "no signal has come within a call"
     host.send(Kind.DRAIN)
+    assert host.expect(Kind.GOODBYE)
+    assert host.wait() == (0, "", "")
+
+
+def test_signals_that_the_host_blocks_reach_the_worker(ready: Spawn, tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        host = ready(
+            PRELUDE + f"@expose\ndef endless(x):\n    {begin(running)}\n    while True: pass\n"
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    host.request(1, "endless")
+    wait_for(running)
+    host.process.send_signal(signal.SIGWINCH)
+    give_up = time.monotonic() + TIMEOUT_SECONDS
+    while "in endless" not in host.shared.read_stacks():
+        assert time.monotonic() < give_up
+        time.sleep(0.002)
+    host.interrupt_until_answered(1)
+    assert host.failed()[1] == Status.INTERRUPTED
+    host.process.send_signal(signal.SIGTERM)
+    assert host.expect(Kind.DRAIN)
     assert host.expect(Kind.GOODBYE)
     assert host.wait() == (0, "", "")
 

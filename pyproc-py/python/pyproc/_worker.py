@@ -44,6 +44,8 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
 
     `ignored` is the file of another module called `pyproc`, which cannot serve here.
     """
+    # A host that takes its signals from a queue blocks them, and what it starts inherits that.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     descriptor = _stdio.take_stdin()
     _stdio.reconfigure()
     _handshake.origin = origin
