@@ -375,6 +375,52 @@ def test_signals_that_the_host_blocks_reach_the_worker(ready: Spawn, tmp_path: P
     assert host.wait() == (0, "", "")
 
 
+def test_the_first_import_of_logging_is_whole_and_may_fail(ready: Spawn, tmp_path: Path) -> None:
+    running, go = tmp_path / "running", tmp_path / "go"
+    host = ready(
+        PRELUDE
+        + f"""
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "string":
+            sys.meta_path.remove(self)
+            {begin(running)}
+            while not os.path.exists({str(go)!r}): pass
+@expose
+def fail(x):
+    sys.modules["string"] = None
+    try: import logging
+    except ImportError: return "logging" in sys.modules
+    finally: del sys.modules["string"]
+@expose
+def load(x):
+    sys.meta_path.insert(0, Slow())
+    has_logging = False
+    try:
+        import logging
+        has_logging = True
+        while True: pass
+    except Interrupted: return has_logging
+@expose
+def log(x):
+    import logging
+    logging.info("forwarded")
+""",
+        log_level=logging.INFO,
+    )
+    assert host.call("fail", call=1) is False
+    host.request(2, "load")
+    wait_for(running)
+    for _ in range(50):
+        host.interrupt(2)
+        time.sleep(0.001)
+    go.touch()
+    host.interrupt_until_answered(2)
+    assert json.loads(host.expect(Kind.REPLY)[6]) is True
+    host.request(3, "log")
+    assert json.loads(host.expect(Kind.LOG)[6])["message"] == "forwarded"
+
+
 @pytest.fixture
 def hook() -> Iterator[None]:
     """Give the hook back."""

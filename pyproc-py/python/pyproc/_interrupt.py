@@ -108,11 +108,17 @@ class _UnraisableHook:
             self._inner(unraisable)
 
 
-_WHOLE = {__name__, f"{__package__}._fork", f"{__package__}._lane"}
+_WHOLE = {
+    __name__,
+    f"{__package__}._fork",
+    f"{__package__}._lane",
+    f"{__package__}._logging_hook",
+}
 """The modules that run on behalf of a function and must come to their end.
 
 A log record that is half written would end the connection. What is raised within the hook above
-would be lost without a word, and so it would be in the hooks of a fork.
+would be lost without a word, and so it would be in the hooks of a fork. A `logging` that is set up
+by half would send nothing.
 """
 
 

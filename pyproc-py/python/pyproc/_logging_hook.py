@@ -40,10 +40,11 @@ class _Finder:
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            # Not when it is found: somebody may only have asked whether it is there.
+            execute(module)
+            # Not when it is found: somebody may only have asked whether it is there. And not when
+            # its import fails: it may be tried again.
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
-            execute(module)
             self._action()
 
         loader.exec_module = exec_module
