@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pytest
 from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 from test_worker import gate, wait_for
 
+from pyproc._errors import Interrupted
 from pyproc._interrupt import Interrupt, PureRunning
 from pyproc._protocol import Kind, Status, encode_frame
 from pyproc._state_page import BYTES, INTERRUPT, TAKEN
@@ -419,6 +421,35 @@ def log(x):
     assert json.loads(host.expect(Kind.REPLY)[6]) is True
     host.request(3, "log")
     assert json.loads(host.expect(Kind.LOG)[6])["message"] == "forwarded"
+
+
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """Give the handler of the signal back."""
+    before = signal.getsignal(signal.SIGURG)
+    yield
+    signal.signal(signal.SIGURG, before)
+
+
+@pytest.mark.usefixtures("hook", "handled")
+def test_no_lock_of_logging_is_lost() -> None:
+    class Lock:
+        """Is taken as the signal comes, and let go of when it comes again."""
+
+        def __init__(self) -> None:
+            self.acquire = self.release = partial(signal.raise_signal, signal.SIGURG)
+
+    words = memoryview(bytearray(BYTES)).cast("Q")
+    running = PureRunning()
+    interrupt = Interrupt(running, words)
+    interrupt.install()
+    running.call = words[INTERRUPT] = 1
+    handler = logging.NullHandler()
+    handler.lock = Lock()  # type: ignore[assignment]
+    handler.acquire()
+    handler.release()
+    with pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGURG)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class Interrupt:
         call = running.call
         if not call or running.hit == call or self._words[INTERRUPT] != call:
             return
-        if _must_not_be_torn(frame):
+        if _is_within_logging(frame) or _must_not_be_torn(frame):
             return  # The host sends the signal again.
         running.hit = call
         # Only now, because user code may have put a hook of its own there meanwhile.
@@ -120,6 +120,16 @@ A log record that is half written would end the connection. What is raised withi
 would be lost without a word, and so it would be in the hooks of a fork. A `logging` that is set up
 by half would send nothing.
 """
+
+
+def _is_within_logging(frame: FrameType | None) -> bool:
+    """Whether this is a frame of `logging` itself, which may hold a lock and no `try` yet.
+
+    Its locks are those of the whole process: a lost one would stop every record from then on. Not
+    so for the frames that it calls, which it expects to raise; and not for `threading`, in whose
+    frames functions wait for other threads, maybe for ever.
+    """
+    return frame is not None and frame.f_globals.get("__name__") == "logging"
 
 
 def _must_not_be_torn(frame: FrameType | None) -> bool:
