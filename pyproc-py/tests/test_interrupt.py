@@ -9,17 +9,22 @@ import signal
 import sys
 import threading
 import time
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 from test_worker import gate, wait_for
 
+from pyproc._codec import codec
+from pyproc._dispatch import Dispatcher, answer_with
 from pyproc._errors import Interrupted
 from pyproc._interrupt import Interrupt, PureRunning
 from pyproc._protocol import Kind, Status, encode_frame
+from pyproc._registry import REGISTRY, expose
 from pyproc._state_page import BYTES, INTERRUPT, TAKEN
 
 if TYPE_CHECKING:
@@ -450,6 +455,45 @@ def test_no_lock_of_logging_is_lost() -> None:
     handler.release()
     with pytest.raises(Interrupted):
         signal.raise_signal(signal.SIGURG)
+
+
+@pytest.mark.usefixtures("hook")
+def test_an_exit_that_the_loop_has_is_kept() -> None:
+    words = memoryview(bytearray(BYTES)).cast("Q")
+
+    class Late(PureRunning):
+        """Is interrupted as the function is left."""
+
+        def __setattr__(self, name: str, value: int) -> None:
+            if (name, value) == ("call", 0) and getattr(self, "call", None) and not self.hit:
+                words[INTERRUPT] = self.call
+                Interrupt(self, words)._handle(signal.SIGURG, None)
+            super().__setattr__(name, value)
+
+    running = Late()
+
+    @expose
+    def leave(how: str) -> None:
+        try:
+            sys.exit(how)
+        finally:
+            if how == "replaced":
+                running.call = 0
+
+    class Answers:
+        def fail(self, call: int, status: int, failure: object) -> None:
+            statuses.append(status)
+
+    statuses: list[int] = []
+    dispatcher = Dispatcher(REGISTRY)
+    answer = answer_with(dispatcher.find("leave"), codec("json"), running)
+    request: Any = SimpleNamespace(call=1, body=b'"late"', connection=Answers())
+    with pytest.raises(SystemExit, match="late"):
+        copy_context().run(answer, request)
+    running.hit = 0
+    request.body = b'"replaced"'
+    copy_context().run(answer, request)
+    assert statuses == [Status.INTERRUPTED]
 
 
 @pytest.fixture

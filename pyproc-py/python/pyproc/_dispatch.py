@@ -84,6 +84,8 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
         except BaseException as error:
             # An interrupt may have come in place of this above.
             running.call = 0
+            if (exit := exit_before(error)) is not None:
+                raise exit from None
             status, failure = explain(error, stage)
             if was_interrupted(running, request.call, error):
                 status = Status.INTERRUPTED
@@ -92,6 +94,18 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
             request.connection.reply(request.call, body)
 
     return answer
+
+
+def exit_before(error: BaseException) -> SystemExit | None:
+    """Return what the function had ended with when an exception came between it and the loop.
+
+    A `SystemExit` that some `finally` of the function replaced is the function's own business: it
+    did not reach the frame that caught this exception.
+    """
+    exit, reached = error.__context__, error.__traceback__
+    if isinstance(exit, SystemExit) and exit.__traceback__ is not None and reached is not None:
+        return exit if exit.__traceback__.tb_frame is reached.tb_frame else None
+    return None
 
 
 _ARGUMENTS = 0
