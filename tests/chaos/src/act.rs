@@ -19,7 +19,12 @@ pub(crate) enum Act {
     /// SIGABRT from outside.
     Abort,
     /// A function that ends the process, or the connection.
-    Fatal(Function, u32),
+    Fatal {
+        function: Function,
+        amount: u32,
+        /// The call is sent again, until it has taken as many workers with it as the pool allows.
+        idempotent: bool,
+    },
     /// SIGTERM: the worker leaves in good order.
     Terminate,
     /// SIGKILL for a worker that is being started.
@@ -50,16 +55,24 @@ impl Step {
         let place = (place.team as u64) << 8 | place.slot as u64;
         let mut random = Rng::with_seed(seed ^ mark(place << 48 | number));
         let pause = Duration::from_millis(random.u64(0..LONGEST_PAUSE_MS));
+        let fatal = |random: &mut Rng, function, amount| Act::Fatal {
+            function,
+            amount,
+            idempotent: random.bool(),
+        };
         let act = match random.u32(0..100) {
             0..28 => Act::Kill,
             28..31 => Act::KillAll,
             31..39 => Act::Segfault,
             39..43 => Act::Abort,
-            43..49 => Act::Fatal(Function::Leave, random.u32(0..200)),
-            49..54 => Act::Fatal(Function::Crash, 0),
-            54..58 => Act::Fatal(Function::Garble, 0),
-            58..62 => Act::Fatal(Function::CloseAll, 0),
-            62..66 => Act::Fatal(Function::Orphan, 0),
+            43..49 => {
+                let code = random.u32(0..200);
+                fatal(&mut random, Function::Leave, code)
+            }
+            49..54 => fatal(&mut random, Function::Crash, 0),
+            54..58 => fatal(&mut random, Function::Garble, 0),
+            58..62 => fatal(&mut random, Function::CloseAll, 0),
+            62..66 => fatal(&mut random, Function::Orphan, 0),
             66..70 => Act::Terminate,
             70..74 => Act::KillStarting,
             74..82 => Act::Stop(random.u32(1..150)),
@@ -81,7 +94,7 @@ impl Act {
     /// Whether it kills the worker by itself.
     pub(crate) fn is_fatal(self) -> bool {
         match self {
-            Self::Kill | Self::KillAll | Self::Segfault | Self::Abort | Self::Fatal(..) => true,
+            Self::Kill | Self::KillAll | Self::Segfault | Self::Abort | Self::Fatal { .. } => true,
             Self::Terminate
             | Self::KillStarting
             | Self::Stop(_)
@@ -102,7 +115,7 @@ impl Act {
             Self::Stop(_) => "stop",
             Self::StopForGood => "stop_for_good",
             Self::Starve(_) => "starve",
-            Self::Fatal(function, _) | Self::Confuse(function, _) => function.name(),
+            Self::Fatal { function, .. } | Self::Confuse(function, _) => function.name(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::deaths::{Acts, Deaths};
 use crate::findings::Finding;
 use crate::fleet::{Fleet, Place};
 use crate::ledger::Ledger;
-use crate::plan::{Function, Plan};
+use crate::plan::Plan;
 use crate::process;
 use crate::team::Outcome;
 use crate::watch::Watch;
@@ -83,7 +83,15 @@ impl Adversary {
                 }
                 self.strike(pid, Signal::KILL).await
             }
-            Act::Fatal(function, amount) => self.poison(place, function, amount).await,
+            Act::Fatal {
+                function,
+                amount,
+                idempotent,
+            } => {
+                let mut plan = Plan::of(function, amount);
+                plan.idempotent = idempotent;
+                self.poison(place, &plan).await
+            }
             Act::Terminate => process::signal(pid, Signal::TERM) && self.wait_for_end(pid).await,
             Act::KillStarting => {
                 let ready = self.watch.pids();
@@ -132,9 +140,8 @@ impl Adversary {
 
     /// Has a worker of the pool, whichever it is, run a function that it does not survive. When it did, the worker says
     /// in the journal.
-    async fn poison(&self, place: Place, function: Function, amount: u32) -> bool {
-        let plan = Plan::of(function, amount);
-        match self.fleet.team(place).carry_out(&plan, &self.ledger).await {
+    async fn poison(&self, place: Place, plan: &Plan) -> bool {
+        match self.fleet.team(place).carry_out(plan, &self.ledger).await {
             Outcome::Ended(Err(error))
                 if matches!(error.kind(), ErrorKind::WorkerDied | ErrorKind::Protocol) =>
             {

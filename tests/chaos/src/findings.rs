@@ -14,6 +14,8 @@ pub(crate) enum Finding {
     Swapped,
     /// A function ran again for a call that is not idempotent.
     ExecutedTwice,
+    /// A call was the last one of more workers than it may take with it.
+    ExecutedTooOften,
     /// A function ran for a call that ended as not started.
     ExecutedUnstarted,
     /// A call had a result, and its function never ran.
@@ -24,7 +26,7 @@ pub(crate) enum Finding {
     ExecutedLate,
     /// A call ended in a way in which its function cannot end.
     Unexpected,
-    /// A pool counted other ends than its callers.
+    /// A pool counted other ends than its callers, or sent fewer calls again than its workers ran again.
     Miscounted,
     /// A call ended long after its deadline.
     EndedLate,

@@ -1,5 +1,6 @@
 //! The workers' side of the truth.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -16,6 +17,9 @@ pub(crate) struct Journal {
     file: File,
     read: u64,
     given_back: u64,
+    /// What each process executed last.
+    latest: HashMap<u32, u64>,
+    repeated: u64,
 }
 
 /// `struct.Struct("=QQQII")` in the script: call, time, value, process, kind.
@@ -35,6 +39,8 @@ impl Journal {
             file,
             read: 0,
             given_back: 0,
+            latest: HashMap::new(),
+            repeated: 0,
         })
     }
 
@@ -49,7 +55,7 @@ impl Journal {
                 break;
             }
             for record in buffer[..whole].chunks_exact(RECORD) {
-                take(record, ledger, deaths)?;
+                self.take(record, ledger, deaths)?;
             }
             self.read += whole as u64;
         }
@@ -66,6 +72,40 @@ impl Journal {
         Ok(())
     }
 
+    /// How many executions were not the first ones of their calls.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    fn take(&mut self, record: &[u8], ledger: &Ledger, deaths: &Deaths) -> Result<()> {
+        let mut words = record.chunks_exact(8).map(|word| {
+            let word = <[u8; 8]>::try_from(word).unwrap_or_default();
+            u64::from_ne_bytes(word)
+        });
+        let mut next = || words.next().context("a record has four words");
+        let (call, at_ns, value) = (next()?, next()?, next()?);
+        let last = next()?.to_ne_bytes();
+        let half =
+            |from: usize| u32::from_ne_bytes(last[from..from + 4].try_into().unwrap_or_default());
+        let (pid, kind) = (half(0), half(4));
+        match kind {
+            EXECUTED => {
+                self.repeated += u64::from(ledger.executed(call));
+                if let Some(before) = self.latest.insert(pid, call) {
+                    ledger.outlived(before);
+                }
+            }
+            LOADED => {
+                // Another process had this id before.
+                self.latest.remove(&pid);
+                deaths.loaded(pid, Duration::from_nanos(value));
+            }
+            FATAL => deaths.warrant(pid, at_ns),
+            kind => bail!("the journal has a record of kind {kind}"),
+        }
+        Ok(())
+    }
+
     fn give_back(&mut self) {
         let end = self.read - self.read % PIECE;
         if end > self.given_back {
@@ -75,24 +115,4 @@ impl Journal {
             self.given_back = end;
         }
     }
-}
-
-fn take(record: &[u8], ledger: &Ledger, deaths: &Deaths) -> Result<()> {
-    let mut words = record.chunks_exact(8).map(|word| {
-        let word = <[u8; 8]>::try_from(word).unwrap_or_default();
-        u64::from_ne_bytes(word)
-    });
-    let mut next = || words.next().context("a record has four words");
-    let (call, at_ns, value) = (next()?, next()?, next()?);
-    let last = next()?.to_ne_bytes();
-    let half =
-        |from: usize| u32::from_ne_bytes(last[from..from + 4].try_into().unwrap_or_default());
-    let (pid, kind) = (half(0), half(4));
-    match kind {
-        EXECUTED => ledger.executed(call),
-        LOADED => deaths.loaded(pid, Duration::from_nanos(value)),
-        FATAL => deaths.warrant(pid, at_ns),
-        kind => bail!("the journal has a record of kind {kind}"),
-    }
-    Ok(())
 }

@@ -31,6 +31,7 @@ pub(crate) struct Ledger {
     chunks: RwLock<BTreeMap<u64, Arc<Chunk>>>,
     ends: Mutex<BTreeMap<&'static str, u64>>,
     executions: AtomicU64,
+    repeated: AtomicU64,
     pub(crate) findings: Findings,
 }
 
@@ -55,19 +56,29 @@ impl Ledger {
         }
     }
 
-    /// The journal says that a call was executed.
-    pub(crate) fn executed(&self, id: u64) {
+    /// The journal says that a call was executed. Says whether it had been before.
+    pub(crate) fn executed(&self, id: u64) -> bool {
         self.executions.fetch_add(1, Ordering::Relaxed);
-        let chunk = self.chunks().get(&(id / CALLS)).cloned();
-        match chunk {
-            Some(chunk) => chunk.executed(id),
-            // Its chunk was settled long after all of its calls had ended.
-            None if id < self.opened() => self
-                .findings
-                .add(Finding::ExecutedLate, || format!("call {id}")),
-            None => self
-                .findings
-                .add(Finding::ExecutedUnknown, || format!("call {id}")),
+        let Some(chunk) = self.chunk(id) else {
+            let finding = match id < self.opened() {
+                // Its chunk was settled long after all of its calls had ended.
+                true => Finding::ExecutedLate,
+                false => Finding::ExecutedUnknown,
+            };
+            self.findings.add(finding, || format!("call {id}"));
+            return false;
+        };
+        let is_repeated = chunk.executed(id) > 1;
+        self.repeated
+            .fetch_add(u64::from(is_repeated), Ordering::Relaxed);
+        is_repeated
+    }
+
+    /// The journal says that a process which had executed this call has executed another one: should it die, then not of
+    /// this one.
+    pub(crate) fn outlived(&self, id: u64) {
+        if let Some(chunk) = self.chunk(id) {
+            chunk.outlived(id);
         }
     }
 
@@ -106,10 +117,19 @@ impl Ledger {
         self.executions.load(Ordering::Relaxed)
     }
 
+    /// How many of them were not the first ones of their calls.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
     /// How many calls came to which end.
     pub(crate) fn ends(&self) -> BTreeMap<&'static str, u64> {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.clone()
+    }
+
+    fn chunk(&self, id: u64) -> Option<Arc<Chunk>> {
+        self.chunks().get(&(id / CALLS)).cloned()
     }
 
     fn chunk_or_new(&self, number: u64) -> Arc<Chunk> {
@@ -207,6 +227,28 @@ mod tests {
         ledger.close();
         assert_eq!(ledger.findings.kinds(), [Finding::ExecutedUnknown]);
         assert_eq!(ledger.findings.count(Finding::ExecutedUnknown), 2);
+    }
+
+    #[test]
+    fn an_idempotent_call_may_be_the_last_one_of_as_many_workers_as_the_poison_limit_says() {
+        for (outlived, expected) in [
+            // A worker that ran it, and then another one, counts for nothing.
+            (true, vec![]),
+            (false, vec![Finding::ExecutedTooOften]),
+        ] {
+            let ledger = Ledger::default();
+            let entry = ledger.open(Function::Crash, true);
+            let id = entry.id;
+            let repeated = [false, true, true].map(|_| ledger.executed(id));
+            assert_eq!(repeated, [false, true, true]);
+            if outlived {
+                ledger.outlived(id);
+            }
+            entry.end(End::MayHaveRun, "worker_died");
+            ledger.close();
+            assert_eq!(ledger.findings.kinds(), expected);
+            assert_eq!((ledger.executions(), ledger.repeated()), (3, 2));
+        }
     }
 
     #[test]

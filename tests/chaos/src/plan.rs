@@ -66,6 +66,9 @@ impl Serialize for Arguments {
 /// Of a call that says nothing else: longer than anything that is done to a worker without killing it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(3);
 
+/// How many workers an idempotent call may take with it.
+pub(crate) const POISON_LIMIT: u8 = 2;
+
 /// The longest frame of the pools.
 pub(crate) const MAX_FRAME: usize = 1 << 20;
 

@@ -25,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) doubled: u64,
     pub(crate) swapped: u64,
     pub(crate) executed_twice: u64,
+    pub(crate) executed_too_often: u64,
     pub(crate) executed_unstarted: u64,
     pub(crate) executed_unknown: u64,
     pub(crate) never_executed: u64,
@@ -35,7 +36,10 @@ pub(crate) struct Report {
     pub(crate) other_deaths: u64,
     pub(crate) acts: BTreeMap<&'static str, u64>,
     pub(crate) executions: u64,
+    /// Executions that were not the first ones of their calls.
+    pub(crate) repeated: u64,
     pub(crate) resent: u64,
+    pub(crate) moved: u64,
     pub(crate) death_noticed_p50_ms: f64,
     pub(crate) death_noticed_p99_ms: f64,
     pub(crate) death_noticed_max_ms: f64,
@@ -93,6 +97,11 @@ impl fmt::Display for Report {
             self.executed_twice,
             self.leaked_pids,
             self.leaked_fds
+        )?;
+        writeln!(
+            formatter,
+            "{} calls sent again that may have run and {} that had not; {} of {} executions repeated",
+            self.resent, self.moved, self.repeated, self.executions
         )?;
         writeln!(
             formatter,

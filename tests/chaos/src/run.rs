@@ -164,6 +164,7 @@ impl Stage<'_> {
             doubled: findings.count(Finding::Doubled),
             swapped: findings.count(Finding::Swapped),
             executed_twice: findings.count(Finding::ExecutedTwice),
+            executed_too_often: findings.count(Finding::ExecutedTooOften),
             executed_unstarted: findings.count(Finding::ExecutedUnstarted),
             executed_unknown: findings.count(Finding::ExecutedUnknown),
             never_executed: findings.count(Finding::NeverExecuted),
@@ -173,7 +174,9 @@ impl Stage<'_> {
             other_deaths: figures.other_deaths,
             acts: adversary.acts.all(),
             executions: self.ledger.executions(),
+            repeated: self.ledger.repeated(),
             resent: fleet.teams.iter().map(|team| team.resent()).sum(),
+            moved: fleet.teams.iter().map(|team| team.moved()).sum(),
             death_noticed_p50_ms: noticed(0.5),
             death_noticed_p99_ms: noticed(0.99),
             death_noticed_max_ms: noticed(1.0),
@@ -241,8 +244,9 @@ impl Books {
 
     fn close(mut self) -> Result<Vec<Slope>> {
         self.read(Duration::ZERO)?;
-        for journal in &self.journals {
+        for (journal, team) in self.journals.iter().zip(&self.fleet.teams) {
             journal.check_end()?;
+            team.compare_repeats(journal.repeated(), &self.ledger);
         }
         self.deaths.close();
         self.ledger.close();

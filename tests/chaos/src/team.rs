@@ -11,7 +11,7 @@ use pyproc::{Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolSta
 
 use crate::findings::Finding;
 use crate::ledger::Ledger;
-use crate::plan::{Arguments, DEADLINE, MAX_FRAME, Plan};
+use crate::plan::{Arguments, DEADLINE, MAX_FRAME, POISON_LIMIT, Plan};
 use judgement::{Judgement, Reply};
 
 /// Bodies are encoded in one of these.
@@ -173,9 +173,28 @@ impl Team {
         }
     }
 
-    /// How often a call was sent again because its worker had died of it.
+    /// Compares how often the pool has sent calls again that may have run with how often its workers ran calls again. Such
+    /// a call need not have run before, so the former may be more; those that moved must not have.
+    pub(crate) fn compare_repeats(&self, repeated: u64, ledger: &Ledger) {
+        let resent = self.resent();
+        if repeated > resent {
+            ledger.findings.add(Finding::Miscounted, || {
+                let name = self.name();
+                format!(
+                    "{name} has sent {resent} calls again, and its workers ran {repeated} again"
+                )
+            });
+        }
+    }
+
+    /// How often a call was sent again that the worker before may have run.
     pub(crate) fn resent(&self) -> u64 {
         self.status().counts.resent
+    }
+
+    /// How often a call was sent again that the worker before had not begun.
+    pub(crate) fn moved(&self) -> u64 {
+        self.status().counts.moved
     }
 
     /// The longest time from a deadline to the end of its call.
@@ -228,6 +247,7 @@ async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) 
         .env(mark, "1")
         .max_frame(MAX_FRAME)
         .max_waiting(256)
+        .poison_limit(POISON_LIMIT.into())
         .deadline(DEADLINE)
         .overdue_after(Duration::from_millis(500))
         .health_interval(Duration::from_secs(5))

@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use super::End;
 use crate::clock::now_ns;
 use crate::findings::{Finding, Findings};
-use crate::plan::Function;
+use crate::plan::{Function, POISON_LIMIT};
 
 /// How many calls a chunk holds.
 pub(super) const CALLS: u64 = 1 << 14;
 
-/// The calls with consecutive ids, in three bytes each, because a soak makes a billion of them.
+/// The calls with consecutive ids, in four bytes each, because a soak makes a billion of them.
 #[derive(Debug)]
 pub(super) struct Chunk {
     calls: Box<[Call]>,
@@ -22,6 +22,10 @@ struct Call {
     state: AtomicU8,
     function: AtomicU8,
     executions: AtomicU8,
+    /// In how many processes no execution has followed its own: those that it may have taken with it. It can be one more
+    /// than the pool counts if a worker died in the moment between taking the next call and writing that down; that this
+    /// happens to a call that takes workers with it besides is too unlikely to be allowed for.
+    last_of: AtomicU8,
 }
 
 const OPEN: u8 = 0x80;
@@ -46,10 +50,21 @@ impl Chunk {
         self.ended.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn executed(&self, id: u64) {
-        let executions = &self.call(id).executions;
-        let count = executions.load(Ordering::Relaxed);
-        executions.store(count.saturating_add(1), Ordering::Relaxed);
+    /// Says how often it has been executed.
+    pub(super) fn executed(&self, id: u64) -> u8 {
+        let call = self.call(id);
+        let count = call.executions.load(Ordering::Relaxed).saturating_add(1);
+        call.executions.store(count, Ordering::Relaxed);
+        let last_of = call.last_of.load(Ordering::Relaxed);
+        call.last_of
+            .store(last_of.saturating_add(1), Ordering::Relaxed);
+        count
+    }
+
+    pub(super) fn outlived(&self, id: u64) {
+        let last_of = &self.call(id).last_of;
+        let count = last_of.load(Ordering::Relaxed);
+        last_of.store(count.saturating_sub(1), Ordering::Relaxed);
     }
 
     /// Whether all of its calls were made and have ended.
@@ -66,6 +81,7 @@ impl Chunk {
         for (id, call) in (number * CALLS..).zip(&self.calls) {
             let state = call.state.load(Ordering::Relaxed);
             let executions = call.executions.load(Ordering::Relaxed);
+            let last_of = call.last_of.load(Ordering::Relaxed);
             let (is_open, end) = (state & OPEN != 0, state & END);
             let is_idempotent = state & IDEMPOTENT != 0;
             for (is_found, finding) in [
@@ -83,11 +99,15 @@ impl Chunk {
                     is_open && !is_idempotent && executions > 1,
                     Finding::ExecutedTwice,
                 ),
+                (last_of > POISON_LIMIT, Finding::ExecutedTooOften),
             ] {
                 if is_found {
                     findings.add(finding, || {
                         let function = Function::name_of(call.function.load(Ordering::Relaxed));
-                        format!("call {id} of `{function}`, executed {executions} times")
+                        format!(
+                            "call {id} of `{function}`, executed {executions} times, \
+                             and {last_of} times as the last one of its worker"
+                        )
                     });
                 }
             }
