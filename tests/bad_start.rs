@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyproc::{
-    Codec, CodecError, Error, ErrorKind, Exit, Fate, Json, Pool, PoolBuilder, Protocol,
+    Breaker, Codec, CodecError, Error, ErrorKind, Exit, Fate, Json, Pool, PoolBuilder, Protocol,
     PythonError, Resource, Restart, Target,
 };
 use serde::Serialize;
@@ -444,7 +444,7 @@ type Change = fn(PoolBuilder<Json>) -> PoolBuilder<Json>;
 
 #[test]
 fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
-    let changes: [(Change, &[&str]); 15] = [
+    let changes: [(Change, &[&str]); 19] = [
         (|pool| pool.workers(0), &["workers is 0"]),
         (
             |pool| pool.max_in_flight_per_worker(0),
@@ -452,6 +452,19 @@ fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
         ),
         (|pool| pool.max_in_flight(0), &["max_in_flight is 0"]),
         (|pool| pool.poison_limit(0), &["poison_limit is 0"]),
+        (|pool| pool.eject_after(0), &["eject_after is 0"]),
+        (
+            |pool| pool.breaker(Breaker::new().failures(0)),
+            &["breaker", "failures is 0"],
+        ),
+        (
+            |pool| pool.breaker(Breaker::new().open_for(Duration::ZERO)),
+            &["breaker", "open_for is zero"],
+        ),
+        (
+            |pool| pool.function_breaker(Breaker::new().failures(0)),
+            &["function_breaker", "failures is 0"],
+        ),
         (
             |pool| pool.max_in_flight_per_worker(usize::MAX),
             &["2 workers", "beyond counting"],

@@ -14,8 +14,18 @@ struct Epoch {
 
 /// The moment after this time. A time beyond what the clock can express, such as `Duration::MAX`, is as good as never.
 pub(crate) fn after(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or(now + NEVER)
+    later(Instant::now(), time)
+}
+
+/// The moment this time after another, in the same way.
+pub(crate) fn later(than: Instant, time: Duration) -> Instant {
+    than.checked_add(time).unwrap_or(than + NEVER)
+}
+
+/// A part of a time, from 0 to 1. It is never longer than the whole, where `Duration::mul_f64` rounds the longest ones up
+/// beyond what it can express, and panics.
+pub(crate) fn part_of(time: Duration, part: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * part).map_or(time, |product| product.min(time))
 }
 
 /// Waits until then; without a time, for ever.
@@ -86,6 +96,24 @@ fn monotonic_ns(at: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_times_are_as_good_as_never() {
+        let now = Instant::now();
+        assert_eq!(
+            later(now, Duration::from_secs(1)),
+            now + Duration::from_secs(1)
+        );
+        assert_eq!(later(now, Duration::MAX), now + NEVER);
+        assert_eq!(
+            part_of(Duration::from_secs(4), 0.25),
+            Duration::from_secs(1)
+        );
+        for part in [0.0, 0.9, 1.0 - f64::EPSILON / 2.0, 1.0] {
+            assert!(part_of(Duration::MAX, part) <= Duration::MAX);
+            assert_eq!(part_of(Duration::ZERO, part), Duration::ZERO);
+        }
+    }
 
     #[test]
     fn a_later_deadline_is_later_on_the_wire_by_as_much() {

@@ -59,9 +59,25 @@ impl Breaker {
         self
     }
 
+    /// The checks of [`PoolBuilder::start`](crate::PoolBuilder::start): what is wrong with the policy, if anything.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if !self.enabled {
+            return Ok(());
+        }
+        if self.failures == Some(0) {
+            return Err("failures is 0, so that the breaker would open before anything has failed");
+        }
+        if self.open_for.is_zero() {
+            return Err(
+                "open_for is zero, so that the breaker would never refuse a call; `false` is none",
+            );
+        }
+        Ok(())
+    }
+
     fn limit(&self, workers: usize) -> u32 {
         let default = u32::try_from(workers.saturating_mul(2)).unwrap_or(u32::MAX);
-        self.failures.unwrap_or(default.max(LEAST_FAILURES)).max(1)
+        self.failures.unwrap_or(default.max(LEAST_FAILURES))
     }
 }
 

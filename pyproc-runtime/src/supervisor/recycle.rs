@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::deadline::part_of;
 use crate::event::RecycleReason;
 
 /// When workers that live are replaced between calls: after so many calls, after a time, or when they have grown.
@@ -116,7 +117,7 @@ impl Wear {
             ready_since: now,
             old_at: policy
                 .age
-                .and_then(|age| now.checked_add(age.mul_f64(part))),
+                .and_then(|age| now.checked_add(part_of(age, part))),
             memory_growth_bytes: policy.memory_growth_bytes,
             baseline_bytes: None,
             next_look: needs_looks.then_some(now + LOOK_INTERVAL),
@@ -266,6 +267,32 @@ mod tests {
         assert_eq!(wear.poll_timeout(), Some(now + 10 * S));
         assert_eq!(judge(&mut wear, now + 9 * S, 5, 0), None);
         assert!(judge(&mut wear, now + 10 * S, 5, 0).is_some());
+    }
+
+    #[test]
+    fn the_extremes_of_each_setting_are_possible() {
+        let now = Instant::now();
+        let extremes = [0.0, 0.5, 1.0];
+        for (calls, time, bytes) in [
+            (1, Duration::from_nanos(1), 1),
+            (u64::MAX, Duration::MAX, u64::MAX),
+        ] {
+            for (part, jitter) in extremes
+                .iter()
+                .flat_map(|part| extremes.map(|jitter| (*part, jitter)))
+            {
+                let policy = Recycle::new()
+                    .after_calls(calls)
+                    .after(time)
+                    .memory_growth(bytes)
+                    .jitter(part);
+                assert!(policy.check().is_ok());
+                let mut wear = Wear::new(&policy, now, jitter);
+                judge(&mut wear, now + S, u64::MAX, u64::MAX);
+                wear.put_off(now + S);
+                assert!(wear.poll_timeout().is_some());
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::deadline::later;
+
 /// Whether calls flow.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
@@ -38,7 +40,7 @@ impl Circuit {
         match self.phase {
             Phase::Closed => Verdict::Passes,
             Phase::Open(until) | Phase::HalfOpen(until) if until <= now => {
-                self.phase = Phase::HalfOpen(now + open_for);
+                self.phase = Phase::HalfOpen(later(now, open_for));
                 Verdict::IsTried
             }
             Phase::Open(_) | Phase::HalfOpen(_) => Verdict::IsRefused,
@@ -53,7 +55,7 @@ impl Circuit {
             // What fails now was let through before.
             Phase::Open(_) => false,
             Phase::Closed | Phase::HalfOpen(_) => {
-                self.phase = Phase::Open(now + open_for);
+                self.phase = Phase::Open(later(now, open_for));
                 true
             }
         }
@@ -138,5 +140,22 @@ mod tests {
         circuit.fail(1, S, now);
         assert!(!circuit.succeed());
         assert_eq!(circuit.judge(S, now), Verdict::IsRefused);
+    }
+
+    #[test]
+    fn the_extremes_of_each_setting_are_possible() {
+        let now = Instant::now();
+        for open_for in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            for limit in [1, u32::MAX] {
+                let mut circuit = Circuit::default();
+                for _ in 0..3 {
+                    circuit.fail(limit, open_for, now);
+                    circuit.judge(open_for, now);
+                    circuit.judge(open_for, now + S);
+                }
+                let is_refused = circuit.judge(open_for, now + 2 * S) == Verdict::IsRefused;
+                assert_eq!(is_refused, limit == 1 && open_for == Duration::MAX);
+            }
+        }
     }
 }

@@ -110,15 +110,23 @@ impl Settings {
                 "max_in_flight_per_worker",
                 self.max_in_flight_per_worker.most(),
             ),
-            ("poison_limit", self.poison_limit as usize),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
-            ("eject_after", self.eject_after.unwrap_or(1) as usize),
         ];
         if let Some((name, _)) = more_than_zero.iter().find(|(_, value)| *value == 0) {
             return Err(impossible(format!(
                 "{name} is 0, so that no call could ever run"
             )));
+        }
+        if self.poison_limit == 0 {
+            return Err(impossible(
+                "poison_limit is 0, but whatever is sent may take one worker with it; 1 sends nothing again",
+            ));
+        }
+        if self.eject_after == Some(0) {
+            return Err(impossible(
+                "eject_after is 0, so that workers would be replaced that have not failed once; `None` ejects none",
+            ));
         }
         let longer_than_zero = [
             ("deadline", self.deadline.unwrap_or(Duration::MAX)),
@@ -143,7 +151,17 @@ impl Settings {
             )));
         }
         self.restart.check().map_err(impossible)?;
-        self.recycle.check().map_err(impossible)
+        self.recycle.check().map_err(impossible)?;
+        let breakers = [
+            ("breaker", &self.breaker),
+            ("function_breaker", &self.function_breaker),
+        ];
+        for (name, breaker) in breakers {
+            breaker
+                .check()
+                .map_err(|reason| impossible(format!("{name}: {reason}")))?;
+        }
+        Ok(())
     }
 
     fn workers(&self, origin: &Origin) -> Result<usize> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{Herd, Restart};
+use crate::deadline::part_of;
 
 /// What to do about a worker that is gone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,7 +69,7 @@ impl RestartHistory {
         if self.is_degraded || self.exceeds(policy) {
             self.is_degraded = true;
             let least = policy.max_backoff / 2;
-            return Decision::ProbeAfter(least + least.mul_f64(jitter));
+            return Decision::ProbeAfter(least + part_of(least, jitter));
         }
         let doublings = self.restarts.saturating_sub(1);
         let longest = policy
@@ -80,7 +81,7 @@ impl RestartHistory {
         if is_first && herd.admits(now, policy.backoff) {
             return Decision::RestartAfter(Duration::ZERO);
         }
-        Decision::RestartAfter(longest.mul_f64(jitter))
+        Decision::RestartAfter(part_of(longest, jitter))
     }
 
     fn live(&mut self, policy: &Restart, uptime: Duration) {
@@ -257,6 +258,32 @@ mod tests {
         }
         let decision = RestartHistory::default().left(&Restart::never(), 5 * S);
         assert_eq!(decision, Decision::GiveUp);
+    }
+
+    #[test]
+    fn the_extremes_of_each_setting_are_possible() {
+        let times = [Duration::ZERO, Duration::from_nanos(1), Duration::MAX];
+        let mut policies = Vec::new();
+        for intensity in [0, 1, u32::MAX - 1, u32::MAX] {
+            for backoff in times {
+                for time in times {
+                    let policy = Restart::new().intensity(intensity).backoff(backoff);
+                    let policy = policy.max_backoff(Duration::MAX);
+                    policies.push(policy.clone().period(time).reset_after(Duration::MAX));
+                    policies.push(policy.reset_after(time).period(Duration::MAX));
+                }
+            }
+        }
+        for policy in policies {
+            assert!(policy.check().is_ok());
+            for jitter in [0.0, 1.0 - f64::EPSILON / 2.0, 1.0] {
+                let mut slot = Lone::new();
+                for uptime in [Duration::ZERO, S, Duration::MAX].iter().cycle().take(40) {
+                    slot.dies(&policy, *uptime, jitter);
+                    slot.0.left(&policy, *uptime);
+                }
+            }
+        }
     }
 
     #[test]
