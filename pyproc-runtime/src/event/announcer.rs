@@ -27,6 +27,8 @@ impl Announcer {
             drop(state);
             events.queue().close();
         } else {
+            // In a pool in which nothing happens, nobody else finds out who has gone.
+            state.readers.retain(|reader| reader.strong_count() > 0);
             state.readers.push(Arc::downgrade(events.queue()));
         }
         events
@@ -53,6 +55,11 @@ impl Announcer {
         });
         // A waker may run anything, so no lock is held.
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    #[cfg(test)]
+    pub(super) fn readers(&self) -> usize {
+        self.lock().readers.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -150,6 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn readers_that_come_and_go_while_nothing_happens_leave_nothing_behind() {
+        let announcer = Announcer::default();
+        let stays = announcer.subscribe();
+        for _ in 0..100 {
+            drop(announcer.subscribe());
+        }
+        assert!(announcer.readers() <= 2, "{}", announcer.readers());
+        drop(stays);
+    }
+
+    #[test]
     fn a_reader_that_is_too_slow_loses_the_oldest_and_is_told_how_many() {
         let announcer = Announcer::default();
         let mut events = announcer.subscribe();
