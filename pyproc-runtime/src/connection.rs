@@ -63,6 +63,10 @@ struct State {
     progress: u64,
     /// How many answers were read.
     answered: u64,
+    /// Whether one of them was to a call, and not to a check of the worker's health.
+    has_answered: bool,
+    /// The check that was sent last.
+    check: Option<CallId>,
     /// How many answers in a row were exceptions.
     errors_in_a_row: u32,
     /// So many of them are told to the supervisor.
@@ -85,8 +89,10 @@ pub(crate) enum Sender {
     LoneCaller,
     /// Its caller.
     Caller,
-    /// Somebody else, so that its caller may have gone: the line, when its turn has come, or the supervisor.
+    /// Somebody else, so that its caller may have gone: the line, when its turn has come.
     Line,
+    /// The supervisor, which checks the worker's health. There is one such call at a time.
+    Supervisor,
 }
 
 /// A call that was sent, or soon will be.
@@ -180,6 +186,8 @@ impl Connection {
             is_looked_for: false,
             progress: 0,
             answered: 0,
+            has_answered: false,
+            check: None,
             errors_in_a_row: 0,
             suspicious_errors: None,
             is_suspect: false,
@@ -204,6 +212,11 @@ impl Connection {
     /// How many answers of the worker were read, those to checks of its health included.
     pub(crate) fn calls_served(&self) -> u64 {
         self.lock().answered
+    }
+
+    /// Whether the worker has answered a call; a check of its health is none.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.lock().has_answered
     }
 
     /// How many of its last answers in a row were exceptions.
@@ -316,7 +329,10 @@ impl Connection {
             }
         };
         state.progress += 1;
-        if sender == Sender::Line {
+        if sender == Sender::Supervisor {
+            state.check = Some(call);
+        }
+        if matches!(sender, Sender::Line | Sender::Supervisor) {
             let entry = state.protocol.token(call);
             if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
                 state.protocol.cancel(call);
@@ -407,14 +423,22 @@ impl Connection {
     }
 
     /// Ends every call that the worker did not answer. It must be certain that it will not: it is dead, or has said
-    /// goodbye; and what it has left in the lane must have been read.
-    pub(crate) fn bury(&self, death: &Arc<DeathReport>) {
-        let (in_flight, has_left, taken) = {
+    /// goodbye; and what it has left in the lane must have been read. Says how many there were; a check of the worker's
+    /// health is none.
+    pub(crate) fn bury(&self, death: &Arc<DeathReport>) -> usize {
+        let (in_flight, has_left, taken, check) = {
             let mut state = self.lock();
             state.is_closed = true;
             let taken = self.taken(&state);
-            (state.protocol.take_in_flight(), state.has_left, taken)
+            (
+                state.protocol.take_in_flight(),
+                state.has_left,
+                taken,
+                state.check,
+            )
         };
+        let calls = in_flight.iter().filter(|call| Some(call.call) != check);
+        let calls = calls.count();
         for call in in_flight {
             let is_handed_over = call.sent && !has_left;
             let begun = match taken {
@@ -428,6 +452,7 @@ impl Connection {
                 death: Arc::clone(death),
             }));
         }
+        calls
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -20,6 +20,8 @@ pub struct DeathReport {
     pub(crate) exit: Option<Exit>,
     pub(crate) uptime: Duration,
     pub(crate) calls_served: u64,
+    /// Whether there was an answer to a call among them, and not only to checks of its health.
+    pub(crate) has_answered: bool,
     pub(crate) stacks: String,
     pub(crate) stderr: String,
 }
@@ -259,6 +261,7 @@ mod tests {
                 exit,
                 uptime: Duration::from_millis(1250),
                 calls_served: 3,
+                has_answered: true,
                 stacks: String::new(),
                 stderr: String::new(),
             };

@@ -168,7 +168,8 @@ impl<C: Codec> Pool<C> {
     /// the highest slots finish the calls that they have, and it returns when they have ended; no call fails.
     ///
     /// Limits that were not set for the whole pool, such as [`max_in_flight`](PoolBuilder::max_in_flight), grow and shrink
-    /// with it; what was set stays.
+    /// with it; what was set stays. So does what was decided for the processes when the pool started: the threads that
+    /// numerical libraries are told to use (`OMP_NUM_THREADS`), of which workers that run already would not hear.
     ///
     /// Cancel safe: once polled, the change goes on when the future is dropped. A second call waits for the first.
     ///

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use pyproc_proto::{HostEvent, ProtocolError, Status};
+use pyproc_proto::{CallId, HostEvent, ProtocolError, Status};
 
 use super::{Connection, ConnectionEvent, Notice, State};
 use crate::lane::Received;
@@ -106,13 +106,14 @@ impl State {
     pub(super) fn note_answer(&mut self, event: &HostEvent<Entry>) {
         match event {
             HostEvent::Reply { call, .. } => {
-                self.answered += 1;
                 self.returned = self.returned.max(call.get());
-                self.errors_in_a_row = 0;
+                if self.count_answer(*call) {
+                    self.errors_in_a_row = 0;
+                }
             }
-            HostEvent::Failed { error, .. } => {
-                self.answered += 1;
-                if error.status == Status::Exception {
+            HostEvent::Failed { call, error, .. } => {
+                let is_to_a_call = self.count_answer(*call);
+                if is_to_a_call && error.status == Status::Exception {
                     self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
                     let is_suspicious = |errors| self.errors_in_a_row % errors == 0;
                     self.is_suspect |= self.suspicious_errors.is_some_and(is_suspicious);
@@ -120,6 +121,15 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Counts an answer, and says whether it is to a call rather than to a check of the worker's health, which says
+    /// nothing of how it does its work.
+    fn count_answer(&mut self, call: CallId) -> bool {
+        self.answered += 1;
+        let is_to_a_call = self.check != Some(call);
+        self.has_answered |= is_to_a_call;
+        is_to_a_call
     }
 }
 

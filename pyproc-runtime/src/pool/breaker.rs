@@ -45,8 +45,8 @@ impl Breaker {
         }
     }
 
-    /// How many failures in a row open it. Default: twice as many as there are workers, and at least 5, so that it is not
-    /// enough for all workers to die together once.
+    /// How many failures in a row open it. Default: twice as many as there are workers at the time, and at least 5, so that
+    /// it is not enough for all workers to die together once.
     pub fn failures(mut self, failures: u32) -> Self {
         self.failures = Some(failures);
         self

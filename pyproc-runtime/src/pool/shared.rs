@@ -75,7 +75,7 @@ impl Shared {
 
     /// A call that was let through has ended.
     pub(crate) fn note_end(&self, trial: Trial, function: &str, error: Option<&Error>) {
-        let workers = self.config.workers;
+        let workers = || self.board.slots();
         self.breakers
             .end(trial, function, workers, error, &self.announcer);
     }
@@ -98,10 +98,9 @@ impl Shared {
 
     /// A worker has died, and has taken calls with it.
     pub(crate) fn note_death(&self, death: &DeathReport) {
-        let has_answered = death.calls_served() > 0;
-        let (returned, workers) = (self.counters.returned(), self.config.workers);
+        let (returned, workers) = (self.counters.returned(), self.board.slots());
         self.breakers
-            .note_death(has_answered, returned, workers, &self.announcer);
+            .note_death(death.has_answered, returned, workers, &self.announcer);
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -223,6 +223,11 @@ impl SlotBoard {
         }
     }
 
+    /// How many slots the pool has now.
+    pub(crate) fn slots(&self) -> usize {
+        self.lock().len()
+    }
+
     pub(crate) fn add_slot(&self) {
         self.lock().push(SlotNote::new());
     }

@@ -375,6 +375,7 @@ impl Worker {
             exit: None,
             uptime: Duration::ZERO,
             calls_served: connection.calls_served(),
+            has_answered: connection.has_answered(),
             stacks: String::new(),
             stderr: String::new(),
         }));

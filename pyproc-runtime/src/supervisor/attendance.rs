@@ -38,7 +38,7 @@ pub(super) struct Burial {
     pub(super) death: Arc<DeathReport>,
     /// How long the worker was ready.
     pub(super) uptime: Duration,
-    /// How many calls it took with it.
+    /// How many calls it took with it; a check of its health is none.
     pub(super) calls: usize,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn attend(
     let cause = watch(&worker, &shared, &mut orders).await;
     shared.close_slot(worker.connection().worker());
     worker.connection().close();
-    Event::Buried(bury(worker, cause, &shared).await)
+    Event::Buried(bury(worker, cause).await)
 }
 
 async fn watch(
@@ -140,7 +140,7 @@ async fn linger(worker: &Worker, shared: &Shared) {
 }
 
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
-async fn bury(mut worker: Worker, cause: Cause, shared: &Shared) -> Burial {
+async fn bury(mut worker: Worker, cause: Cause) -> Burial {
     let connection = Arc::clone(worker.connection());
     let stacks = ladder::last_look(&worker, &cause).await;
     let remains = match worker.body.take() {
@@ -169,11 +169,11 @@ async fn bury(mut worker: Worker, cause: Cause, shared: &Shared) -> Burial {
         exit,
         uptime,
         calls_served: connection.calls_served(),
+        has_answered: connection.has_answered(),
         stacks: stacks.or(crash_report).unwrap_or_default(),
         stderr,
     });
-    let calls = shared.gate().seat_in_flight(connection.worker().seat());
-    connection.bury(&death);
+    let calls = connection.bury(&death);
     Burial {
         death,
         uptime,
@@ -193,6 +193,7 @@ async fn leave(worker: &Worker, shared: &Shared) -> Cause {
         exit: None,
         uptime,
         calls_served: connection.calls_served(),
+        has_answered: connection.has_answered(),
         stacks: String::new(),
         stderr: String::new(),
     }));

@@ -74,7 +74,7 @@ async fn ask(
         deadline: Some(deadline::on_the_wire(at, shared.deadline_clock())),
         metadata: &metadata,
     };
-    match connection.submit(request, entry, Sender::Line, Instant::now()) {
+    match connection.submit(request, entry, Sender::Supervisor, Instant::now()) {
         Ok(_) => {}
         // Whoever closed the connection knows better what became of the worker.
         Err((Unsent::Closed, _)) => return Ok(()),

@@ -36,6 +36,11 @@ impl Circuit {
         self.phase == Phase::Closed
     }
 
+    /// Whether all depends on one call now.
+    pub(super) fn is_half_open(&self) -> bool {
+        matches!(self.phase, Phase::HalfOpen(_))
+    }
+
     pub(super) fn judge(&mut self, open_for: Duration, now: Instant) -> Verdict {
         match self.phase {
             Phase::Closed => Verdict::Passes,
@@ -74,6 +79,13 @@ impl Circuit {
                 *self = Self::default();
                 true
             }
+        }
+    }
+
+    /// There was a success among the failures. Only a call that was tried can close what is open.
+    pub(super) fn break_row(&mut self) {
+        if self.is_closed() {
+            self.failures = 0;
         }
     }
 
@@ -140,6 +152,20 @@ mod tests {
         circuit.fail(1, S, now);
         assert!(!circuit.succeed());
         assert_eq!(circuit.judge(S, now), Verdict::IsRefused);
+    }
+
+    #[test]
+    fn a_success_among_failures_breaks_their_row_and_closes_nothing() {
+        let (mut circuit, now) = (Circuit::default(), Instant::now());
+        assert!(!circuit.fail(2, S, now));
+        circuit.break_row();
+        assert!(!circuit.fail(2, S, now));
+        assert!(circuit.fail(2, S, now));
+        circuit.break_row();
+        assert_eq!(circuit.judge(S, now), Verdict::IsRefused);
+        assert_eq!(circuit.judge(S, now + S), Verdict::IsTried);
+        circuit.break_row();
+        assert!(circuit.is_half_open());
     }
 
     #[test]

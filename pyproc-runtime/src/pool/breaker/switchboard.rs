@@ -90,7 +90,7 @@ impl Breakers {
         &self,
         trial: Trial,
         function: &str,
-        workers: usize,
+        workers: impl Fn() -> usize,
         error: Option<&Error>,
         announcer: &Announcer,
     ) {
@@ -108,7 +108,7 @@ impl Breakers {
                     }
                 }
                 Some((ErrorKind::WorkerDied | ErrorKind::Protocol, _)) => {
-                    events.extend(self.fail_pool(&mut state, workers, now));
+                    events.extend(self.fail_pool(&mut state, workers(), now));
                 }
                 Some(_) => state.pool.abstain(now),
             }
@@ -142,7 +142,9 @@ impl Breakers {
     }
 
     /// A worker has died with calls in flight. It counts as one failure, however many calls it took with it; and as none
-    /// if it had answered any, or if a call of the pool has returned since the last death.
+    /// if it had answered any (checks of its health are no calls). A call of the pool that has returned since the last
+    /// death breaks the row. While a call is being tried, that call alone decides: others that a worker takes with it were
+    /// let through before.
     pub(crate) fn note_death(
         &self,
         has_answered: bool,
@@ -156,9 +158,9 @@ impl Breakers {
         let mut state = self.lock();
         let has_returned = std::mem::replace(&mut state.returned, returned) != returned;
         if has_returned || has_answered {
-            state.pool.succeed();
+            state.pool.break_row();
         }
-        let event = match has_answered {
+        let event = match has_answered || state.pool.is_half_open() {
             true => None,
             false => self.fail_pool(&mut state, workers, Instant::now()),
         };
@@ -184,16 +186,26 @@ impl Breakers {
         state: &mut State,
         trial: Trial,
         function: &str,
-        workers: usize,
+        workers: impl Fn() -> usize,
         error: Option<&Error>,
         now: Instant,
     ) -> Option<Event> {
+        let is_decided_by_another =
+            |circuit: &Circuit| circuit.is_half_open() && !trial.of_function;
+        if state
+            .functions
+            .get(function)
+            .is_some_and(is_decided_by_another)
+        {
+            // It was let through before, as what ends while the breaker is open.
+            return None;
+        }
         let named = || Some(function.to_owned());
         let has_failed = error.is_some_and(|error| error.fate() != Fate::NotStarted);
         if has_failed {
             let circuit = state.functions.entry(function.to_owned()).or_default();
             let Breaker { open_for, .. } = self.functions;
-            let has_opened = circuit.fail(self.functions.limit(workers), open_for, now);
+            let has_opened = circuit.fail(self.functions.limit(workers()), open_for, now);
             return has_opened.then(|| Event::BreakerOpened {
                 function: named(),
                 open_for,
@@ -218,6 +230,8 @@ impl Breakers {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use futures::FutureExt;
 
     use super::*;
 
@@ -256,7 +270,7 @@ mod tests {
         let breaker = Breaker::new().failures(1).open_for(Duration::ZERO);
         let breakers = Breakers::new(breaker, Breaker::never());
         let ends = |trial, error: Option<Error>| {
-            breakers.end(trial, "f", 1, error.as_ref(), &announcer);
+            breakers.end(trial, "f", || 1, error.as_ref(), &announcer);
         };
         breakers.note_death(false, 0, 1, &announcer);
         let trial = breakers.admit("f").unwrap();
@@ -272,13 +286,67 @@ mod tests {
     }
 
     #[test]
+    fn a_death_neither_closes_the_breaker_of_the_pool_nor_decides_in_place_of_the_call_that_is_tried()
+     {
+        let announcer = Announcer::default();
+        let breaker = Breaker::new().failures(1).open_for(Duration::ZERO);
+        let breakers = Breakers::new(breaker, Breaker::never());
+        breakers.note_death(false, 0, 1, &announcer);
+        let trial = breakers.admit("f").unwrap();
+        assert!(trial.of_pool);
+        let mut events = announcer.subscribe();
+        // The one had answered calls before, or others have returned meanwhile; the other had the calls of an earlier time.
+        for has_answered in [true, false] {
+            breakers.note_death(has_answered, 7, 1, &announcer);
+            assert!(breakers.lock().pool.is_half_open());
+            assert!(breakers.is_tripped.load(Ordering::Relaxed));
+        }
+        breakers.end(trial, "f", || 1, None, &announcer);
+        assert!(!breakers.is_tripped.load(Ordering::Relaxed));
+        let event = events.next().now_or_never();
+        assert!(
+            matches!(event, Some(Some(Event::BreakerClosed { function: None }))),
+            "{event:?}"
+        );
+    }
+
+    #[test]
+    fn only_the_call_that_is_tried_decides_about_its_function() {
+        let announcer = Announcer::default();
+        let breaker = Breaker::new().failures(1).open_for(NOT_SOON);
+        let breakers = Breakers::new(Breaker::new(), breaker);
+        let ends = |trial: Trial, error: Option<Error>| {
+            breakers.end(trial, "f", || 1, error.as_ref(), &announcer);
+        };
+        let raises = || Some(failed(ErrorKind::Exception, Fate::Failed));
+        let (first, straggler) = (breakers.admit("f").unwrap(), breakers.admit("f").unwrap());
+        ends(first, raises());
+        let now = Instant::now() + 2 * NOT_SOON;
+        let tried = {
+            let mut state = breakers.lock();
+            state.functions.get_mut("f").unwrap().judge(NOT_SOON, now)
+        };
+        assert_eq!(tried, Verdict::IsTried);
+        let trial = Trial {
+            of_function: true,
+            of_pool: false,
+        };
+        for error in [None, raises()] {
+            ends(straggler, error);
+            assert!(breakers.lock().functions["f"].is_half_open());
+        }
+        ends(trial, None);
+        assert_eq!(breakers.admit("f"), Ok(Trial::default()));
+    }
+
+    #[test]
     fn the_breaker_of_a_function_refuses_it_and_no_other() {
         let announcer = Announcer::default();
         let breaker = Breaker::new().failures(2).open_for(NOT_SOON);
         let breakers = Breakers::new(Breaker::new(), breaker);
         let ends = |function: &str, error: Option<Error>| {
             let trial = breakers.admit(function).unwrap();
-            breakers.end(trial, function, 1, error.as_ref(), &announcer);
+            breakers.end(trial, function, || 1, error.as_ref(), &announcer);
         };
         let raises = || Some(failed(ErrorKind::Exception, Fate::Failed));
         ends("f", raises());
