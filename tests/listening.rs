@@ -8,11 +8,14 @@ mod support;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use pyproc::{ErrorKind, Json, Pool, PoolBuilder, Protocol};
+use pyproc::{ErrorKind, Event, Json, Pool, PoolBuilder, Protocol};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{app, call_with, python_with_packages, raw, scenario, signal, until};
+use support::{app, call_with, python_with_packages, raw, scenario, signal, until, within};
 
 /// A worker that somebody else has started.
 struct Listener {
@@ -98,6 +101,50 @@ fn a_script_of_the_origin_runs_imported_and_listening() {
             let result: Value = pool.call("predict", json!({"value": 21})).await.unwrap();
             assert_eq!(result, json!({"result": 42}), "{way}");
             pool.shutdown().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn workers_that_listen_are_replaced_in_good_order() {
+    for (way, builder) in ways("origin/doubler.py") {
+        scenario(async move {
+            // A worker that had to be killed would be waited for so long.
+            let builder = builder.stop_timeout(Duration::from_secs(600));
+            let pool = builder.start().await.unwrap();
+            let mut events = pool.events();
+            let is_over = Arc::new(AtomicBool::new(false));
+            let callers = (0..4_u32).map(|caller| {
+                let (pool, is_over) = (pool.clone(), is_over.clone());
+                tokio::spawn(async move {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let result: Value = pool
+                            .call("predict", json!({"value": caller}))
+                            .await
+                            .unwrap();
+                        assert_eq!(result, json!({"result": 2 * caller}), "{way}");
+                    }
+                })
+            });
+            let callers: Vec<_> = callers.collect();
+            within(Duration::from_secs(30), "the pool changes", async {
+                pool.restart().await.unwrap();
+                pool.resize(3).await.unwrap();
+                pool.resize(1).await.unwrap();
+            })
+            .await;
+            is_over.store(true, Ordering::Relaxed);
+            for caller in callers {
+                caller.await.unwrap();
+            }
+            pool.shutdown().await.unwrap();
+            let mut drained = 0;
+            while let Some(event) = events.next().await {
+                assert!(!matches!(event, Event::Died { .. }), "{way}: {event}");
+                drained += usize::from(matches!(event, Event::Drained { .. }));
+            }
+            // The last one is ended by the shutdown.
+            assert!(drained >= 4, "{way}: {drained}");
         });
     }
 }

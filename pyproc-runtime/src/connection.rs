@@ -383,6 +383,12 @@ impl Connection {
         self.kick.notify_one();
     }
 
+    /// Takes it that the worker has said goodbye, which the JSON protocol has no word for. All calls must have ended, and
+    /// no more be taken.
+    pub(crate) fn take_goodbye(&self) {
+        self.lock().has_left = true;
+    }
+
     /// Tells all callers that their calls are not waited for any more. The worker may still answer; nobody listens.
     pub(crate) fn cut(&self) {
         let callers: Vec<_> = self

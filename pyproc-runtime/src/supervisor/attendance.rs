@@ -23,6 +23,9 @@ const OWN_EXIT: Duration = Duration::from_millis(50);
 /// For so long the last words of a dead worker are waited for: somebody else may hold the other end.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether a worker that cannot say goodbye has finished what it has.
+const SILENT_LOOK: Duration = Duration::from_millis(20);
+
 /// What a supervisor tells an attendant.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -69,18 +72,20 @@ async fn watch(
     });
     let health = health::watch(shared, connection);
     let lingering = linger(worker, shared);
+    let silent_end = finish_silently(worker, shared);
     let reports = worker.log.keep_reporting();
     let late = Notify::new();
     let ladder = ladder::climb(worker, &shared.config().ladder, &late);
-    tokio::pin!(drive, health, lingering, reports, ladder);
+    tokio::pin!(drive, health, lingering, silent_end, reports, ladder);
     let mut is_draining = false;
+    let mut is_retiring = false;
     let mut stop_by: Option<Instant> = None;
     loop {
         tokio::select! {
             lost = &mut drive => return match stop_by {
                 Some(stop_by) => last_exit(worker, stop_by, Cause::Shutdown).await,
                 None => match lost {
-                    Lost::Goodbye => leave(worker, shared).await,
+                    Lost::Goodbye => leave(worker, is_retiring, shared).await,
                     lost => cause_of(lost, worker).await,
                 },
             },
@@ -102,17 +107,24 @@ async fn watch(
                     shared.close_slot(connection.worker());
                     shared.board().draining(connection.worker());
                     connection.drain();
-                    is_draining = true;
+                    (is_draining, is_retiring) = (true, true);
                     continue;
                 }
                 connection.cut();
                 connection.drain();
+                if is_silent(worker) && has_finished(worker, shared) {
+                    connection.take_goodbye();
+                }
                 match &worker.body {
                     Some(body) => body.process.terminate(),
                     // Somebody else's worker goes on without us.
                     None => return Cause::Shutdown,
                 }
                 stop_by = Some(deadline::after(shared.config().stop_timeout).into());
+            }
+            () = &mut silent_end, if is_retiring && stop_by.is_none() => {
+                connection.take_goodbye();
+                return leave(worker, is_retiring, shared).await;
             }
             () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
             never = &mut ladder => match never {},
@@ -124,19 +136,37 @@ async fn watch(
 /// Ends when a worker that is to end has had nothing to do for as long as a worker may take to end. Nobody is told when a
 /// worker's last call ends, so it is looked at now and then.
 async fn linger(worker: &Worker, shared: &Shared) {
-    let (seat, time) = (
-        worker.connection().worker().seat(),
-        shared.config().stop_timeout,
-    );
+    let time = shared.config().stop_timeout;
     let mut idle_since = None;
     loop {
-        if shared.gate().seat_in_flight(seat) > 0 {
+        if !has_finished(worker, shared) {
             idle_since = None;
         } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= time {
             return;
         }
         sleep(time / 8).await;
     }
+}
+
+/// Ends when a worker that is to end has finished what it has, if it has no way to say so itself.
+async fn finish_silently(worker: &Worker, shared: &Shared) {
+    if !is_silent(worker) {
+        return std::future::pending().await;
+    }
+    // Nobody is told of the last call's end, as above.
+    while !has_finished(worker, shared) {
+        sleep(SILENT_LOOK).await;
+    }
+}
+
+/// Whether the worker's protocol has no word for a goodbye. The JSON protocol, which has none, has no greeting either.
+fn is_silent(worker: &Worker) -> bool {
+    worker.functions().is_none()
+}
+
+fn has_finished(worker: &Worker, shared: &Shared) -> bool {
+    let seat = worker.connection().worker().seat();
+    shared.gate().seat_in_flight(seat) == 0
 }
 
 /// Makes sure that the worker is dead, and only then judges the calls that it had.
@@ -182,8 +212,8 @@ async fn bury(mut worker: Worker, cause: Cause) -> Burial {
 }
 
 /// The worker has said goodbye, so what it has not answered goes to another at once; it itself gets the time to exit
-/// that it would get from a shutdown.
-async fn leave(worker: &Worker, shared: &Shared) -> Cause {
+/// that it would get from a shutdown. One that was told to leave, and that outlives its connection, ends by a signal.
+async fn leave(worker: &Worker, is_retiring: bool, shared: &Shared) -> Cause {
     let connection = worker.connection();
     let uptime = worker.ready_since.elapsed();
     shared.close_slot(connection.worker());
@@ -197,8 +227,11 @@ async fn leave(worker: &Worker, shared: &Shared) -> Cause {
         stacks: String::new(),
         stderr: String::new(),
     }));
-    if worker.body.is_none() {
+    let Some(body) = &worker.body else {
         return Cause::Left;
+    };
+    if is_retiring && body.outlives_connections() {
+        body.process.terminate();
     }
     let exit_by = deadline::after(shared.config().stop_timeout).into();
     last_exit(worker, exit_by, Cause::Lingered).await

@@ -44,7 +44,7 @@ pub(super) struct Body {
     /// They end with the process; those that a descendant of it keeps busy are aborted when this is dropped.
     pub(super) readers: JoinSet<()>,
     /// The socket that a listening worker was born with. Its closing tells the worker that the host is gone.
-    pub(super) _birth: Option<UnixStream>,
+    pub(super) birth: Option<UnixStream>,
 }
 
 /// What a process leaves behind.
@@ -121,6 +121,11 @@ impl Worker {
 }
 
 impl Body {
+    /// Whether it goes on when its connection ends, so that only a signal tells it to end.
+    pub(super) fn outlives_connections(&self) -> bool {
+        self.birth.is_some()
+    }
+
     /// Where the threads of the process are, if it tells so within this time.
     pub(super) async fn stacks(&self, patience: Duration) -> Option<String> {
         self.stacks.as_ref()?.take(&self.process, patience).await

@@ -192,7 +192,7 @@ impl Starter {
                 readers,
                 stacks,
                 memory,
-                _birth: birth,
+                birth,
             },
             socket,
             beside_hello,
