@@ -382,6 +382,32 @@ def test_signals_that_the_host_blocks_reach_the_worker(ready: Spawn, tmp_path: P
     assert host.wait() == (0, "", "")
 
 
+def test_what_a_function_opens_in_place_of_what_it_has_closed_is_its_own(
+    ready: Spawn, tmp_path: Path
+) -> None:
+    running, file = tmp_path / "running", tmp_path / "file"
+    host = ready(
+        PRELUDE
+        + f"""
+@expose
+def endless(x):
+    os.closerange(3, 100)
+    for _ in range(50): os.open({str(file)!r}, os.O_RDWR | os.O_CREAT)
+    {begin(running)}
+    while True: pass
+"""
+    )
+    host.request(1, "endless")
+    wait_for(running)
+    host.interrupt_until_answered(1)
+    assert host.failed()[1] == Status.INTERRUPTED
+    host.process.send_signal(signal.SIGTERM)
+    assert host.expect(Kind.DRAIN)
+    assert host.expect(Kind.GOODBYE)
+    assert host.wait() == (0, "", "")
+    assert file.read_bytes() == b""
+
+
 def test_the_first_import_of_logging_is_whole_and_may_fail(ready: Spawn, tmp_path: Path) -> None:
     running, go = tmp_path / "running", tmp_path / "go"
     host = ready(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from ._stdio import duplicate_high
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -16,7 +18,12 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested = False
-        self._reader, self._writer = os.pipe()
+        given = os.pipe()
+        # The interpreter writes there at each signal, whatever user code that closes what it has
+        # not opened may have put in its place.
+        self._reader, self._writer = map(duplicate_high, given)
+        for descriptor in given:
+            os.close(descriptor)
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         self._before: dict[int, Any] = {}
