@@ -129,7 +129,7 @@ const REST_TURNS: usize = 64;
 /// What a connection tells its supervisor.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// The worker runs a call whose deadline has passed.
+    /// The worker has a call whose deadline has passed, and by the state page it can be known whether it runs it.
     Late,
     /// A call did not end some time after its deadline.
     Overdue,
@@ -252,6 +252,11 @@ impl Connection {
         let call = CallId::new(self.taken(&state)?)?;
         let deadline = state.protocol.late_since(call)?;
         Some(Late { call, deadline })
+    }
+
+    /// Whether the worker has calls whose deadline has passed, so that it may turn out to run one of them.
+    pub(crate) fn has_late(&self) -> bool {
+        self.page.is_some() && self.lock().protocol.has_late()
     }
 
     /// Whether this is the call that the worker took last, and it has not answered it.

@@ -94,7 +94,7 @@ def spoil_the_stacks(path: str) -> None:
         except OSError:
             continue
         if "pyproc-stacks" in target:
-            os.write(int(number), b"\xff garbage \n" * 1000)
+            os.write(int(number), b"Fatal Python error: \xff garbage\n" * 1000)
             os.ftruncate(int(number), 1 << 40)
     note_and_hang(path, "spoiled")
 

@@ -1,15 +1,17 @@
 //! What is done about a function that does not end in time: it is interrupted, shown, and killed with its worker, in this
 //! order and each in its time.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pyproc::{Error, ErrorKind, Fate, Pool, PoolBuilder};
+use pyproc::{Core, Error, ErrorKind, Event, Exit, Fate, Pool, PoolBuilder};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::oracle::{GRACE, costs_its_worker};
 use crate::support::{
-    assert_error, call, call_with, gone, pid_of, pool, pool_of, scenario, signal, until,
+    assert_error, call, call_with, gone, kill, pid_of, pool, pool_of, scenario, signal, until,
+    within,
 };
 use crate::{announcement, begun};
 
@@ -67,6 +69,52 @@ fn fault_08_an_interrupted_function_can_clean_up() {
         let error = too_long(&pool, "tidy_up", json!(path)).await;
         assert_error(&error, ErrorKind::Deadline, Fate::Failed, &["in tidy_up"]);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "Interrupted");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_08_a_call_that_begins_as_its_deadline_passes_is_interrupted_too() {
+    let source = "import time\n\
+        from pathlib import Path\n\
+        from pyproc._runner import Runner\n\
+        run = Runner.run\n\
+        # For this clock, no deadline has passed.\n\
+        Runner.run = lambda self, request, now_ns: run(self, request, 0)\n\
+        @expose\n\
+        def hold(started: str, gate: str) -> None:\n    \
+            Path(started).write_text('0')\n    \
+            while not Path(gate).exists():\n        \
+                time.sleep(0.001)\n\
+        @expose\n\
+        def loop_for_ever() -> None:\n    \
+            while True:\n        \
+                pass\n";
+    scenario(async {
+        let (directory, started) = announcement();
+        let gate = directory.path().join("gate");
+        let pool = pool_of(source)
+            .core(Core::Pure)
+            .workers(1)
+            .max_in_flight_per_worker(2)
+            .overdue_after(Duration::from_secs(3600));
+        let pool = pool.start().await.unwrap();
+        let worker = pid_of(&pool, 0);
+        let holding = call_with(&pool, "hold", json!({ "started": started, "gate": gate }));
+        let late = async {
+            begun(&started).await;
+            let error = too_long(&pool, "loop_for_ever", json!({})).await;
+            // Nothing was known of it but that it had not begun.
+            assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &[]);
+            assert_eq!(error.stacks(), None);
+            std::fs::write(&gate, "").unwrap();
+        };
+        let (held, ()) = futures::join!(holding, late);
+        held.unwrap();
+        let next = pool.call::<_, Value>("health", json!({}));
+        let next = next.deadline(Duration::from_secs(30));
+        next.await.unwrap();
+        assert_eq!(pid_of(&pool, 0), worker);
         pool.shutdown().await.unwrap();
     });
 }
@@ -198,6 +246,52 @@ fn fault_07_a_worker_that_is_stopped_within_a_call_can_neither_be_interrupted_no
         assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
         pool.shutdown().await.unwrap();
     });
+}
+
+#[test]
+fn fault_07_stacks_that_come_too_late_are_not_told_of_a_later_death() {
+    scenario(async {
+        let (_directory, started) = announcement();
+        let pool = ladder().overdue_after(Duration::from_secs(3600));
+        let pool = pool.start().await.unwrap();
+        let mut events = pool.events();
+        let stopping = async {
+            let worker = begun(&started).await;
+            signal(worker, Signal::STOP);
+            worker
+        };
+        let call = pool.call::<_, Value>("loop_and_announce", &started);
+        let (result, worker) = futures::join!(call.deadline(Duration::from_secs(2)), stopping);
+        let error = result.unwrap_err();
+        assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &[]);
+        assert_eq!(error.stacks(), None);
+        signal(worker, Signal::CONT);
+        until("it shows where it was", || stacks_bytes(worker) > 0).await;
+        kill(worker);
+        let dying = async {
+            loop {
+                if let Some(Event::Died { report, .. }) = events.next().await {
+                    return report;
+                }
+            }
+        };
+        let report = within(Duration::from_secs(30), "its death is told", dying).await;
+        assert_eq!(report.exit(), Some(Exit::Signal(9)));
+        assert_eq!(report.stacks(), None);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// How much of its stacks a worker has written.
+fn stacks_bytes(worker: u32) -> u64 {
+    let descriptors = std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap();
+    let mut paths = descriptors.map(|descriptor| descriptor.unwrap().path());
+    let is_memory = |path: &PathBuf| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        target.to_string_lossy().contains("pyproc-stacks")
+    };
+    let memory = paths.find(is_memory).expect("the memory for its stacks");
+    memory.metadata().unwrap().len()
 }
 
 #[test]

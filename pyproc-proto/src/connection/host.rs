@@ -193,6 +193,12 @@ impl<T> HostConnection<T> {
         self.in_flight.late_since(call)
     }
 
+    /// Whether any call is in flight whose deadline has passed, and which is not overdue yet. It
+    /// takes as long as there are calls.
+    pub fn has_late(&self) -> bool {
+        self.in_flight.has_late()
+    }
+
     /// What the host attached to each of the calls in flight, in no particular order.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.in_flight.tokens()

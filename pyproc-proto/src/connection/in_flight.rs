@@ -134,6 +134,12 @@ impl<T> Table<T> {
         }
     }
 
+    /// Whether any call has expired that is not overdue yet.
+    pub(super) fn has_late(&self) -> bool {
+        let is_late = |entry: &Entry<T>| matches!(entry.timer, Timer::IsLate(_));
+        self.entries.values().any(is_late)
+    }
+
     /// Takes out a call that was answered. [`settle`](Self::settle) must follow.
     pub(super) fn remove(&mut self, call: CallId) -> Option<T> {
         Some(self.entries.remove(&call)?.token)

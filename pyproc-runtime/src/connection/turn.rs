@@ -148,15 +148,16 @@ impl Connection {
             let result = self.exchange(&mut state);
             while let Some(event) = state.next_event() {
                 match event {
-                    // Its caller learns first what comes of the steps that are taken about it.
-                    HostEvent::Expired { call } if self.has_taken_last(&state, call) => {
-                        is_late = true;
-                    }
-                    // The entry of an expired call stays in the table, so it ends under the lock; its caller is
-                    // woken outside.
                     HostEvent::Expired { call } => {
-                        let entry = state.protocol.token(call);
-                        expired.extend(entry.and_then(|entry| entry.expire(None)));
+                        // One that the worker has not begun may just be about to be: its clock was read before.
+                        is_late |= self.page.is_some();
+                        // The caller of a function that runs learns first what comes of the steps that are taken about
+                        // it. The entry of any other stays in the table, so it ends under the lock; its caller is woken
+                        // outside.
+                        if !self.has_taken_last(&state, call) {
+                            let entry = state.protocol.token(call);
+                            expired.extend(entry.and_then(|entry| entry.expire(None)));
+                        }
                     }
                     HostEvent::Goodbye => state.has_left = true,
                     event => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pyproc_proto::CallId;
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::worker::{Body, Worker};
 use crate::config::Ladder;
@@ -24,11 +24,17 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// An interrupt may be swallowed, by a finalizer or by a callback of a weak reference, and is then sent again.
 const REPEAT: Duration = Duration::from_millis(5);
 
+/// The longest time between two looks for a call that has begun although its deadline had passed. Workers refuse such
+/// calls, so it is one that began at that very moment, and is found by the first looks, which follow each other sooner.
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+
 /// How long the stacks of a worker are waited for that is about to be killed.
 pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// Climbs for one late call after the other; `news` says when there may be one. Cancel safe, but for a dump that is
-/// being taken.
+/// Climbs for one late call after the other; `news` says when there may be one.
+///
+/// Cancel safe: whoever climbs next begins anew with the call that is late then. A dump that was asked for may still come,
+/// and be found by the next one who asks.
 pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> Infallible {
     let (Some(body), connection) = (&worker.body, worker.connection()) else {
         return std::future::pending().await;
@@ -36,9 +42,20 @@ pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> In
     let mut last = None;
     loop {
         news.notified().await;
-        while let Some(late) = connection.late().filter(|late| last != Some(late.call)) {
-            last = Some(late.call);
-            Climb::new(connection, body, ladder, late).run(news).await;
+        let mut pause = REPEAT;
+        loop {
+            while let Some(late) = connection.late().filter(|late| last != Some(late.call)) {
+                last = Some(late.call);
+                Climb::new(connection, body, ladder, late).run(news).await;
+            }
+            if !connection.has_late() {
+                break;
+            }
+            if timeout(pause, news.notified()).await.is_ok() {
+                pause = REPEAT;
+            } else {
+                pause = LONGEST_PAUSE.min(2 * pause);
+            }
         }
     }
 }
@@ -113,11 +130,12 @@ impl<'a> Climb<'a> {
                 Some(again).filter(|at| self.overdue_at.is_none_or(|end| *at < end));
         }
         // Without a caller that waits, the stacks would be nobody's.
-        if self.stacks_at.take_if(is_due).is_some() && self.end_at.is_some() {
-            let patience = self.end_at.map_or(LAST_LOOK, |end| {
-                end.saturating_duration_since(now).max(LAST_LOOK)
-            });
-            let stacks = self.body.stacks(patience).await;
+        let caller = self.end_at;
+        if let (Some(_), Some(end_at)) = (self.stacks_at.take_if(is_due), caller) {
+            let stacks = self
+                .body
+                .stacks(end_at.saturating_duration_since(now))
+                .await;
             if stacks.is_some() && self.connection.is_running(self.call) {
                 self.end_at = None;
                 self.connection.expire(self.call, stacks.as_deref());

@@ -143,7 +143,7 @@ impl Body {
         Remains {
             exit,
             stderr: self.stderr.text(),
-            stacks: self.stacks.and_then(|stacks| stacks.left_behind()),
+            stacks: self.stacks.and_then(|stacks| stacks.crash_report()),
             is_out_of_memory: exit == Exit::Signal(KILLED) && self.memory.has_run_out(),
         }
     }

@@ -20,6 +20,9 @@ pub(crate) struct Stacks {
 /// How much of a dump is kept; a thread has at most 100 lines in it.
 const MAX_BYTES: usize = 64 * 1024;
 
+/// What the report of a crash begins with. Where threads are shown that were asked for, no line does.
+const CRASH: &str = "Fatal Python error: ";
+
 /// How often the memory is looked at while a dump is awaited.
 const GLANCE: Duration = Duration::from_millis(2);
 
@@ -43,7 +46,8 @@ impl Stacks {
     /// Asks the process for the stacks of its threads, and waits for them, `patience` at most. `None` when it does not
     /// answer: it is stopped, or the kernel holds it, or it has no handler.
     ///
-    /// Cancel safe: who asks next gets a dump of its own.
+    /// Cancel safe: nothing is lost with it, and whoever asks next asks anew. A worker that answers only later, to this or
+    /// because `patience` was over, may mix that dump into the next one; it is never taken for the report of a crash.
     pub(crate) async fn take(&self, process: &Process, patience: Duration) -> Option<String> {
         memory::empty(&self.memory);
         process.ask_for_stacks();
@@ -57,13 +61,21 @@ impl Stacks {
                 (length, since) = (grown, now);
             }
             if now >= end || (length > 0 && now - since >= STILL) {
-                return self.left_behind();
+                return self.take_text();
             }
         }
     }
 
-    /// What the worker has written by itself: the report of a crash. It is told once.
-    pub(crate) fn left_behind(&self) -> Option<String> {
+    /// What the worker has written by itself: the report of a crash. It is told once. A dump before it that was asked for
+    /// and came too late says where the worker was at another time, and is left out.
+    pub(crate) fn crash_report(&self) -> Option<String> {
+        let text = self.take_text()?;
+        let begins_line = |at: &usize| *at == 0 || text.as_bytes()[at - 1] == b'\n';
+        let mut marks = text.match_indices(CRASH).map(|(at, _)| at);
+        Some(text[marks.find(begins_line)?..].to_owned())
+    }
+
+    fn take_text(&self) -> Option<String> {
         let length = memory::length(&self.memory);
         if length == 0 {
             return None;
@@ -167,29 +179,45 @@ mod tests {
     #[test]
     fn what_a_crash_leaves_behind_is_told_once() {
         let (stacks, mut worker) = pair();
-        assert_eq!(stacks.left_behind(), None);
-        worker.write_all(b"Fatal Python error").unwrap();
-        assert_eq!(stacks.left_behind().as_deref(), Some("Fatal Python error"));
-        assert_eq!(stacks.left_behind(), None);
-        worker.write_all(b"again").unwrap();
-        assert_eq!(stacks.left_behind().as_deref(), Some("again"));
+        assert_eq!(stacks.crash_report(), None);
+        for report in [
+            "Fatal Python error: Aborted",
+            "Fatal Python error: Bus error",
+        ] {
+            worker.write_all(report.as_bytes()).unwrap();
+            assert_eq!(stacks.crash_report().as_deref(), Some(report));
+            assert_eq!(stacks.crash_report(), None);
+        }
+    }
+
+    #[test]
+    fn a_dump_that_comes_too_late_is_no_report_of_a_crash() {
+        let dump = "Current thread 0x1 (most recent call first):\n  File \"Fatal Python error: .py\", line 1 in f\n";
+        let (stacks, mut worker) = pair();
+        worker.write_all(dump.as_bytes()).unwrap();
+        assert_eq!(stacks.crash_report(), None);
+
+        let report = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x1";
+        worker.write_all(dump.as_bytes()).unwrap();
+        worker.write_all(report.as_bytes()).unwrap();
+        assert_eq!(stacks.crash_report().as_deref(), Some(report));
     }
 
     #[test]
     fn fault_58_what_is_read_of_a_worker_that_writes_without_end_is_bounded() {
         let (stacks, mut worker) = pair();
-        worker.write_all(b"the cause").unwrap();
+        worker.write_all(b"Fatal Python error: ").unwrap();
         worker.write_all(&[b'x'; 2 * MAX_BYTES]).unwrap();
         worker.write_all(b"the end\xff").unwrap();
-        let text = stacks.left_behind().unwrap();
-        assert!(text.starts_with("the cause") && text.ends_with("the end\u{fffd}"));
+        let text = stacks.crash_report().unwrap();
+        assert!(text.starts_with(CRASH) && text.ends_with("the end\u{fffd}"));
         assert!(text.len() < MAX_BYTES + 100, "{}", text.len());
 
         // A hole of a terabyte is as good as a text.
         worker.set_len(1 << 40).unwrap();
-        let text = stacks.left_behind().unwrap();
+        let text = stacks.take_text().unwrap();
         assert!(text.len() < MAX_BYTES + 100, "{}", text.len());
-        assert_eq!(stacks.left_behind(), None);
+        assert_eq!(stacks.crash_report(), None);
     }
 
     #[test]
@@ -197,6 +225,6 @@ mod tests {
         let (stacks, worker) = pair();
         let seals = rustix::fs::SealFlags::SHRINK | rustix::fs::SealFlags::WRITE;
         assert!(rustix::fs::fcntl_add_seals(&worker, seals).is_err());
-        assert_eq!(stacks.left_behind(), None);
+        assert_eq!(stacks.crash_report(), None);
     }
 }
