@@ -46,6 +46,10 @@ impl Supervisor {
             self.replace(slot, uptime, death.to_string());
         }
         let is_given_up = self.stop.is_none() && self.slots[slot].is_given_up();
+        if is_given_up {
+            // It may be one that a larger pool waits for.
+            self.fail_resize(seat, death.start_error());
+        }
         // A pool that will not soon have all its workers has not started, even if this one was ready for a while.
         if let Some(ready) = self.ready.take_if(|_| is_given_up) {
             self.fail_start(ready, death.start_error());
@@ -63,7 +67,13 @@ impl Supervisor {
     /// Has a worker that left in good order replaced, unless the policy or a stop is against it.
     fn replace_departed(&mut self, slot: usize, uptime: Duration, departure: &DeathReport) -> bool {
         let policy = &self.shared.config().restart;
-        let decision = self.slots[slot].history.left(policy, uptime);
+        let history = &mut self.slots[slot].history;
+        let was_degraded = history.is_degraded();
+        let decision = history.left(policy, uptime);
+        self.note_recovery(slot, was_degraded);
+        if self.make_way(slot, None) {
+            return true;
+        }
         match decision {
             Decision::RestartAfter(delay) if self.stop.is_none() => {
                 let pool = self.shared.name();
@@ -85,14 +95,11 @@ impl Supervisor {
         let policy = &self.shared.config().restart;
         let (now, jitter) = (Instant::now(), fastrand::f64());
         let history = &mut self.slots[slot].history;
+        let was_degraded = history.is_degraded();
         let decision = history.died(policy, uptime, &mut self.herd, now, jitter);
-        if let Some(successor) = self.slots[slot].successor.take() {
-            // It is on its way already.
+        self.note_recovery(slot, was_degraded);
+        if self.make_way(slot, Some(&failure)) {
             telemetry::loss(&origin, &failure, Next::Replaced);
-            let board = self.shared.board();
-            board.gone(slot, WorkerState::Starting, Some(failure));
-            board.starting(slot, self.slots[slot].generation);
-            self.slots[slot].occupant = Occupant::Starting(successor);
             return;
         }
         match decision {
@@ -116,6 +123,25 @@ impl Supervisor {
                 telemetry::loss(&origin, &failure, Next::Nobody);
                 self.vacate(slot, WorkerState::Failed, failure);
             }
+        }
+    }
+
+    /// Gives the slot to the successor of the worker that has gone, if one is on its way already.
+    fn make_way(&mut self, slot: usize, failure: Option<&str>) -> bool {
+        let Some(successor) = self.slots[slot].successor.take() else {
+            return false;
+        };
+        let board = self.shared.board();
+        board.gone(slot, WorkerState::Starting, failure.map(str::to_owned));
+        board.starting(slot, self.slots[slot].generation);
+        self.slots[slot].occupant = Occupant::Starting(successor);
+        true
+    }
+
+    /// The slot's last worker may have lived for long enough without anybody having noticed while it did.
+    fn note_recovery(&self, slot: usize, was_degraded: bool) {
+        if was_degraded && !self.slots[slot].history.is_degraded() {
+            self.announce(Announced::Recovered { slot });
         }
     }
 

@@ -79,7 +79,8 @@ impl Supervisor {
         }
     }
 
-    /// A worker could not be started. If it is one of those that were to be added, the pool stays as large as it was.
+    /// A worker could not be started, or was lost for good. If it is one of those that were to be added, the pool stays as
+    /// large as it was.
     pub(super) fn fail_resize(&mut self, seat: Seat, error: Error) {
         let Some(change) = &mut self.resizing.current else {
             return;
