@@ -303,7 +303,7 @@ impl Supervisor {
             self.look_at_wear(slot, now);
         }
         self.look_for_outlier(now);
-        self.advance_replacements();
+        self.advance_replacements(now);
         self.advance_resizing();
     }
 
@@ -321,6 +321,7 @@ impl Supervisor {
         let stop = self.stop.as_ref().and_then(Stop::poll_timeout);
         slots
             .chain(self.shared.gate().poll_timeout())
+            .chain(self.replacements.poll_timeout())
             .chain(stop)
             .min()
     }

@@ -23,6 +23,8 @@ pub(super) struct Ejection {
 struct Record {
     answered: u64,
     errors_in_a_row: u32,
+    /// Its successor is on its way already. It is left alone: should that one not come, the worker is all there is.
+    is_replaced: bool,
 }
 
 impl Ejection {
@@ -34,7 +36,9 @@ impl Ejection {
             .is_some_and(|last| now.saturating_duration_since(last) < PAUSE);
         let known = records.iter().enumerate();
         let (worst, errors) = known
-            .filter_map(|(index, record)| Some((index, (*record)?.errors_in_a_row)))
+            .filter_map(|(index, record)| Some((index, (*record)?)))
+            .filter(|(_, record)| !record.is_replaced)
+            .map(|(index, record)| (index, record.errors_in_a_row))
             .max_by_key(|(_, errors)| *errors)?;
         if is_too_soon || errors < limit {
             return None;
@@ -63,13 +67,14 @@ impl Supervisor {
         let Some(limit) = self.shared.config().eject_after else {
             return;
         };
-        if !self.shared.take_suspicion() {
+        if !self.shared.take_suspicion() || self.stop.is_some() {
             return;
         }
         let record = |slot: &super::Slot| match &slot.occupant {
             Occupant::Running(running) if !running.is_retiring => Some(Record {
                 answered: running.connection.calls_served(),
                 errors_in_a_row: running.connection.errors_in_a_row(),
+                is_replaced: slot.successor.is_some(),
             }),
             _ => None,
         };
@@ -79,10 +84,8 @@ impl Supervisor {
         };
         if let Occupant::Running(running) = &self.slots[slot].occupant {
             let in_a_row = running.connection.errors_in_a_row();
-            let reason = RecycleReason::Errors { in_a_row };
-            // Others are well, so it is not waited until its successor is ready.
-            self.shared.close_slot(running.connection.worker());
-            self.replacements.ask_for(running.seat(), reason);
+            // Others are well, so neither its successor nor anybody else's is waited for.
+            self.begin_replacement(slot, RecycleReason::Errors { in_a_row });
         }
     }
 }
@@ -97,6 +100,7 @@ mod tests {
             Some(Record {
                 answered: 1000,
                 errors_in_a_row: *errors,
+                is_replaced: false,
             })
         };
         let records: Vec<_> = errors.iter().map(record).collect();
@@ -119,13 +123,35 @@ mod tests {
         let errs = Some(Record {
             answered: 60,
             errors_in_a_row: 60,
+            is_replaced: false,
         });
         let new = Some(Record {
             answered: 0,
             errors_in_a_row: 0,
+            is_replaced: false,
         });
         let choice = Ejection::default().choose(50, &[errs, new, None], Instant::now());
         assert_eq!(choice, None);
+    }
+
+    #[test]
+    fn a_worker_whose_successor_is_on_its_way_is_left_alone_and_costs_no_pause() {
+        let (mut ejection, now) = (Ejection::default(), Instant::now());
+        let ill = |is_replaced| {
+            Some(Record {
+                answered: 1000,
+                errors_in_a_row: 60,
+                is_replaced,
+            })
+        };
+        let well = Some(Record {
+            answered: 1000,
+            errors_in_a_row: 0,
+            is_replaced: false,
+        });
+        let chosen =
+            [true, false].map(|is_replaced| ejection.choose(50, &[ill(is_replaced), well], now));
+        assert_eq!(chosen, [None, Some(0)]);
     }
 
     #[test]
@@ -135,6 +161,7 @@ mod tests {
             Some(Record {
                 answered: 1000,
                 errors_in_a_row,
+                is_replaced: false,
             })
         };
         let records = [record(0), record(99), record(0)];
