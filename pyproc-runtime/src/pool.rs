@@ -146,11 +146,14 @@ impl<C: Codec> Pool<C> {
     /// Replaces every worker by a new one, one slot after the other, for a new version of the script say. Each worker
     /// finishes the calls that it has, and its successor is ready before it is told to
     /// ([`Recycle::surge`](crate::Recycle::surge) turns that around); so no call fails, and the pool has its full size all
-    /// the time. Returns when the last worker that there was has ended. A call that never returns and has no deadline
-    /// holds it up.
+    /// the time. Returns when the last worker that there was has ended. A call that does not return holds that up until
+    /// its worker is killed for it, [`overdue_after`](PoolBuilder::overdue_after) its deadline; one without a deadline
+    /// holds it up for ever. The next slots need not wait for it for longer than
+    /// [`Restart::max_backoff`](crate::Restart::max_backoff), unless there is no surge.
     ///
-    /// Cancel safe: once polled, the restart goes on when the future is dropped. A second call waits for the first
-    /// restart, and then replaces all workers once more.
+    /// Cancel safe: once polled, the restart goes on when the future is dropped. A second call waits until the first
+    /// restart has come to all slots, and then replaces those workers that were there when it was made and still are: a
+    /// script that had changed by then is what all workers run.
     ///
     /// # Errors
     ///
@@ -165,7 +168,9 @@ impl<C: Codec> Pool<C> {
     }
 
     /// Changes the number of workers. When it grows, it returns when the new ones are ready. When it shrinks, those with
-    /// the highest slots finish the calls that they have, and it returns when they have ended; no call fails.
+    /// the highest slots finish the calls that they have, and it returns when they have ended; no call fails. A call that
+    /// does not return holds that up, and the changes of size that follow, until its worker is killed for it,
+    /// [`overdue_after`](PoolBuilder::overdue_after) its deadline; one without a deadline holds it up for ever.
     ///
     /// Limits that were not set for the whole pool, such as [`max_in_flight`](PoolBuilder::max_in_flight), grow and shrink
     /// with it; what was set stays. So does what was decided for the processes when the pool started: the threads that
@@ -175,7 +180,8 @@ impl<C: Codec> Pool<C> {
     ///
     /// # Errors
     ///
-    /// Why the first worker that was to be added could not be started: then the pool stays as large as it was.
+    /// Why the first worker that was to be added could not be started, or was lost for good or for a while (its slot was
+    /// given up or [`Degraded`](WorkerState::Degraded)) before all were ready: then the pool stays as large as it was.
     /// [`ErrorKind::Config`] for zero workers, and for an attached pool, which has one worker per path.
     /// [`ErrorKind::Closed`] if the pool is shut down meanwhile.
     pub async fn resize(&self, workers: usize) -> Result<()> {

@@ -19,6 +19,7 @@ mod load;
 mod oracle;
 mod paths;
 mod process;
+mod replacement;
 mod scarcity;
 #[cfg(all(target_os = "linux", not(pyproc_portable)))]
 mod state_page;
