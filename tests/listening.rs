@@ -236,6 +236,32 @@ fn a_pool_attaches_to_workers_that_somebody_else_started() {
 }
 
 #[test]
+fn an_attached_worker_that_always_errs_is_left_alone() {
+    scenario(async {
+        let listeners = [
+            Listener::start("supervised.py").await,
+            Listener::start("supervised.py").await,
+        ];
+        let ill = listeners[0].process.id();
+        let pool = Pool::attach(listeners.iter().map(|listener| &listener.path))
+            .eject_after(10)
+            .start()
+            .await
+            .unwrap();
+        let mut events = pool.events();
+        let mut errors = 0;
+        while errors < 40 {
+            errors += usize::from(call_with(&pool, "fail_in", json!(ill)).await.is_err());
+        }
+        pool.shutdown().await.unwrap();
+        while let Some(event) = events.next().await {
+            assert!(!matches!(event, Event::Recycling { .. }), "{event}");
+        }
+        listeners.into_iter().for_each(Listener::terminate);
+    });
+}
+
+#[test]
 fn three_connections_to_one_worker_speak_two_protocols_interleaved() {
     scenario(async {
         let listener = Listener::start("faults.py").await;

@@ -240,6 +240,48 @@ fn fault_16_a_call_that_does_not_end_holds_up_the_recycling_of_no_other_worker()
 }
 
 #[test]
+fn fault_16_without_surge_a_call_that_does_not_end_holds_up_no_second_worker_either() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (gate, second) = (
+            directory.path().join("gate"),
+            directory.path().join("second"),
+        );
+        let pool = pool("supervised.py")
+            .workers(3)
+            .max_in_flight_per_worker(4)
+            .recycle(Recycle::new().after_calls(1).surge(false))
+            .restart(
+                Restart::new()
+                    .backoff(Duration::ZERO)
+                    .max_backoff(Duration::ZERO),
+            );
+        let pool = pool.start().await.unwrap();
+        let calls = endless_calls(3, &pool, &gate);
+        all_busy(&pool).await;
+        let more = endless_calls(3, &pool, &second);
+        until("six calls are in flight", || pool.status().in_flight == 6).await;
+        // Each has a call that does not end, and is worn by the one that does.
+        std::fs::write(&gate, "").unwrap();
+        for call in calls {
+            call.await.unwrap();
+        }
+        let draining = || {
+            let workers = pool.status().workers.into_iter();
+            workers
+                .filter(|worker| worker.state == WorkerState::Draining)
+                .count()
+        };
+        until("two leave", || draining() == 2).await;
+        std::fs::write(&second, "").unwrap();
+        for call in more {
+            call.await.unwrap();
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn fault_72_a_worker_that_leaves_by_itself_while_its_successor_starts_gets_no_second_one() {
     scenario(async {
         let nursery = Nursery::new();

@@ -416,7 +416,7 @@ impl<C: Codec> PoolBuilder<C> {
     /// After how many exceptions in a row a worker is replaced, if most of the others answer well: something is wrong
     /// with it that does not kill it. At most one is replaced so in half a minute. Default 50: few enough for a worker
     /// that fails fast and so attracts calls, and more than a function that raises now and then comes to. `None` switches
-    /// it off.
+    /// it off. The workers of an attached pool belong to somebody else, so none of them is ever replaced.
     pub fn eject_after(mut self, exceptions: impl Into<Option<u32>>) -> Self {
         self.settings.eject_after = exceptions.into();
         self

@@ -79,7 +79,11 @@ impl<C: Codec> PoolBuilder<C> {
             recycle: settings.recycle,
             breaker: settings.breaker,
             function_breaker: settings.function_breaker,
-            eject_after: settings.eject_after,
+            // What the host did not start it cannot replace.
+            eject_after: match origin {
+                Origin::Paths(_) => None,
+                Origin::Target(_) => settings.eject_after,
+            },
             shutdown_timeout: settings.shutdown_timeout,
             stop_timeout: settings.stop_timeout,
             log_level: python_level(settings.log_level),
