@@ -53,6 +53,8 @@ pub struct Call<'a, C: Codec, A, R> {
     ended_before: u64,
     /// How many workers have died in this call.
     victims: u32,
+    /// How many workers have died when it was the next that they would have begun.
+    suspicions: u32,
     /// Whether a worker that is gone may have run it.
     may_have_run: bool,
     deadline: Option<Instant>,
@@ -112,6 +114,7 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
             options,
             ended_before: pool.shared().counters().ended(),
             victims: 0,
+            suspicions: 0,
             may_have_run: false,
             deadline: None,
             trial: Trial::default(),
@@ -274,25 +277,26 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
                 is_idempotent: self.options.idempotent,
                 victims: self.victims,
                 poison_limit: shared.poison_limit(),
+                suspicions: self.suspicions,
             };
             let worker = receipt.worker();
             match Answer::judge(outcome, tries, self.function, worker, shared) {
                 Answer::Body(body) => return Poll::Ready(self.decode(body.as_ref())),
                 Answer::Error(error) => return Poll::Ready(Err(error)),
-                again @ (Answer::Move | Answer::SendAgain { .. }) => {
-                    if let Some(worker) = worker {
-                        shared.close_slot(worker);
-                    }
-                    if let Answer::SendAgain { is_victim } = again {
-                        self.victims += u32::from(is_victim);
-                        self.may_have_run = true;
-                        shared.counters().count_resent();
-                    } else {
-                        shared.counters().count_moved();
-                    }
-                    self.state = State::Returned;
+                Answer::Move { is_suspect } => {
+                    self.suspicions += u32::from(is_suspect);
+                    shared.counters().count_moved();
+                }
+                Answer::SendAgain { is_victim } => {
+                    self.victims += u32::from(is_victim);
+                    self.may_have_run = true;
+                    shared.counters().count_resent();
                 }
             }
+            if let Some(worker) = worker {
+                shared.close_slot(worker);
+            }
+            self.state = State::Returned;
         }
     }
 

@@ -450,11 +450,15 @@ impl Connection {
         };
         let calls = in_flight.iter().filter(|call| Some(call.call) != check);
         let calls = calls.count();
-        for call in in_flight {
+        for (index, call) in in_flight.into_iter().enumerate() {
+            let not = match index {
+                0 if !has_left => Begun::Next,
+                _ => Begun::Not,
+            };
             let is_handed_over = call.sent && !has_left;
             let begun = match taken {
-                _ if !is_handed_over => Begun::Not,
-                Some(taken) if call.call.get() > taken => Begun::Not,
+                _ if !is_handed_over => not,
+                Some(taken) if call.call.get() > taken => not,
                 Some(taken) if call.call.get() < taken => Begun::Earlier,
                 _ => Begun::Last,
             };

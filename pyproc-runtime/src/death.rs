@@ -102,12 +102,24 @@ impl DeathReport {
 
     /// The error of a call that was in flight on the worker.
     pub(crate) fn error(self: &Arc<Self>, fate: Fate) -> Error {
-        let kind = match self.cause {
+        self.describe(Error::new(self.kind(), self.to_string()).with_fate(fate))
+    }
+
+    /// The error of a call that is not moved any further: this worker was the last of so many that have died when they
+    /// would have begun it next.
+    pub(crate) fn error_unbegun(self: &Arc<Self>, workers: u32) -> Error {
+        let message = format!(
+            "{workers} workers have died when they would have begun this call next, so no other gets it; the last one: {self}"
+        );
+        self.describe(Error::new(self.kind(), message).with_fate(Fate::NotStarted))
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self.cause {
             Cause::Protocol(_) => ErrorKind::Protocol,
             Cause::Shutdown => ErrorKind::Closed,
             _ => ErrorKind::WorkerDied,
-        };
-        self.describe(Error::new(kind, self.to_string()).with_fate(fate))
+        }
     }
 
     /// The error of a pool's start that ends because this worker, which was ready, was lost before the others were.

@@ -179,8 +179,9 @@ impl Error {
     /// [reached](ErrorKind::Connection), and while a pool is [`Unavailable`](ErrorKind::Unavailable) that will try to
     /// recover.
     ///
-    /// It is not after the loss of a worker: a call that had not begun was moved to another one already, and of the
-    /// rest only the caller knows whether they may run twice.
+    /// It is not after the loss of a worker: a call that had not begun was moved to another one already, and to no more
+    /// than three, for one that kills each worker that reads it would be no better off; and of the rest only the caller
+    /// knows whether they may run twice.
     pub fn is_retryable(&self) -> bool {
         self.0.fate == Fate::NotStarted && self.0.is_transient
     }

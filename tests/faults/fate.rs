@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::oracle::costs_its_worker;
 use crate::support::{
-    assert_error, call, call_with, kill, pid_of, pool, scenario, signal, skipped, until,
+    assert_error, call, call_with, kill, pid_of, pool, pool_of, scenario, signal, skipped, until,
 };
 
 /// Where the functions of a test leave their traces.
@@ -109,6 +109,34 @@ fn fault_14_a_poisonous_call_is_refused_when_it_has_taken_enough_workers() {
             assert_eq!(call_with(&pool, "echo", json!(1)).await.unwrap(), json!(1));
             pool.shutdown().await.unwrap();
         }
+    });
+}
+
+#[test]
+fn fault_14_a_call_that_kills_its_workers_before_they_begin_it_is_moved_three_times() {
+    // What the worker has at its start is enough for it, but not for a request of that size.
+    let source = "import resource\n\
+        from pathlib import Path\n\
+        pages = int(Path('/proc/self/statm').read_text().split()[0])\n\
+        most = pages * resource.getpagesize() + (24 << 20)\n\
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))\n\
+        @expose\n\
+        def length(text: str) -> int:\n    \
+            return len(text)\n";
+    scenario(async {
+        let pool = pool_of(source).workers(2).max_frame(128 << 20);
+        let pool = pool.start().await.unwrap();
+        let text = "x".repeat(64 << 20);
+        let error = pool.call::<_, usize>("length", &text).await.unwrap_err();
+        let culprits = ["4 workers have died", "would have begun this call next"];
+        assert_error(&error, ErrorKind::WorkerDied, Fate::NotStarted, &culprits);
+        assert!(!error.is_retryable(), "{error}");
+        assert!(error.death().is_some());
+        let counts = pool.status().counts;
+        assert_eq!((counts.moved, counts.resent), (3, 0));
+        // The pool lives, and other calls are as welcome as ever.
+        assert_eq!(pool.call::<_, usize>("length", "four").await.unwrap(), 4);
+        pool.shutdown().await.unwrap();
     });
 }
 

@@ -12,7 +12,10 @@ pub(super) enum Answer {
     Body(Reply),
     Error(Error),
     /// It certainly did not run: another worker gets it, and nobody notices.
-    Move,
+    Move {
+        /// The worker may have died of reading it.
+        is_suspect: bool,
+    },
     /// It may have run, and may run again: another worker gets it.
     SendAgain {
         /// The worker was in this very call when it died.
@@ -27,7 +30,14 @@ pub(super) struct Tries {
     /// How many workers have died in it.
     pub(super) victims: u32,
     pub(super) poison_limit: u32,
+    /// How many workers have died when it was the next that they would have begun.
+    pub(super) suspicions: u32,
 }
+
+/// A call that was the next one of so many workers when they died, and then of another one, has probably killed them: by
+/// its mere size, say, or with a body that the loop cannot bear. Workers that die of something else would have to do so
+/// within the microseconds between the arrival of a call and its beginning, each time of this very call.
+const MAX_SUSPICIONS: u32 = 3;
 
 impl Tries {
     /// Whether the call may be sent again, now that one more worker has died in it.
@@ -58,7 +68,18 @@ impl Answer {
             Err(Failure::Unsendable(reason)) => Self::Error(unsendable(reason, function, shared)),
             Err(Failure::Died {
                 begun: Begun::Not, ..
-            }) => Self::Move,
+            }) => Self::Move { is_suspect: false },
+            Err(Failure::Died {
+                begun: Begun::Next, ..
+            }) if tries.suspicions < MAX_SUSPICIONS => Self::Move { is_suspect: true },
+            Err(Failure::Died {
+                begun: Begun::Next,
+                death,
+            }) => Self::Error(
+                death
+                    .error_unbegun(tries.suspicions + 1)
+                    .with_function(function),
+            ),
             Err(Failure::Died {
                 begun: Begun::Earlier,
                 ..
@@ -69,7 +90,9 @@ impl Answer {
             Err(Failure::Died { death, .. }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Remote(error)) if error.status == Status::Draining => Self::Move,
+            Err(Failure::Remote(error)) if error.status == Status::Draining => {
+                Self::Move { is_suspect: false }
+            }
             Err(Failure::Remote(error)) => of_worker(remote(*error)),
             Err(Failure::Expired { stacks: None }) => of_worker(
                 Error::new(

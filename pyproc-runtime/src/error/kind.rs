@@ -35,7 +35,8 @@ pub enum ErrorKind {
     /// The Python function raised an exception.
     Exception,
     /// The worker that had the call died, or was killed because it no longer answered. It is replaced. The function may
-    /// have run: a call that certainly had not begun moves to another worker in place of this error.
+    /// have run: a call that certainly had not begun moves to another worker in place of this error, up to three times if
+    /// it was the next that the lost worker would have begun, and may have been what it died of.
     WorkerDied,
 }
 
