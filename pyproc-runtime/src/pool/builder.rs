@@ -305,6 +305,9 @@ impl<C: Codec> PoolBuilder<C> {
     /// Python raises exceptions between two steps of Python code, so a function that is busy in C is interrupted when it
     /// comes back from there, and threads of its own are not interrupted at all. Workers that listen by themselves or were
     /// started by somebody else can't be interrupted; nor can any on other systems than Linux.
+    ///
+    /// It is done by the signal SIGURG. A script that sets a handler of its own for that has it called in place of the
+    /// interrupt, every 5 ms until the function ends, and its functions run until their worker is killed.
     pub fn interrupt_after(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.settings.interrupt_after = time.into();
         self
@@ -314,6 +317,9 @@ impl<C: Codec> PoolBuilder<C> {
     /// found in the error. Default 100 ms: time for an interrupted function to clean up, and soon enough to show where it
     /// was stuck. The worker goes on meanwhile. Callers wait for it until 500 ms after the deadline, so a longer time means
     /// never.
+    ///
+    /// It is done by the signal SIGWINCH, and by `faulthandler`. A script that sets a handler of its own for that has it
+    /// called in place of the dump, and there are no stacks of functions that are late.
     pub fn stacks_after(mut self, time: Duration) -> Self {
         self.settings.stacks_after = time;
         self
