@@ -90,6 +90,39 @@ fn where_worker_after_worker_dies_the_pool_refuses_until_a_call_succeeds() {
 }
 
 #[test]
+fn workers_that_are_well_and_die_of_every_call_are_not_tried_for_ever() {
+    scenario(async || {
+        let worker = FakeWorker::that(|_| [Act::Close]);
+        let breaker = Breaker::new()
+            .failures(2)
+            .open_for(Duration::from_secs(3600));
+        let pool = attach([&worker])
+            .restart(tireless())
+            .breaker(breaker)
+            .health_interval(Duration::from_millis(5));
+        let pool = pool.start().await.unwrap();
+        let mut events = pool.events();
+        for _ in 0..2 {
+            // The answer to the first check has been read when the second one comes.
+            let asked = worker.record().health_checks;
+            worker
+                .until("it is well", |record| record.health_checks > asked + 1)
+                .await;
+            assert_eq!(kind_of(&pool, "echo").await, Err(ErrorKind::WorkerDied));
+        }
+        let opening = async {
+            loop {
+                if let Some(Event::BreakerOpened { function, .. }) = events.next().await {
+                    return function;
+                }
+            }
+        };
+        assert_eq!(within("the breaker opens", opening).await, None);
+        assert_eq!(kind_of(&pool, "echo").await, Err(ErrorKind::Unavailable));
+    });
+}
+
+#[test]
 fn a_function_that_keeps_raising_is_refused_alone() {
     scenario(async || {
         let worker = FakeWorker::that(|request| match request.function.as_str() {
