@@ -139,10 +139,10 @@ fn a_foreign_worker_skips_what_nobody_waits_for() {
             .await
             .unwrap();
         let brief = Duration::from_millis(50);
-        // The first call is sent at once, and the others together while the worker has that one. So it has read all of
-        // them when it falls asleep, and counts what remained of their deadlines then.
+        // The others are sent while the worker sleeps for the first time. So it has read all of them when it falls asleep
+        // again, and counts what remained of their deadlines then.
         let (_, slept, expired, dropped) = tokio::join!(
-            pool.call::<_, i64>("double", 0),
+            pool.call::<_, String>("sleep", 0.5),
             pool.call::<_, String>("sleep", 0.5),
             pool.call::<_, i64>("double", 1).deadline(brief),
             tokio::time::timeout(brief, pool.call::<_, i64>("double", 2)),

@@ -68,8 +68,17 @@ struct Comparison {
     row: Row,
     /// This build, the other one, and this build once more: the control, which shows how much two runs of the same
     /// differ.
-    values: Vec<[f64; 3]>,
+    values: Vec<[Value; 3]>,
     unfit: Option<String>,
+}
+
+/// What one run gave.
+#[derive(Clone, Copy, Default)]
+struct Value {
+    /// Microseconds of a call, or calls a second.
+    speed: f64,
+    /// Microseconds of processor time of a call, both sides together; 0 where the system does not tell.
+    cpu: f64,
 }
 
 impl Comparison {
@@ -94,7 +103,7 @@ impl Comparison {
             return Ok(());
         }
         let builds = [this, other, this];
-        let mut values = [0.0; 3];
+        let mut values = [Value::default(); 3];
         for turn in 0..builds.len() {
             let place = (number + turn) % builds.len();
             match self.measure(builds[place], options)? {
@@ -109,8 +118,8 @@ impl Comparison {
         Ok(())
     }
 
-    /// Microseconds of a call, or calls a second; or why there are none.
-    fn measure(&self, build: &Build, options: &Options) -> Result<Result<f64, String>> {
+    /// One run; or why there is none.
+    fn measure(&self, build: &Build, options: &Options) -> Result<Result<Value, String>> {
         let opened = Child::open_with(&build.program, build.python.as_deref(), &self.row.spec)?;
         let mut child = match opened {
             Opened::Ready(child) => child,
@@ -134,18 +143,21 @@ impl Comparison {
             measured = Measured::new(self.row.clone())?;
             measured.add(&round);
         }
-        let value = match self.row.scenario {
+        let speed = match self.row.scenario {
             Scenario::Sequential => measured.quantile_us(0.5),
             _ => measured.per_second(),
         };
-        Ok(Ok(value.context("no call was made")?))
+        Ok(Ok(Value {
+            speed: speed.context("no call was made")?,
+            cpu: measured.cpu_us_per_call().unwrap_or_default(),
+        }))
     }
 
-    fn ratio(&self, first: usize, second: usize) -> Option<Ratio> {
+    fn ratio(&self, first: usize, second: usize, of: fn(&Value) -> f64) -> Option<Ratio> {
         let pairs: Vec<_> = self
             .values
             .iter()
-            .map(|values| (values[first], values[second]))
+            .map(|values| (of(&values[first]), of(&values[second])))
             .collect();
         Ratio::of_medians(&pairs)
     }
@@ -154,9 +166,10 @@ impl Comparison {
 fn report(commit: &str, options: &Options, comparisons: &[Comparison]) -> String {
     let mut text = format!(
         "\nThis build against {commit}, {} pairs: the ratio of the medians and its 95 % bootstrap interval. The \
-         control is this build against itself.\n\n\
-         | scenario | worker | placement | callers | unit | this | other | this / other | control | verdict |\n\
-         | --- | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | --- |\n",
+         control is this build against itself. CPU is that of a call, of both sides together.\n\n\
+         | scenario | worker | placement | callers | unit | this | other | this / other | control | verdict | \
+         CPU µs | CPU: this / other |\n\
+         | --- | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |\n",
         options.pairs
     );
     for comparison in comparisons {
@@ -177,15 +190,19 @@ fn report(commit: &str, options: &Options, comparisons: &[Comparison]) -> String
             placement.unwrap_or_default(),
             row.callers().unwrap_or_default(),
         );
-        let middle = |place: usize| median(comparison.values.iter().map(|values| values[place]));
+        let middle = |place: usize, of: fn(&Value) -> f64| {
+            median(comparison.values.iter().map(|values| of(&values[place])))
+        };
+        let speed = |value: &Value| value.speed;
+        let cpu = |value: &Value| value.cpu;
         let numbers = (
-            comparison.ratio(0, 1),
-            comparison.ratio(0, 2),
-            middle(0),
-            middle(1),
+            comparison.ratio(0, 1, speed),
+            comparison.ratio(0, 2, speed),
+            middle(0, speed),
+            middle(1, speed),
         );
         let (Some(ratio), Some(control), Some(this), Some(other)) = numbers else {
-            text.push_str("| skipped | | | | | |\n");
+            text.push_str("| skipped | | | | | | | |\n");
             continue;
         };
         let lower_is_better = row.scenario == Scenario::Sequential;
@@ -196,10 +213,14 @@ fn report(commit: &str, options: &Options, comparisons: &[Comparison]) -> String
         };
         let _ = writeln!(
             text,
-            "| {unit} | {this:.digits$} | {other:.digits$} | {} | {} | {} |",
+            "| {unit} | {this:.digits$} | {other:.digits$} | {} | {} | {} | {:.2} | {} |",
             shown(&ratio),
             shown(&control),
             verdict(&ratio, &control, lower_is_better),
+            middle(0, cpu).unwrap_or_default(),
+            comparison
+                .ratio(0, 1, cpu)
+                .map_or_else(|| "unknown".to_owned(), |ratio| shown(&ratio)),
         );
     }
     let mut reasons: Vec<_> = comparisons

@@ -48,15 +48,10 @@ impl Record {
             p99_us: measured.quantile_us(0.99),
             p999_us: measured.quantile_us(0.999),
             per_second: measured.per_second(),
-            cpu_us_per_call: cpu_us(measured),
+            cpu_us_per_call: measured.cpu_us_per_call(),
             n: measured.calls,
         }
     }
-}
-
-/// The processor time of both sides for one call.
-fn cpu_us(measured: &Measured) -> Option<f64> {
-    Some(measured.host_cpu_us()? + measured.worker_cpu_us()?)
 }
 
 /// Writes the rows as a JSON list, those of every run after one another.

@@ -164,6 +164,11 @@ impl Measured {
         self.per_call_us(self.worker_cpu)
     }
 
+    /// The processor time of both sides for one call.
+    pub(crate) fn cpu_us_per_call(&self) -> Option<f64> {
+        Some(self.host_cpu_us()? + self.worker_cpu_us()?)
+    }
+
     fn per_call_us(&self, time: Option<Duration>) -> Option<f64> {
         (self.calls > 0).then_some(time?.as_secs_f64() * 1e6 / self.calls as f64)
     }
