@@ -83,7 +83,9 @@ fn fault_08_a_call_that_begins_as_its_deadline_passes_is_interrupted_too() {
         Runner.run = lambda self, request, now_ns: run(self, request, 0)\n\
         @expose\n\
         def hold(started: str, gate: str) -> None:\n    \
-            Path(started).write_text('0')\n    \
+            partial = Path(started + '.partial')\n    \
+            partial.write_text('0')\n    \
+            partial.rename(started)\n    \
             while not Path(gate).exists():\n        \
                 time.sleep(0.001)\n\
         @expose\n\
