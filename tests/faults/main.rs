@@ -27,8 +27,6 @@ mod supervision;
 mod system;
 mod wire;
 
-use std::path::Path;
-
 use pyproc::{Codec, Pool, WorkerState};
 use support::until;
 
@@ -45,12 +43,10 @@ fn announcement() -> (tempfile::TempDir, String) {
 }
 
 async fn begun(path: &str) -> u32 {
-    until("the function has begun", || Path::new(path).exists()).await;
-    std::fs::read_to_string(path)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    // The file is there before what is written to it.
+    let pid = || -> Option<u32> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    until("the function has begun", || pid().is_some()).await;
+    pid().unwrap()
 }
 
 async fn all_ready<C: Codec>(pool: &Pool<C>, generations: u64) {
