@@ -7,7 +7,7 @@ compile_error!("pyproc runs on Linux and macOS: it needs Unix sockets, process g
 // Calls, typed and by name.
 pub use pyproc_derive::remote;
 pub use pyproc_runtime::blocking;
-pub use pyproc_runtime::{Call, Pool, PoolBuilder, Target, script};
+pub use pyproc_runtime::{Call, ItemStream, Pool, PoolBuilder, Target, script};
 
 // What a call can end with.
 pub use pyproc_runtime::{
@@ -25,6 +25,12 @@ pub use pyproc_runtime::{
 #[cfg(feature = "msgpack")]
 pub use pyproc_runtime::MsgPack;
 pub use pyproc_runtime::{Codec, CodecError, DefaultCodec, Json, Protocol};
+
+/// What methods that yield return: that of the crate `futures`.
+pub use pyproc_runtime::Stream;
+
+/// What the methods of `object_safe` traits return that yield.
+pub type BoxStream<'a, T> = std::pin::Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
 
 /// For implementations of a trait with `#[pyproc::remote(object_safe)]`.
 pub use async_trait::async_trait;

@@ -2,3 +2,9 @@
 
 pub use async_trait::async_trait;
 pub use pyproc_runtime::{Arguments, FunctionSpec, Interface, Remote};
+pub use std::boxed::Box;
+
+/// Stands where a trait has mistakes, and is never called.
+pub fn no_stream<T>() -> crate::BoxStream<'static, T> {
+    unreachable!()
+}

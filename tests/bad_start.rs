@@ -337,10 +337,9 @@ fn two_functions_of_one_name_are_refused_with_both_places() {
 }
 
 #[test]
-fn async_functions_and_generators_are_refused_by_name() {
+fn async_functions_are_refused_by_name() {
     for (function, what) in [
         ("async def fetch(url): ...", "an async function"),
-        ("def fetch(url): yield url", "a generator"),
         ("async def fetch(url): yield url", "an async generator"),
     ] {
         fails_to_start(

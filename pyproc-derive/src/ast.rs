@@ -3,7 +3,10 @@ use crate::mistakes::Mistakes;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
-use syn::{FnArg, ItemTrait, Pat, PatType, Path, Receiver, TraitItem, TraitItemFn, Type};
+use syn::{
+    FnArg, GenericArgument, ItemTrait, Pat, PatType, Path, PathArguments, Receiver, TraitItem,
+    TraitItemFn, Type, TypeImplTrait, TypeParamBound,
+};
 
 /// The trait taken apart but not yet judged; what the user wrote is kept for its spans.
 pub(crate) struct Interface {
@@ -126,6 +129,75 @@ impl Method {
             syn::ReturnType::Default => None,
             syn::ReturnType::Type(_, output) => Some(output),
         }
+    }
+
+    /// The stream that the method returns, if it returns one.
+    pub(crate) fn stream(&self) -> Option<Stream<'_>> {
+        Stream::of(self.output()?)
+    }
+}
+
+/// What a method returns that yields items.
+#[derive(Clone, Copy)]
+pub(crate) enum Stream<'a> {
+    /// `impl Stream<Item = …>`.
+    Opaque(&'a TypeImplTrait),
+    /// `BoxStream<'_, …>`.
+    Boxed(&'a Type),
+}
+
+impl<'a> Stream<'a> {
+    fn of(output: &'a Type) -> Option<Self> {
+        match output {
+            Type::ImplTrait(opaque) if opaque.bounds.iter().any(is_stream_bound) => {
+                Some(Self::Opaque(opaque))
+            }
+            Type::Path(path) if path.path.segments.last()?.ident == "BoxStream" => {
+                Some(Self::Boxed(output))
+            }
+            Type::Group(group) => Self::of(&group.elem),
+            Type::Paren(paren) => Self::of(&paren.elem),
+            _ => None,
+        }
+    }
+
+    /// What it yields, if that is written.
+    pub(crate) fn item(self) -> Option<&'a Type> {
+        match self {
+            Self::Opaque(opaque) => opaque.bounds.iter().find_map(|bound| {
+                arguments(bound_path(bound)?)?.find_map(|argument| match argument {
+                    GenericArgument::AssocType(item) if item.ident == "Item" => Some(&item.ty),
+                    _ => None,
+                })
+            }),
+            Self::Boxed(Type::Path(path)) => {
+                arguments(&path.path)?.find_map(|argument| match argument {
+                    GenericArgument::Type(item) => Some(item),
+                    _ => None,
+                })
+            }
+            Self::Boxed(_) => None,
+        }
+    }
+}
+
+fn is_stream_bound(bound: &TypeParamBound) -> bool {
+    let last = bound_path(bound).and_then(|path| path.segments.last());
+    last.is_some_and(|segment| segment.ident == "Stream")
+}
+
+fn bound_path(bound: &TypeParamBound) -> Option<&Path> {
+    match bound {
+        TypeParamBound::Trait(bound) => Some(&bound.path),
+        _ => None,
+    }
+}
+
+/// The arguments in angle brackets behind the last segment.
+fn arguments(path: &Path) -> Option<impl Iterator<Item = &GenericArgument>> {
+    match &path.segments.last()?.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
+        _ => None,
     }
 }
 

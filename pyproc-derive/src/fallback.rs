@@ -1,10 +1,10 @@
-use crate::ast::{Interface, Method};
+use crate::ast::{Interface, Method, Stream};
 use crate::attr;
 use crate::expand::{client, definition};
 use crate::validate::{has_impl_trait, has_self};
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Generics, TraitItem, parse_quote};
+use quote::{ToTokens, quote};
+use syn::{Generics, Path, TraitItem, Type, parse_quote};
 
 /// A stand-in for the trait and its client that follows the mistakes, so that code that uses them
 /// gets no errors of its own. It is compiled but can never run.
@@ -18,7 +18,8 @@ pub(crate) fn interface(mut interface: Interface, mistakes: TokenStream) -> Toke
         .iter()
         .filter(|other| !matches!(other, TraitItem::Macro(_)));
     let methods = distinct(&interface.methods).into_iter();
-    let methods = methods.map(|method| declaration(method, interface.options.object_safe));
+    let object_safe = interface.options.object_safe;
+    let methods = methods.map(|method| declaration(method, interface.facade(), object_safe));
     let definition = definition::around(&interface, &quote!(#(#others)* #(#methods)*));
     let client = client::client(&interface, &TokenStream::new());
     let implementation = implementation(&interface);
@@ -79,10 +80,13 @@ fn distinct(methods: &[Method]) -> Vec<&Method> {
 }
 
 /// The method as it should have been written, as far as that can be known.
-fn declaration(method: &Method, object_safe: bool) -> TokenStream {
+fn declaration(method: &Method, facade: &Path, object_safe: bool) -> TokenStream {
     let attributes = &method.function.attrs;
     let name = method.ident();
     let types: Vec<_> = method.arguments().map(|argument| &argument.ty).collect();
+    if let Some(item) = method.stream().and_then(Stream::item) {
+        return stream(method, item, facade, object_safe);
+    }
     let output = match method.output() {
         Some(output) if !has_impl_trait(output) => quote!(#output),
         _ => quote!(()),
@@ -103,6 +107,23 @@ fn declaration(method: &Method, object_safe: bool) -> TokenStream {
     } else {
         let future = quote!(impl ::core::future::Future<Output = #output> + ::core::marker::Send);
         quote!(#(#attributes)* fn #name #generics(#inputs) -> #future #clause { async { #body } })
+    }
+}
+
+/// The same for a method that returns a stream.
+fn stream(method: &Method, item: &Type, facade: &Path, object_safe: bool) -> TokenStream {
+    let attributes = &method.function.attrs;
+    let name = method.ident();
+    let types = method.arguments().map(|argument| &argument.ty);
+    let output = match method.stream() {
+        Some(Stream::Opaque(_)) if object_safe => quote!(#facade::BoxStream<'_, #item>),
+        _ => method.output().to_token_stream(),
+    };
+    quote! {
+        #(#attributes)*
+        fn #name(&self #(, _: #types)*) -> #output {
+            #facade::private::no_stream::<#item>()
+        }
     }
 }
 

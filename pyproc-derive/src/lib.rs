@@ -41,6 +41,20 @@ use proc_macro2::TokenStream;
 /// can be spawned; implementations are still written `async fn`. Dropping the future of a call
 /// cancels the call.
 ///
+/// # Methods that return a stream
+///
+/// A Python function that yields, a generator, is a method without `async` that returns
+/// `impl Stream<Item = pyproc::Result<T>>` (`Stream` is `pyproc::Stream`, that of the crate
+/// `futures`), or in an `object_safe` trait `pyproc::BoxStream<'_, pyproc::Result<T>>`. It begins when
+/// the stream is first polled. In the trait, `impl Stream` becomes `impl Stream + Send`.
+///
+/// ```ignore
+/// #[pyproc::remote]
+/// trait Model {
+///     fn generate(&self, prompt: String) -> impl Stream<Item = pyproc::Result<Token>>;
+/// }
+/// ```
+///
 /// # Options of a method
 ///
 /// - `#[pyproc(name = "predict_v2")]`: the name in Python; by default that of the method, without

@@ -34,7 +34,7 @@ pub(crate) fn interface(interface: &Interface, mistakes: &mut Mistakes) {
     }
     for method in &interface.methods {
         attributes(&method.function.attrs, mistakes);
-        method::method(method, mistakes);
+        method::method(method, interface.options.object_safe, mistakes);
     }
     names(&interface.methods, mistakes);
 }

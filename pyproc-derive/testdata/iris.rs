@@ -44,18 +44,21 @@ The workers do not expose one of the functions.*/
                     deadline: ::core::option::Option::Some(
                         ::core::time::Duration::from_millis(2000u64),
                     ),
+                    is_stream: false,
                 },
                 ::pyproc::private::FunctionSpec {
                     name: "nearest",
                     parameters: &["flower", "in"],
                     idempotent: false,
                     deadline: ::core::option::Option::None,
+                    is_stream: false,
                 },
                 ::pyproc::private::FunctionSpec {
                     name: "start",
                     parameters: &[],
                     idempotent: false,
                     deadline: ::core::option::Option::None,
+                    is_stream: false,
                 },
             ],
         };

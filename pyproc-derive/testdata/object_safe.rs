@@ -36,6 +36,7 @@ The workers do not expose one of the functions.*/
                     parameters: &["flower"],
                     idempotent: false,
                     deadline: ::core::option::Option::None,
+                    is_stream: false,
                 },
                 #[cfg(feature = "more")]
                 #[cfg(not(windows))]
@@ -44,12 +45,14 @@ The workers do not expose one of the functions.*/
                     parameters: &["flower"],
                     idempotent: false,
                     deadline: ::core::option::Option::None,
+                    is_stream: false,
                 },
                 crate::vendored::python::private::FunctionSpec {
                     name: "last",
                     parameters: &["type"],
                     idempotent: false,
                     deadline: ::core::option::Option::None,
+                    is_stream: false,
                 },
             ],
         };

@@ -3,6 +3,7 @@
 //! Both ends are state machines of four families of methods: input, events, commands, output.
 //! [`HostConnection`] says in which order a driver goes through them.
 
+mod credit;
 mod host;
 mod in_flight;
 mod limits;

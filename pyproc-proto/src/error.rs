@@ -135,6 +135,20 @@ pub enum ProtocolError {
         /// The id in the answer.
         call: u64,
     },
+    /// A frame of a stream answers a call that is none, or a reply one that is.
+    #[error("a frame of kind {kind} cannot answer call {call}")]
+    WrongAnswer {
+        /// The frame's kind.
+        kind: Kind,
+        /// The id in its header.
+        call: u64,
+    },
+    /// An item of a stream came without leave: the one before it had used up the credit.
+    #[error("an item of the stream of call {call} came without credit")]
+    WithoutCredit {
+        /// The id in the item.
+        call: u64,
+    },
     /// A request has an id that is not above all ids before it.
     #[error("a request has the call id {call} after the call id {last}")]
     CallOutOfOrder {

@@ -15,7 +15,7 @@ impl Flags {
     pub const METADATA: Self = Self(0x02);
     /// No answer is wanted. Reserved: not negotiated in version 1.
     pub const ONE_WAY: Self = Self(0x04);
-    /// The answer is wanted as a stream. Reserved: not negotiated in version 1.
+    /// The answer is wanted as a stream.
     pub const WANTS_STREAM: Self = Self(0x08);
     /// The body describes shared memory. Reserved: not negotiated in version 1.
     pub const SHARED_MEMORY: Self = Self(0x10);
@@ -24,7 +24,7 @@ impl Flags {
 
     const KNOWN: u8 = 0x3F;
     /// What version 1 can do nothing with.
-    pub(crate) const RESERVED: Self = Self(0x3C);
+    pub(crate) const RESERVED: Self = Self(0x34);
 
     /// The flags with these bits, or `None` if one of them has no meaning.
     pub const fn from_bits(bits: u8) -> Option<Self> {

@@ -53,6 +53,11 @@ impl Frame {
         self.outgoing().write(output);
     }
 
+    /// How many bytes the whole frame has on the wire.
+    pub(crate) fn wire_len(&self) -> usize {
+        total_len(self.header.length)
+    }
+
     fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             kind: self.header.kind,

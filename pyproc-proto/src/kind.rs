@@ -21,11 +21,11 @@ pub enum Kind {
     Reply = 0x84,
     /// The error that a call, or the handshake, ended with.
     Error = 0x85,
-    /// One item of a stream. Reserved: not negotiated in version 1.
+    /// One item of a stream.
     StreamItem = 0x86,
-    /// The end of a stream. Reserved: not negotiated in version 1.
+    /// The end of a stream, after all its items.
     StreamEnd = 0x87,
-    /// Leave to send more stream items. Reserved: not negotiated in version 1.
+    /// Leave to send more items of a stream: so many bytes of frames, a `u32`.
     Credit = 0x88,
     /// The host no longer wants the answer to a call.
     Cancel = 0x89,
@@ -82,15 +82,14 @@ impl Kind {
                     | Flags::WANTS_STREAM
                     | Flags::SHARED_MEMORY
             }
-            Self::Reply | Self::StreamItem => {
-                Flags::METADATA | Flags::SHARED_MEMORY | Flags::ERROR_VALUE
-            }
+            Self::Reply => Flags::METADATA | Flags::SHARED_MEMORY | Flags::ERROR_VALUE,
+            Self::StreamItem => Flags::SHARED_MEMORY | Flags::ERROR_VALUE,
             Self::Error | Self::StreamEnd => Flags::METADATA,
             _ => Flags::NONE,
         }
     }
 
-    /// The reserved kinds will give the field a meaning when they are negotiated.
+    /// In the frames of a stream it is the place of a parameter, for streams of arguments to come.
     pub(crate) fn allows_index(self) -> bool {
         matches!(
             self,
@@ -109,12 +108,10 @@ impl Kind {
 
     /// Whether a frame of this kind consists of its header alone.
     pub(crate) fn is_bare(self) -> bool {
-        matches!(self, Self::Cancel | Self::Drain | Self::Goodbye)
-    }
-
-    /// Whether version 1 reserves the kind for later.
-    pub(crate) fn is_reserved(self) -> bool {
-        matches!(self, Self::StreamItem | Self::StreamEnd | Self::Credit)
+        matches!(
+            self,
+            Self::StreamEnd | Self::Cancel | Self::Drain | Self::Goodbye
+        )
     }
 }
 

@@ -32,6 +32,9 @@ pub enum Word {
     /// By the worker: the id of the call that [`StartedNs`](Self::StartedNs) is about, written
     /// after it. What was read is valid if this equals [`Taken`](Self::Taken), read afterwards.
     Started = 3,
+    /// By the worker: the id of the stream that it goes on with, after other calls perhaps, or 0
+    /// while it does not. [`StartedNs`](Self::StartedNs) is about that one then.
+    Resumed = 4,
     /// By the host: the id of the running call that it wants interrupted.
     Interrupt = 8,
     /// By the host: how often it has written `Cancel` frames for calls that wait in the worker. A
@@ -41,11 +44,12 @@ pub enum Word {
 
 impl Word {
     /// Every word with its name in the documents, in the order of their places.
-    pub const NAMES: [(Self, &'static str); 6] = [
+    pub const NAMES: [(Self, &'static str); 7] = [
         (Self::Magic, "magic"),
         (Self::Taken, "taken"),
         (Self::StartedNs, "started_ns"),
         (Self::Started, "started"),
+        (Self::Resumed, "resumed"),
         (Self::Interrupt, "interrupt"),
         (Self::CancelSeq, "cancel_seq"),
     ];

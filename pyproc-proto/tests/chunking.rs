@@ -26,7 +26,10 @@ fn arbitrary_frame() -> impl Strategy<Value = Frame> {
         body,
     )
         .prop_map(|(kind, call, index, deadline, pairs, body)| {
-            let bare = matches!(kind, Kind::Cancel | Kind::Drain | Kind::Goodbye);
+            let bare = matches!(
+                kind,
+                Kind::StreamEnd | Kind::Cancel | Kind::Drain | Kind::Goodbye
+            );
             let of_call = matches!(
                 kind,
                 Kind::Request
@@ -209,7 +212,7 @@ impl Scene {
             }
             Step::Cancel(call) => {
                 if let Some(call) = CallId::new(call.into()) {
-                    pair.host.cancel(call);
+                    pair.host.cancel(call, pair.now);
                 }
             }
             Step::Ping => pair.host.ping(),

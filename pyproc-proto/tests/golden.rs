@@ -302,6 +302,7 @@ fn deliver_reply(
             body: Body::Borrowed(b""),
             deadline: None,
             metadata: &Metadata::new(),
+            credit: None,
         };
         host.request(request, token, now)
             .expect("it is ready at once");

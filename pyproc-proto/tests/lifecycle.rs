@@ -317,9 +317,9 @@ fn only_the_oldest_call_becomes_overdue_and_has_its_time_from_when_it_is_the_old
 fn a_cancelled_call_tells_the_worker_once_and_stays_until_it_is_answered() {
     let mut pair = Pair::ready();
     let call = pair.call(7);
-    pair.host.cancel(call);
-    pair.host.cancel(call);
-    pair.host.cancel(CallId::new(99).expect("not 0"));
+    pair.host.cancel(call, pair.now);
+    pair.host.cancel(call, pair.now);
+    pair.host.cancel(CallId::new(99).expect("not 0"), pair.now);
     pair.carry();
     assert_eq!(pair.worker.poll_event(), Some(WorkerEvent::Cancel { call }));
     assert_eq!(pair.worker.poll_event(), None);
@@ -338,7 +338,7 @@ fn a_cancel_that_crosses_the_answer_harms_nobody() {
     let mut pair = Pair::ready();
     let call = pair.call(7);
     pair.worker.reply(call, b"1").expect("it waits");
-    pair.host.cancel(call);
+    pair.host.cancel(call, pair.now);
     pair.carry();
     assert_eq!(pair.worker.poll_event(), None);
     assert!(matches!(
@@ -352,7 +352,7 @@ fn a_cancelled_call_expires_and_becomes_overdue_like_any_other() {
     for mut pair in [Pair::ready(), Pair::json()] {
         let request = with_deadline(&pair, Duration::from_millis(300));
         let call = pair.host.request(request, 7, pair.now).expect("accepted");
-        pair.host.cancel(call);
+        pair.host.cancel(call, pair.now);
         pair.advance(Duration::from_millis(300)).expect("expired");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Expired { call }));
         pair.advance(Duration::from_secs(1)).expect("overdue");
@@ -364,7 +364,7 @@ fn a_cancelled_call_expires_and_becomes_overdue_like_any_other() {
 fn a_cancelled_call_without_a_deadline_is_never_overdue() {
     let mut pair = Pair::ready();
     let call = pair.call(7);
-    pair.host.cancel(call);
+    pair.host.cancel(call, pair.now);
     pair.advance(Duration::from_secs(1000)).expect("nothing");
     assert_eq!(pair.host.poll_event(), None);
 }

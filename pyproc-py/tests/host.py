@@ -73,6 +73,14 @@ class Wire:
                 assert frame[0] == kind, frame
                 return frame
 
+    def expect_any(self) -> Frame:
+        """Return the next frame that is no log record."""
+        while True:
+            frame = self.read()
+            assert frame is not None, "the worker closed the connection"
+            if frame[0] != Kind.LOG:
+                return frame
+
     def hello(self, **entries: Any) -> None:
         self.socket.sendall(hello_frame(entries))
 

@@ -67,7 +67,7 @@ def test_a_connection_that_shows_its_protocol_after_the_drain_is_refused_its_req
     host.send({"id": 1, "method": "health"})
     accepted.read()
     accepted.write()
-    assert not accepted.has_request
+    assert not accepted.has_work
     assert host.read()["error_type"] == "draining"
     accepted.close()
     host.close()

@@ -18,7 +18,7 @@ from host import PACKAGE, TIMEOUT_SECONDS, Wire
 from listening import JsonHost, connect, connect_json
 from test_worker import PRELUDE, gate, wait_for
 
-from pyproc._protocol import Kind, Status, encode_frame
+from pyproc._protocol import Flag, Kind, Status, encode_frame
 
 Start = Callable[..., "Listening"]
 
@@ -374,3 +374,48 @@ def test_only_the_body_is_to_blame_for_what_is_in_it(start: Start) -> None:
         assert answer["error"] == "$.bodyguard.a: the key appears twice"
         host.send({"id": 1.5, "method": "echo"})
         assert host.read()["error"].endswith("an integer from 0 to 18446744073709551615")
+
+
+TIDY = """
+@expose
+def tidy(log):
+    try:
+        while True:
+            yield 1
+    finally:
+        with open(log, "a") as file:
+            file.write("closed\\n")
+"""
+
+
+def open_stream(worker: Listening, log: Path) -> Wire:
+    """Ask for a stream, and read the one item that it may send."""
+    wire = worker.binary()
+    body = json.dumps(str(log)).encode()
+    wire.send(Kind.REQUEST, body, call=1, index=0, flags=Flag.WANTS_STREAM)
+    wire.send(Kind.CREDIT, (1).to_bytes(4, "big"), call=1)
+    wire.expect(Kind.STREAM_ITEM)
+    return wire
+
+
+def test_the_streams_of_a_host_that_goes_are_closed(start: Start, tmp_path: Path) -> None:
+    worker = start(PRELUDE + TIDY)
+    log = tmp_path / "log"
+    wire = open_stream(worker, log)
+    wire.close()
+    assert wait_for(log) == "closed\n"
+    with closing(worker.json()) as other:
+        assert other.call("health")["status"] == "healthy"
+
+
+def test_the_streams_of_a_host_that_says_no_more_are_closed(start: Start, tmp_path: Path) -> None:
+    worker = start(PRELUDE + TIDY)
+    log = tmp_path / "log"
+    wire = open_stream(worker, log)
+    wire.socket.shutdown(socket.SHUT_WR)
+    frame = wire.expect(Kind.ERROR)
+    assert (frame[2], frame[3]) == (Status.CANCELLED, 1)
+    assert log.read_text() == "closed\n"
+    wire.expect(Kind.GOODBYE)
+    wire.close()
+    assert worker.stop()[0] == 0

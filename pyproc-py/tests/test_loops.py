@@ -10,7 +10,7 @@ from host import Wire
 
 from pyproc._connection_binary import BinaryConnection
 from pyproc._context import now_ns
-from pyproc._dispatch import Dispatcher
+from pyproc._dispatch import QUICK_NS, Dispatcher
 from pyproc._fork import ForkGuard
 from pyproc._handshake import Hello
 from pyproc._lane import Lane
@@ -18,7 +18,7 @@ from pyproc._loop_sync import SyncLoop
 from pyproc._protocol import Kind, Status
 from pyproc._registry import Registry
 from pyproc._request import Request
-from pyproc._runner import QUICK_NS, Runner
+from pyproc._runner import Runner
 from pyproc._signals import StopSignal
 
 HELLO = Hello.parse(b'{"protocol":1,"codec":"json"}')

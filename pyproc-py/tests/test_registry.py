@@ -60,15 +60,11 @@ def test_callables_of_other_kinds() -> None:
 def test_what_this_version_does_not_serve_is_refused_at_once() -> None:
     async def coroutine() -> None: ...
 
-    def generator() -> object:
-        yield
-
     async def stream() -> object:
         yield
 
     for function, what in (
         (coroutine, "an async function"),
-        (generator, "a generator"),
         (stream, "an async generator"),
     ):
         with pytest.raises(RegistrationError, match=f"is {what}, which this version"):

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
             "function `f` (worker.py:2) is an async function",
         ),
         (
-            "from pyproc import expose\n@expose\ndef f():\n    yield\n",
+            "from pyproc import expose\n@expose\nasync def f(): ...\n",
             "RegistrationError",
-            "function `f` (worker.py:2) is a generator",
+            "function `f` (worker.py:2) is an async function",
         ),
         (
             "from pyproc import expose\n@expose\ndef f(x: 'Absent'): pass\n",

@@ -23,6 +23,7 @@ use pyproc_proto::{Codec, DefaultCodec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::call::ItemStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Events as AsyncEvents};
 use crate::pool::{PoolBuilder, PoolStatus};
@@ -111,6 +112,16 @@ impl<C: Codec> Pool<C> {
         self.wait(self.inner.pool.call(function, argument))
     }
 
+    /// Calls a Python function that yields a stream: an iterator that waits for each item; see
+    /// [`ItemStream`] for how it begins, pauses and ends.
+    pub fn stream<'a, A: Serialize, T: DeserializeOwned>(
+        &'a self,
+        function: &'a str,
+        argument: A,
+    ) -> Items<'a, C, A, T> {
+        Items(self.inner.pool.stream(function, argument))
+    }
+
     /// Waits for whatever is made of this pool's calls: one with a deadline of its own, one of a client that
     /// `#[pyproc::remote]` made, several joined.
     ///
@@ -188,6 +199,19 @@ impl<C: Codec> Pool<C> {
             let _ = attendant.join();
         }
         report
+    }
+}
+
+/// What a Python generator yields, one item after the other; see [`Pool::stream`].
+#[must_use = "an iterator does nothing until it is asked"]
+#[derive(Debug)]
+pub struct Items<'a, C: Codec, A, T>(ItemStream<'a, C, A, T>);
+
+impl<C: Codec, A: Serialize, T: DeserializeOwned> Iterator for Items<'_, C, A, T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        parker::wait(self.0.next())
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) codec: String,
     pub(crate) limits: Limits,
     pub(crate) max_in_flight_per_worker: InFlight,
+    pub(crate) stream_window: u32,
     pub(crate) poison_limit: u32,
     pub(crate) ladder: Ladder,
     pub(crate) deadline: Option<Duration>,

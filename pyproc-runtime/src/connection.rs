@@ -233,9 +233,10 @@ impl Connection {
     /// one that it runs, or runs next.
     pub(crate) fn running(&self) -> Option<Running> {
         let state = self.lock();
-        let call = match self.taken(&state) {
-            Some(taken) => CallId::new(taken)?,
-            None => state.protocol.oldest()?,
+        let call = match (self.runs(&state), self.taken(&state)) {
+            (Some(runs), _) => CallId::new(runs)?,
+            (None, Some(_)) => return None,
+            (None, None) => state.protocol.oldest()?,
         };
         state.protocol.token(call)?;
         let function = state.protocol.function_of(call).map(str::to_owned);
@@ -249,7 +250,7 @@ impl Connection {
     /// The call that the worker runs although its deadline has passed. `None` without a state page, which alone can tell.
     pub(crate) fn late(&self) -> Option<Late> {
         let state = self.lock();
-        let call = CallId::new(self.taken(&state)?)?;
+        let call = CallId::new(self.runs(&state)?)?;
         let deadline = state.protocol.late_since(call)?;
         Some(Late { call, deadline })
     }
@@ -259,10 +260,10 @@ impl Connection {
         self.page.is_some() && self.lock().protocol.has_late()
     }
 
-    /// Whether this is the call that the worker took last, and it has not answered it.
+    /// Whether this is the call that the worker took last, or the stream that it goes on with, and it has not answered it.
     pub(crate) fn is_running(&self, call: CallId) -> bool {
         let state = self.lock();
-        self.has_taken_last(&state, call) && state.protocol.token(call).is_some()
+        self.is_in(&state, call) && state.protocol.token(call).is_some()
     }
 
     /// Names the running call that is to be interrupted. A signal must follow.
@@ -289,15 +290,35 @@ impl Connection {
         let stuck = {
             let state = self.lock();
             let oldest = state.protocol.oldest();
-            oldest.filter(|oldest| self.has_taken_last(&state, *oldest))
+            oldest.filter(|oldest| self.is_in(&state, *oldest))
         };
         if let Some(stuck) = stuck {
             self.expire(stuck, stacks);
         }
     }
 
-    fn has_taken_last(&self, state: &State, call: CallId) -> bool {
-        self.taken(state) == Some(call.get())
+    /// Whether the worker is in this call, as far as is known.
+    fn is_in(&self, state: &State, call: CallId) -> bool {
+        self.runs(state) == Some(call.get())
+    }
+
+    /// The id of the stream that the worker goes on with, or of the call that it took last, where that is known; but not
+    /// of a stream that it has set aside.
+    fn runs(&self, state: &State) -> Option<u64> {
+        let taken = self.taken(state)?;
+        let resumed = self.page.as_ref().and_then(StatePage::resumed);
+        let is_aside = || {
+            let token = CallId::new(taken).and_then(|taken| state.protocol.token(taken));
+            token.is_some_and(Entry::is_stream)
+        };
+        resumed.or_else(|| (!is_aside()).then_some(taken))
+    }
+
+    /// The id of the call in which the worker was last, where that is known.
+    fn was_in(&self, state: &State) -> Option<u64> {
+        let taken = self.taken(state)?;
+        let resumed = self.page.as_ref().and_then(StatePage::resumed);
+        resumed.or(Some(taken))
     }
 
     /// The id of the call that the worker took last, where that is known. A page that contradicts what was read from the
@@ -340,7 +361,7 @@ impl Connection {
         if matches!(sender, Sender::Line | Sender::Supervisor) {
             let entry = state.protocol.token(call);
             if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
-                state.protocol.cancel(call);
+                state.protocol.cancel(call, Instant::now());
                 state.has_cancels = true;
             }
         }
@@ -367,9 +388,17 @@ impl Connection {
     /// Tells the worker that nobody waits for the call any more.
     pub(crate) fn cancel(&self, call: CallId) {
         let mut state = self.lock();
-        state.protocol.cancel(call);
+        state.protocol.cancel(call, Instant::now());
         state.has_cancels = true;
         state.is_looked_for = false;
+        drop(state);
+        self.kick.notify_one();
+    }
+
+    /// Lets the worker send so many more bytes of a stream.
+    pub(crate) fn grant(&self, call: CallId, bytes: u32) {
+        let mut state = self.lock();
+        state.protocol.grant(call, bytes);
         drop(state);
         self.kick.notify_one();
     }
@@ -437,29 +466,31 @@ impl Connection {
     /// goodbye; and what it has left in the lane must have been read. Says how many there were; a check of the worker's
     /// health is none.
     pub(crate) fn bury(&self, death: &Arc<DeathReport>) -> usize {
-        let (in_flight, has_left, taken, check) = {
+        let (in_flight, has_left, taken, was_in, check) = {
             let mut state = self.lock();
             state.is_closed = true;
-            let taken = self.taken(&state);
+            let (taken, was_in) = (self.taken(&state), self.was_in(&state));
             (
                 state.protocol.take_in_flight(),
                 state.has_left,
                 taken,
+                was_in,
                 state.check,
             )
         };
         let calls = in_flight.iter().filter(|call| Some(call.call) != check);
         let calls = calls.count();
-        for (index, call) in in_flight.into_iter().enumerate() {
-            let not = match index {
-                0 if !has_left => Begun::Next,
-                _ => Begun::Not,
-            };
+        let mut has_next = !has_left;
+        let mut not_begun = || match std::mem::take(&mut has_next) {
+            true => Begun::Next,
+            false => Begun::Not,
+        };
+        for call in in_flight {
             let is_handed_over = call.sent && !has_left;
             let begun = match taken {
-                _ if !is_handed_over => not,
-                Some(taken) if call.call.get() > taken => not,
-                Some(taken) if call.call.get() < taken => Begun::Earlier,
+                _ if !is_handed_over => not_begun(),
+                Some(taken) if call.call.get() > taken => not_begun(),
+                Some(_) if was_in != Some(call.call.get()) => Begun::Earlier,
                 _ => Begun::Last,
             };
             call.token.end(Err(Failure::Died {

@@ -4,7 +4,12 @@
 //! permit. The caller's future holds the other half, the [`Receipt`], on which it waits. Either half may end first: an
 //! entry whose receipt is gone keeps its permit until the worker has answered or died.
 
+mod items;
+
+pub(crate) use items::Items;
+
 use std::fmt;
+use std::ops::Add;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -91,10 +96,25 @@ pub(crate) struct Seat {
     pub(crate) generation: u64,
 }
 
+/// How many calls of a worker have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) calls: usize,
+    /// Streams that had yielded.
+    pub(crate) streams: usize,
+}
+
 /// Who gives permits out, and takes them back.
 pub(crate) trait Issuer: Send + Sync {
-    /// Takes back this many permits for calls of this worker, which ended at `now`.
-    fn take_back(self: Arc<Self>, seat: Seat, permits: usize, now: Instant);
+    /// Takes back the permits of calls of this worker, which ended at `now`.
+    fn take_back(self: Arc<Self>, seat: Seat, ended: Ended, now: Instant);
+
+    /// A call of this worker is a stream that has yielded. Its place may be given to others, when [`serve`](Self::serve)
+    /// is called. This one locks nothing but the issuer's own.
+    fn note_stream(&self, seat: Seat, now: Instant);
+
+    /// Gives places that have become free to those who wait for one.
+    fn serve(self: Arc<Self>, now: Instant);
 }
 
 /// The right to have a call in flight on one worker.
@@ -106,6 +126,8 @@ pub(crate) struct Permit {
     /// `None` once it is returned.
     issuer: Option<Arc<dyn Issuer>>,
     seat: Seat,
+    /// Whether its call is a stream that has yielded, and has given up its place.
+    is_of_stream: bool,
 }
 
 /// Permits of one worker on their way back, which takes one lock for all of them.
@@ -113,7 +135,7 @@ pub(crate) struct Permit {
 pub(crate) struct ReturnedPermits {
     issuer: Option<Arc<dyn Issuer>>,
     seat: Seat,
-    permits: usize,
+    ended: Ended,
     now: Instant,
 }
 
@@ -154,6 +176,8 @@ struct Sent {
 struct Cell {
     state: Mutex<State>,
     sent: OnceLock<Sent>,
+    /// For a stream, the items that its caller has not taken yet.
+    items: Option<Box<Mutex<Items>>>,
 }
 
 #[derive(Debug)]
@@ -164,10 +188,47 @@ enum State {
     Settled,
 }
 
+impl Ended {
+    pub(crate) const CALL: Self = Self {
+        calls: 1,
+        streams: 0,
+    };
+    const STREAM: Self = Self {
+        calls: 0,
+        streams: 1,
+    };
+
+    pub(crate) fn all(self) -> usize {
+        self.calls + self.streams
+    }
+}
+
+impl Add for Ended {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            streams: self.streams + other.streams,
+        }
+    }
+}
+
 impl Permit {
     pub(crate) fn new(issuer: Arc<dyn Issuer>, seat: Seat) -> Self {
-        let issuer = Some(issuer);
-        Self { issuer, seat }
+        Self {
+            issuer: Some(issuer),
+            seat,
+            is_of_stream: false,
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        if self.is_of_stream {
+            Ended::STREAM
+        } else {
+            Ended::CALL
+        }
     }
 
     /// Gives up the permit without telling its issuer, who is the one to call this.
@@ -180,7 +241,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(issuer) = self.issuer.take() {
-            issuer.take_back(self.seat, 1, Instant::now());
+            issuer.take_back(self.seat, self.ended(), Instant::now());
         }
     }
 }
@@ -191,7 +252,7 @@ impl ReturnedPermits {
         Self {
             issuer: None,
             seat: Seat::default(),
-            permits: 0,
+            ended: Ended::default(),
             now,
         }
     }
@@ -200,7 +261,7 @@ impl ReturnedPermits {
     pub(crate) fn add(&mut self, entry: &mut Entry) {
         if let Some(mut permit) = entry.permit.take() {
             self.seat = permit.seat;
-            self.permits += 1;
+            self.ended = self.ended + permit.ended();
             self.issuer = permit.issuer.take();
         }
     }
@@ -209,7 +270,7 @@ impl ReturnedPermits {
 impl Drop for ReturnedPermits {
     fn drop(&mut self) {
         if let Some(issuer) = self.issuer.take() {
-            issuer.take_back(self.seat, self.permits, self.now);
+            issuer.take_back(self.seat, self.ended, self.now);
         }
     }
 }
@@ -226,9 +287,19 @@ impl fmt::Debug for Permit {
 impl Promise {
     /// Opens a call in the ledger.
     pub(crate) fn new() -> (Self, Receipt) {
+        Self::of(None)
+    }
+
+    /// Opens a call in the ledger that is to be answered by a stream.
+    pub(crate) fn of_stream() -> (Self, Receipt) {
+        Self::of(Some(Box::default()))
+    }
+
+    fn of(items: Option<Box<Mutex<Items>>>) -> (Self, Receipt) {
         let cell = Arc::new(Cell {
             state: Mutex::new(State::Open(None)),
             sent: OnceLock::new(),
+            items,
         });
         let receipt = Receipt {
             cell: Arc::clone(&cell),
@@ -289,6 +360,41 @@ impl Entry {
         !self.promise.is_abandoned()
     }
 
+    /// Whether the call is answered by a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.promise.cell.items.is_some()
+    }
+
+    /// Hands an item of the stream to its caller. Whoever is returned is to be woken outside of every lock.
+    #[must_use]
+    pub(crate) fn yields(&self, body: &[u8]) -> Option<Waker> {
+        let cell = &self.promise.cell;
+        let items = cell.items.as_ref()?;
+        match &mut *cell.lock() {
+            State::Open(waker) => {
+                items
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(body);
+                waker.take()
+            }
+            State::Ended(_) | State::Settled => None,
+        }
+    }
+
+    /// Gives up the place of a stream that has yielded, if it has one. Whoever is returned is to serve those who wait for
+    /// one, outside of every lock.
+    #[must_use]
+    pub(crate) fn give_way(&mut self) -> Option<Arc<dyn Issuer>> {
+        let permit = self.permit.as_mut()?;
+        if std::mem::replace(&mut permit.is_of_stream, true) {
+            return None;
+        }
+        let issuer = permit.issuer.as_ref()?;
+        issuer.note_stream(permit.seat, Instant::now());
+        Some(Arc::clone(issuer))
+    }
+
     /// Ends the call for its caller, whom the pool does not let wait any more. The entry itself stays. Whoever is
     /// returned is to be woken outside of every lock.
     #[must_use]
@@ -332,6 +438,30 @@ impl Receipt {
                 _ => Poll::Ready(Err(Failure::Closed)),
             },
             State::Settled => Poll::Ready(Err(Failure::Closed)),
+        }
+    }
+
+    /// Takes the items that have come, in exchange for `empty`, which keeps its memory. Says whether there are any.
+    pub(crate) fn take_items(&self, empty: &mut Items) -> bool {
+        let Some(items) = &self.cell.items else {
+            return false;
+        };
+        let mut items = items.lock().unwrap_or_else(PoisonError::into_inner);
+        if items.is_empty() {
+            return false;
+        }
+        std::mem::swap(&mut *items, empty);
+        true
+    }
+
+    /// Lets the worker send so many more bytes of a stream.
+    pub(crate) fn grant(&self, bytes: u32) {
+        if let Some((connection, call)) = &self.sent {
+            connection.grant(*call, bytes);
+        } else if let Some(sent) = self.cell.sent.get() {
+            if let Some(connection) = sent.connection.upgrade() {
+                connection.grant(sent.call, bytes);
+            }
         }
     }
 

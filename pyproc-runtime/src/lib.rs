@@ -10,8 +10,9 @@ mod call;
 mod error;
 mod remote;
 
-pub use call::Call;
+pub use call::{Call, ItemStream};
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
+pub use futures_core::Stream;
 #[doc(hidden)]
 pub use remote::{Arguments, FunctionSpec, Interface, Remote};
 

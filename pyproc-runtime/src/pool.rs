@@ -31,7 +31,7 @@ use std::sync::Arc;
 use pyproc_proto::{Codec, DefaultCodec};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Call, CallOptions};
+use crate::call::{Call, CallOptions, ItemStream};
 use crate::config::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -118,6 +118,26 @@ impl<C: Codec> Pool<C> {
             idempotent: false,
         };
         Call::new(self, function, argument, options)
+    }
+
+    /// Calls a Python function that yields a stream: a generator. See [`ItemStream`]; functions and arguments are named
+    /// as for [`call`](Self::call).
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// let mut words = pool.stream::<_, String>("generate", "Once upon a time");
+    /// while let Some(word) = words.next().await {
+    ///     print!("{} ", word?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<'a, A, T>(&'a self, function: &'a str, argument: A) -> ItemStream<'a, C, A, T> {
+        let options = CallOptions {
+            deadline: None,
+            idempotent: false,
+        };
+        ItemStream::new(self, function, argument, options)
     }
 
     /// What the pool and its workers do right now.

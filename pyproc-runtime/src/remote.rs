@@ -4,11 +4,17 @@ mod arguments;
 
 pub use arguments::Arguments;
 
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_core::Stream;
 use pyproc_proto::{ArgumentStyle, Codec, FunctionInfo};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::call::{Call, CallOptions};
+use crate::call::{Call, CallOptions, ItemStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
 
@@ -32,6 +38,8 @@ pub struct FunctionSpec {
     pub idempotent: bool,
     /// Its deadline, where it differs from the pool's.
     pub deadline: Option<Duration>,
+    /// Whether it yields a stream.
+    pub is_stream: bool,
 }
 
 /// A pool seen through an [`Interface`].
@@ -47,7 +55,7 @@ impl<C: Codec> Remote<C> {
     /// # Errors
     ///
     /// [`ErrorKind::FunctionNotFound`] for a function that is missing, and [`ErrorKind::InvalidArgument`] for one that
-    /// takes other arguments, by name. Under the JSON protocol there is no table of functions, and both show at the
+    /// takes other arguments, by name, or yields a stream where the trait has a value, or the other way round. Under the JSON protocol there is no table of functions, and both show at the
     /// first call.
     pub fn bind(pool: &Pool<C>, interface: &'static Interface) -> Result<Self> {
         for function in interface.functions {
@@ -55,6 +63,7 @@ impl<C: Codec> Remote<C> {
                 error.with_function(&format!("{}::{}", interface.name, function.name))
             };
             if let Some(info) = pool.shared().function(function.name).map_err(in_trait)? {
+                check_kind(function, &info).map_err(in_trait)?;
                 check_parameters(function, &info).map_err(in_trait)?;
             }
         }
@@ -73,6 +82,47 @@ impl<C: Codec> Remote<C> {
         };
         Call::new(&self.pool, function.name, arguments, options)
     }
+
+    /// Calls the interface's function of this index, which yields a stream.
+    pub fn stream<A, T, E>(
+        &self,
+        function: usize,
+        arguments: A,
+    ) -> impl Stream<Item = std::result::Result<T, E>>
+    where
+        A: Serialize,
+        T: DeserializeOwned,
+        E: From<Error>,
+    {
+        let function = &self.interface.functions[function];
+        let options = CallOptions {
+            deadline: function.deadline,
+            idempotent: function.idempotent,
+        };
+        ErrorsInto {
+            items: ItemStream::new(&self.pool, function.name, arguments, options),
+            error: PhantomData,
+        }
+    }
+}
+
+/// A stream whose errors are the trait's own.
+struct ErrorsInto<S, E> {
+    items: S,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<S, T, E> Stream for ErrorsInto<S, E>
+where
+    S: Stream<Item = Result<T>> + Unpin,
+    E: From<Error>,
+{
+    type Item = std::result::Result<T, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(Pin::new(&mut self.items).poll_next(context));
+        Poll::Ready(item.map(|item| item.map_err(E::from)))
+    }
 }
 
 impl<C: Codec> Clone for Remote<C> {
@@ -82,6 +132,19 @@ impl<C: Codec> Clone for Remote<C> {
             interface: self.interface,
         }
     }
+}
+
+fn check_kind(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> {
+    let message = match (function.is_stream, info.is_stream) {
+        (true, false) => {
+            "the Python function returns one value; the trait's method asks for a stream"
+        }
+        (false, true) => {
+            "the Python function yields a stream; the trait's method asks for one value"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::InvalidArgument, message))
 }
 
 /// Several arguments travel as a map, so both sides must know them by the same names. One argument travels whole, and

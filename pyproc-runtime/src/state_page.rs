@@ -39,8 +39,18 @@ impl StatePage {
         self.is_alive().then(|| self.load(Word::Taken))
     }
 
-    /// When the worker took this call, in nanoseconds of the monotonic clock, if that was its last one.
+    /// The id of the stream that the worker goes on with at this moment, after others that it may have taken since.
+    pub(crate) fn resumed(&self) -> Option<u64> {
+        let resumed = Some(self.load(Word::Resumed)).filter(|resumed| *resumed != 0);
+        resumed.filter(|_| self.is_alive())
+    }
+
+    /// When the worker began with this call, or went on with it, in nanoseconds of the monotonic clock, if that was its
+    /// last one.
     pub(crate) fn taken_at_ns(&self, call: CallId) -> Option<u64> {
+        if self.resumed() == Some(call.get()) {
+            return Some(self.load(Word::StartedNs));
+        }
         let started = self.load(Word::Started);
         let started_ns = self.load(Word::StartedNs);
         (started == call.get() && self.taken() == Some(started)).then_some(started_ns)

@@ -58,6 +58,7 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
     let name = method.name();
     let parameters = method.argument_names().map(|name| name.unraw().to_string());
     let idempotent = method.options.idempotent;
+    let is_stream = method.stream().is_some();
     let deadline = match method.options.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
@@ -72,6 +73,7 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
             parameters: &[#(#parameters),*],
             idempotent: #idempotent,
             deadline: #deadline,
+            is_stream: #is_stream,
         },
     }
 }

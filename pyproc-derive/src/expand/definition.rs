@@ -1,4 +1,4 @@
-use crate::ast::{Interface, Method};
+use crate::ast::{Interface, Method, Stream};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -46,16 +46,22 @@ pub(crate) fn around(interface: &Interface, items: &TokenStream) -> TokenStream 
     }
 }
 
-/// `async fn` in a trait promises no `Send`, without which a generic caller cannot be spawned.
+/// `async fn` and `impl Stream` in a trait promise no `Send`, without which a generic caller cannot be spawned.
 fn declaration(method: &Method) -> TokenStream {
     let (attributes, signature) = (&method.function.attrs, &method.function.sig);
     let (keyword, name, inputs) = (&signature.fn_token, &signature.ident, &signature.inputs);
     let output = method.output();
-    let future = quote_spanned! {output.span()=>
-        impl ::core::future::Future<Output = #output> + ::core::marker::Send
+    let output = match method.stream() {
+        None => quote_spanned! {output.span()=>
+            impl ::core::future::Future<Output = #output> + ::core::marker::Send
+        },
+        Some(Stream::Opaque(opaque)) => {
+            quote_spanned!(output.span()=> #opaque + ::core::marker::Send)
+        }
+        Some(Stream::Boxed(boxed)) => quote!(#boxed),
     };
     quote! {
         #(#attributes)*
-        #keyword #name(#inputs) -> #future;
+        #keyword #name(#inputs) -> #output;
     }
 }

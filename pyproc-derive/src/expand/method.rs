@@ -1,4 +1,4 @@
-use crate::ast::Method;
+use crate::ast::{Method, Stream};
 use crate::attr;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -15,13 +15,20 @@ pub(crate) fn method(methods: &[Method], position: usize, facade: &Path) -> Toke
     let index = index(&methods[..position]);
     // What the compiler has to say about the call, it says at the method's name.
     let span = Span::mixed_site().located_at(method.ident().span());
-    let arguments = arguments(method, &located_at(facade, span), span);
+    let facade = located_at(facade, span);
+    let arguments = arguments(method, &facade, span);
     // The conversion is the identity for `pyproc::Result`; other errors are the trait's own.
-    let body = quote_spanned! {span=>
-        ::core::result::Result::map_err(
-            #this.remote.call(#index, #arguments).await,
-            ::core::convert::Into::into,
-        )
+    let body = match method.stream() {
+        None => quote_spanned! {span=>
+            ::core::result::Result::map_err(
+                #this.remote.call(#index, #arguments).await,
+                ::core::convert::Into::into,
+            )
+        },
+        Some(Stream::Opaque(_)) => quote_spanned!(span=> #this.remote.stream(#index, #arguments)),
+        Some(Stream::Boxed(_)) => quote_spanned! {span=>
+            #facade::private::Box::pin(#this.remote.stream(#index, #arguments))
+        },
     };
     quote! {
         #(#attributes)*

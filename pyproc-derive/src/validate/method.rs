@@ -1,17 +1,20 @@
 use super::types;
-use crate::ast::{Method, argument_name};
+use crate::ast::{Method, Stream, argument_name};
 use crate::mistakes::Mistakes;
 use proc_macro2::Ident;
 use syn::{GenericParam, Receiver, Signature, Type};
 
 /// Finds every mistake in a method.
-pub(crate) fn method(method: &Method, mistakes: &mut Mistakes) {
+pub(crate) fn method(method: &Method, object_safe: bool, mistakes: &mut Mistakes) {
     let signature = &method.function.sig;
-    qualifiers(signature, mistakes);
+    qualifiers(method, mistakes);
     generics(signature, mistakes);
     receiver(method, mistakes);
     arguments(method, mistakes);
-    output(method, mistakes);
+    match method.stream() {
+        Some(stream) => items(stream, object_safe, mistakes),
+        None => output(method, mistakes),
+    }
     if let Some(body) = &method.function.default {
         mistakes.add(
             body,
@@ -20,13 +23,22 @@ pub(crate) fn method(method: &Method, mistakes: &mut Mistakes) {
     }
 }
 
-fn qualifiers(signature: &Signature, mistakes: &mut Mistakes) {
-    if signature.asyncness.is_none() {
-        let message = format!(
-            "a remote method is async; write `async fn {}`",
-            signature.ident
-        );
-        mistakes.add(signature.fn_token, message);
+fn qualifiers(method: &Method, mistakes: &mut Mistakes) {
+    let signature = &method.function.sig;
+    match (signature.asyncness, method.stream()) {
+        (None, None) => {
+            let message = format!(
+                "a remote method is async; write `async fn {}`",
+                signature.ident
+            );
+            mistakes.add(signature.fn_token, message);
+        }
+        (Some(keyword), Some(_)) => {
+            let message = "a method that returns a stream is not async: the stream does nothing \
+                           until it is polled; remove `async`";
+            mistakes.add(keyword, message);
+        }
+        _ => {}
     }
     if let Some(keyword) = &signature.unsafety {
         mistakes.add(keyword, "a remote method is safe to call; remove `unsafe`");
@@ -135,6 +147,32 @@ fn output(method: &Method, mistakes: &mut Mistakes) {
             mistakes.add(output, message);
         }
         Some(output) => types::output(output, mistakes),
+    }
+}
+
+/// Each item may be the error that ends the stream.
+fn items(stream: Stream<'_>, object_safe: bool, mistakes: &mut Mistakes) {
+    if let (Stream::Opaque(opaque), true) = (stream, object_safe) {
+        let message = "a method of a trait object returns a stream in a box; write \
+                       `pyproc::BoxStream<'_, pyproc::Result<…>>`";
+        mistakes.add(opaque, message);
+        return;
+    }
+    match stream.item() {
+        None => {
+            let message = "write what the stream yields, as in \
+                           `impl Stream<Item = pyproc::Result<…>>`";
+            match stream {
+                Stream::Opaque(opaque) => mistakes.add(opaque, message),
+                Stream::Boxed(boxed) => mistakes.add(boxed, message),
+            }
+        }
+        Some(item) if !is_result(item) => {
+            let message = "a stream can fail on its way, so it yields Results; write \
+                           `pyproc::Result<…>` with this type inside";
+            mistakes.add(item, message);
+        }
+        Some(item) => types::output(item, mistakes),
     }
 }
 

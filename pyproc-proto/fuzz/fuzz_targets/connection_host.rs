@@ -90,11 +90,11 @@ impl<'a> Scene<'a> {
     }
 
     fn step(&mut self) {
-        match self.script.byte() % 14 {
+        match self.script.byte() % 17 {
             0 => self.request(),
             1 => {
                 if let Some(call) = CallId::new(self.script.byte().into()) {
-                    self.host.cancel(call);
+                    self.host.cancel(call, self.now);
                 }
             }
             2 => self.host.ping(),
@@ -121,9 +121,23 @@ impl<'a> Scene<'a> {
                 let result = self.host.handle_eof();
                 self.note(result);
             }
-            _ => {
+            13 => {
                 let number = u64::from(self.script.byte());
                 self.deliver(&frame(Kind::Pong as u8, 0, 0, 0, &number.to_be_bytes()));
+            }
+            14 => {
+                let call = self.script.byte().into();
+                let body = self.script.bytes();
+                self.deliver(&frame(Kind::StreamItem as u8, 0, 0, call, body));
+            }
+            15 => {
+                let call = self.script.byte().into();
+                self.deliver(&frame(Kind::StreamEnd as u8, 0, 0, call, b""));
+            }
+            _ => {
+                if let Some(call) = CallId::new(self.script.byte().into()) {
+                    self.host.grant(call, self.script.byte().into());
+                }
             }
         }
     }
@@ -137,10 +151,11 @@ impl<'a> Scene<'a> {
         }
         let at = self.now + Duration::from_millis(u64::from(choice >> 5) * 20);
         let request = Request {
-            function: ["classify", "health", "missing"][usize::from(choice & 0x3) % 3],
+            function: ["classify", "health", "missing", "generate"][usize::from(choice & 0x3)],
             body: body.into(),
             deadline: (choice & 0x8 != 0).then_some(CallDeadline { at, wire: 42 }),
             metadata: &metadata,
+            credit: (choice & 0x4 != 0).then_some(u32::from(choice)),
         };
         let before = self.host.output().len();
         match self.host.request(request, self.requested, self.now) {
@@ -227,8 +242,16 @@ impl<'a> Scene<'a> {
 
     fn hear(&mut self) {
         while let Some(event) = self.host.poll_event() {
-            if let HostEvent::Reply { token, call, .. } | HostEvent::Failed { token, call, .. } =
-                &event
+            if let HostEvent::Item { call, .. } = &event {
+                assert!(call.get() <= self.requested);
+                assert!(
+                    !self.ended.contains(&(call.get() - 1)),
+                    "an item after the end"
+                );
+            }
+            if let HostEvent::Reply { token, call, .. }
+            | HostEvent::Failed { token, call, .. }
+            | HostEvent::StreamEnd { token, call } = &event
             {
                 assert_eq!(call.get(), token + 1, "the token of another call");
                 assert!(*token < self.requested);

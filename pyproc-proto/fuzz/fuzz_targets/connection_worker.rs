@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use pyproc_proto::{
-    AnswerError, CallId, Decoder, Kind, LogRecord, Protocol, ProtocolError, RemoteError, Status,
-    WorkerConnection, WorkerEvent,
+    AnswerError, CallId, Decoder, Flags, Kind, LogRecord, Protocol, ProtocolError, RemoteError,
+    Status, WorkerConnection, WorkerEvent,
 };
 use pyproc_proto_fuzz::{
     MAX_FRAME, Script, frame, hello, limits, message, peak_of, pieces, welcome,
@@ -39,6 +39,8 @@ struct Scene<'a> {
     last_call: u64,
     told: BTreeSet<CallId>,
     waiting: Vec<CallId>,
+    /// Those of all requests that want a stream.
+    streams: BTreeSet<CallId>,
     /// How many answers must be in the output: those that were accepted, and those that the
     /// connection gives itself.
     answers: usize,
@@ -68,6 +70,7 @@ impl<'a> Scene<'a> {
             last_call: 0,
             told: BTreeSet::new(),
             waiting: Vec::new(),
+            streams: BTreeSet::new(),
             answers: 0,
             limit: MAX_FRAME,
             trace: Trace::default(),
@@ -89,7 +92,7 @@ impl<'a> Scene<'a> {
     }
 
     fn step(&mut self) {
-        match self.script.byte() % 15 {
+        match self.script.byte() % 17 {
             0 => {
                 let body = serde_json::to_vec(&hello()).expect("plain data");
                 self.deliver(&frame(Kind::Hello as u8, 0, 0, 0, &body));
@@ -130,7 +133,23 @@ impl<'a> Scene<'a> {
                 message: String::from_utf8_lossy(self.script.bytes()).repeat(24),
                 call: self.waiting.first().copied(),
             }),
-            _ => self.worker.goodbye(),
+            14 => self.worker.goodbye(),
+            15 => self.stream(),
+            _ => {
+                let call = self.script.byte().into();
+                let bytes = self.script.bytes();
+                self.deliver(&frame(Kind::Credit as u8, 0, 0, call, bytes));
+            }
+        }
+    }
+
+    /// Asks for a stream.
+    fn stream(&mut self) {
+        let body = self.script.bytes();
+        if !self.json {
+            self.last_call += 1;
+            let flags = Flags::WANTS_STREAM.bits();
+            self.deliver(&frame(Kind::Request as u8, flags, 1, self.last_call, body));
         }
     }
 
@@ -157,6 +176,10 @@ impl<'a> Scene<'a> {
         let place = choice % self.waiting.len();
         let call = self.waiting[place];
         let before = self.output_len();
+        if self.streams.contains(&call) && !fail {
+            self.yields(call, place, choice % 4 == 0, body);
+            return;
+        }
         let result = if fail {
             let message = String::from_utf8_lossy(body).repeat(24);
             let mut error = RemoteError::new(Status::Exception, "ValueError", message);
@@ -183,6 +206,37 @@ impl<'a> Scene<'a> {
             Err(AnswerError::TooLarge { bytes, limit }) => assert!(bytes > limit),
             Err(AnswerError::InvalidBody { .. }) => assert!(!fail && self.is_json()),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sends an item of a stream, or ends it.
+    fn yields(&mut self, call: CallId, place: usize, ends: bool, body: &[u8]) {
+        let before = self.output_len();
+        assert_eq!(
+            self.worker.reply(call, body),
+            Err(AnswerError::WrongAnswer { call })
+        );
+        if ends {
+            assert_eq!(self.worker.end(call), Ok(()));
+            self.waiting.remove(place);
+            if self.output_len() > before {
+                self.answers += 1;
+            }
+            let again = self.worker.item(call, body);
+            assert_eq!(again, Err(AnswerError::NotWaiting { call }));
+            return;
+        }
+        let has_credit = self.worker.has_credit(call);
+        match self.worker.item(call, body) {
+            Ok(()) => assert!(has_credit),
+            Err(error) => {
+                assert_eq!(self.output_len(), before);
+                match error {
+                    AnswerError::NoCredit { .. } => assert!(!has_credit),
+                    AnswerError::TooLarge { bytes, limit } => assert!(bytes > limit),
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 
@@ -230,8 +284,16 @@ impl<'a> Scene<'a> {
                 WorkerEvent::Hello(hello) => {
                     self.limit = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
                 }
-                WorkerEvent::Request { call, .. }
-                | WorkerEvent::Invalid {
+                WorkerEvent::Request {
+                    call, wants_stream, ..
+                } => {
+                    assert!(self.told.insert(*call), "a request was told twice");
+                    self.waiting.push(*call);
+                    if *wants_stream {
+                        self.streams.insert(*call);
+                    }
+                }
+                WorkerEvent::Invalid {
                     call: Some(call), ..
                 } => {
                     assert!(self.told.insert(*call), "a request was told twice");
@@ -239,6 +301,9 @@ impl<'a> Scene<'a> {
                 }
                 WorkerEvent::Invalid { call: None, .. } => self.answers += 1,
                 WorkerEvent::Cancel { call } => assert!(self.waiting.contains(call)),
+                WorkerEvent::Credit { call } => {
+                    assert!(self.waiting.contains(call) && self.streams.contains(call));
+                }
                 _ => {}
             }
             self.trace.events.push(event);
@@ -271,7 +336,11 @@ impl<'a> Scene<'a> {
                 let header = frame.header;
                 // A pong is as long as its ping, which was within the limit at its time.
                 assert!(header.length as usize <= self.limit || header.kind == Kind::Welcome);
-                if header.call != 0 && matches!(header.kind, Kind::Reply | Kind::Error) {
+                if header.kind == Kind::StreamItem {
+                    assert!(!answered.contains(&header.call), "an item after the end");
+                }
+                let ends = matches!(header.kind, Kind::Reply | Kind::Error | Kind::StreamEnd);
+                if header.call != 0 && ends {
                     assert!(answered.insert(header.call), "a call was answered twice");
                     answers += 1;
                 }

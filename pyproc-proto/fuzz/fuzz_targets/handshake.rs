@@ -84,6 +84,7 @@ fn welcome_the_host(body: &[u8]) {
             body: Body::Borrowed(b"{}"),
             deadline: None,
             metadata: &Metadata::new(),
+            credit: function.is_stream.then_some(1000),
         };
         host.request(request, 7, now).expect("it can be called");
     }

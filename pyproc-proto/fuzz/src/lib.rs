@@ -47,7 +47,7 @@ pub fn hello() -> Hello {
     }
 }
 
-/// A worker's answer to them, with two functions.
+/// A worker's answer to them, with two functions and one that yields a stream.
 pub fn welcome() -> Welcome {
     let function = |name: &str| FunctionInfo {
         name: name.to_owned(),
@@ -59,7 +59,14 @@ pub fn welcome() -> Welcome {
         pid: 123,
         python: "3.11.7".to_owned(),
         package: Package::default(),
-        functions: vec![function("classify"), function("health")],
+        functions: vec![
+            function("classify"),
+            function("health"),
+            FunctionInfo {
+                is_stream: true,
+                ..function("generate")
+            },
+        ],
     }
 }
 

@@ -157,7 +157,7 @@ impl<T> HostConnection<T> {
     /// The place of a function in the worker's table; always `None` under the JSON protocol,
     /// which has no table.
     pub fn function(&self, name: &str) -> Option<FunctionIndex> {
-        self.functions.get(name)
+        Some(self.functions.get(name)?.index)
     }
 
     /// What the worker said of itself, once it has.
@@ -175,14 +175,19 @@ impl<T> HostConnection<T> {
         self.in_flight.get(call)
     }
 
+    /// What the host attached to a call in flight, to be changed.
+    pub fn token_mut(&mut self, call: CallId) -> Option<&mut T> {
+        self.in_flight.get_mut(call)
+    }
+
     /// The name of the function that a call in flight is of; `None` under the JSON protocol, which
     /// has no table.
     pub fn function_of(&self, call: CallId) -> Option<&str> {
         self.functions.name(self.in_flight.function(call)?)
     }
 
-    /// The call in flight that was requested before all others: the one that the worker runs, as
-    /// far as its answers tell.
+    /// The call in flight that was requested before all others, streams left aside: the one that
+    /// the worker runs, as far as its answers tell.
     pub fn oldest(&self) -> Option<CallId> {
         self.in_flight.oldest()
     }

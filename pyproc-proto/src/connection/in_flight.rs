@@ -1,11 +1,12 @@
 //! The calls that were requested and not answered yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map as map};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
+use super::credit::Credit;
 use super::progress::earlier;
-use crate::{CallId, FunctionIndex};
+use crate::{CallId, FunctionIndex, Kind, ProtocolError};
 
 /// A call that was in flight when the connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +23,28 @@ pub struct InFlight<T> {
 /// The calls in flight, with their timers.
 ///
 /// A worker runs one call after the other, in the order of their requests, so of those that are
-/// unanswered it can only be stuck in the oldest, and only that one can become overdue. Those
-/// behind it have not had their turn.
+/// unanswered it can only be stuck in the oldest. Those behind it have not had their turn. Streams
+/// do not stand in that order: between their items the worker runs what else there is. It can be
+/// stuck in each of them, unless it has set it aside because it may not send more items.
+///
+/// A call becomes overdue when the worker can be stuck in nothing but calls that are late.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     entries: HashMap<CallId, Entry<T>, BuildHasherDefault<IdHasher>>,
+    /// How many of them are streams.
+    streams: usize,
+    /// The oldest of those that are none.
     oldest: Option<Oldest>,
+    /// When a stream may have moved last: something arrived while there was one, or one was
+    /// cancelled.
+    heard: Option<Instant>,
     /// No timer is earlier than this. Calls that are answered leave it behind as it was, so that
     /// an answer costs no search; a moment that turns out to be nobody's is looked at once.
     earliest: Option<Instant>,
     overdue_after: Duration,
 }
 
-/// The call that was requested before all others in flight.
+/// The call that was requested before all others in flight that are no streams.
 #[derive(Clone, Copy, Debug)]
 struct Oldest {
     call: CallId,
@@ -51,6 +61,8 @@ struct Entry<T> {
     end: u64,
     timer: Timer,
     abandoned: bool,
+    /// For a stream, what the worker may send of it.
+    credit: Option<Credit>,
 }
 
 /// What will happen to a call that stays unanswered.
@@ -59,6 +71,7 @@ enum Timer {
     Expires(Instant),
     /// Its deadline was this one. It becomes overdue if it is the oldest, or when it has been.
     IsLate(Instant),
+    /// It has no deadline, or was said to be overdue.
     Nothing,
 }
 
@@ -73,7 +86,9 @@ impl<T> Table<T> {
     pub(super) fn new(overdue_after: Duration) -> Self {
         Self {
             entries: HashMap::default(),
+            streams: 0,
             oldest: None,
+            heard: None,
             earliest: None,
             overdue_after,
         }
@@ -93,9 +108,12 @@ impl<T> Table<T> {
         token: T,
         end: u64,
         deadline: Option<Instant>,
+        is_stream: bool,
     ) {
         self.earliest = earlier(self.earliest, deadline);
-        if self.oldest.is_none() {
+        if is_stream {
+            self.streams += 1;
+        } else if self.oldest.is_none() {
             self.oldest = Some(Oldest { call, since: None });
         }
         let entry = Entry {
@@ -104,6 +122,7 @@ impl<T> Table<T> {
             end,
             timer: deadline.map_or(Timer::Nothing, Timer::Expires),
             abandoned: false,
+            credit: is_stream.then(Credit::default),
         };
         self.entries.insert(call, entry);
     }
@@ -116,12 +135,16 @@ impl<T> Table<T> {
         Some(&self.entries.get(&call)?.token)
     }
 
+    pub(super) fn get_mut(&mut self, call: CallId) -> Option<&mut T> {
+        Some(&mut self.entries.get_mut(&call)?.token)
+    }
+
     /// Which function a call in flight is of.
     pub(super) fn function(&self, call: CallId) -> Option<FunctionIndex> {
         self.entries.get(&call)?.function
     }
 
-    /// The call that was requested before all others in flight.
+    /// The call that was requested before all others in flight that are no streams.
     pub(super) fn oldest(&self) -> Option<CallId> {
         Some(self.oldest?.call)
     }
@@ -140,50 +163,125 @@ impl<T> Table<T> {
         self.entries.values().any(is_late)
     }
 
-    /// Takes out a call that was answered. [`settle`](Self::settle) must follow.
-    pub(super) fn remove(&mut self, call: CallId) -> Option<T> {
-        Some(self.entries.remove(&call)?.token)
+    /// Takes out a call that a frame of this kind has ended. [`settle`](Self::settle) must follow.
+    pub(super) fn remove(&mut self, call: CallId, kind: Kind) -> Result<T, ProtocolError> {
+        let number = call.get();
+        let map::Entry::Occupied(entry) = self.entries.entry(call) else {
+            return Err(ProtocolError::UnknownCall { call: number });
+        };
+        let is_stream = entry.get().is_stream();
+        match kind {
+            Kind::Reply if is_stream => Err(ProtocolError::WrongAnswer { kind, call: number }),
+            Kind::StreamEnd if !is_stream => Err(ProtocolError::WrongAnswer { kind, call: number }),
+            _ => {
+                self.streams -= usize::from(is_stream);
+                Ok(entry.remove().token)
+            }
+        }
+    }
+
+    /// Accounts for an item of a stream whose frame has so many bytes.
+    pub(super) fn spend(&mut self, call: CallId, bytes: usize) -> Result<(), ProtocolError> {
+        let number = call.get();
+        let entry = self.entries.get_mut(&call);
+        let entry = entry.ok_or(ProtocolError::UnknownCall { call: number })?;
+        let kind = Kind::StreamItem;
+        let credit = entry.credit.as_mut();
+        let credit = credit.ok_or(ProtocolError::WrongAnswer { kind, call: number })?;
+        if credit.spend(bytes) {
+            Ok(())
+        } else {
+            Err(ProtocolError::WithoutCredit { call: number })
+        }
+    }
+
+    /// Notes that the worker may send so much more of a stream. Returns whether it is one in which
+    /// somebody is interested.
+    pub(super) fn grant(&mut self, call: CallId, bytes: u32) -> bool {
+        let entry = self.entries.get_mut(&call).filter(|entry| !entry.abandoned);
+        let Some(credit) = entry.and_then(|entry| entry.credit.as_mut()) else {
+            return false;
+        };
+        credit.grant(bytes);
+        true
     }
 
     /// Finds the oldest call anew after answers that arrived now. Ids are consecutive, so the next
     /// one is found by counting up: each id is passed once, whatever the order of the answers.
     pub(super) fn settle(&mut self, now: Instant) {
-        let Some(oldest) = self.oldest else { return };
         if self.entries.is_empty() {
             self.oldest = None;
             self.earliest = None;
             return;
         }
-        let mut call = oldest.call;
-        while !self.entries.contains_key(&call) {
-            call = call.next();
+        let mut is_news = self.streams > 0;
+        if is_news {
+            self.heard = Some(now);
         }
-        if call != oldest.call {
-            let since = Some(now);
-            self.oldest = Some(Oldest { call, since });
-            self.earliest = earlier(self.earliest, self.becomes_overdue());
+        if let Some(oldest) = self.oldest {
+            let next = self.oldest_from(oldest.call);
+            if next != Some(oldest.call) {
+                let since = Some(now);
+                self.oldest = next.map(|call| Oldest { call, since });
+                is_news = true;
+            }
+        }
+        if is_news {
+            self.look_for_overdue();
         }
     }
 
-    /// When the oldest call, whose deadline has passed, becomes overdue. Its clock starts at its
-    /// deadline, or when its turn came if that was later.
-    fn becomes_overdue(&self) -> Option<Instant> {
-        let oldest = self.oldest?;
-        match self.entries.get(&oldest.call)?.timer {
-            Timer::IsLate(deadline) => {
-                let start = oldest.since.map_or(deadline, |since| since.max(deadline));
-                start.checked_add(self.overdue_after)
-            }
-            Timer::Expires(_) | Timer::Nothing => None,
+    fn look_for_overdue(&mut self) {
+        let overdue = self.becomes_overdue().map(|(at, _)| at);
+        self.earliest = earlier(self.earliest, overdue);
+    }
+
+    /// The first call from this id on that is no stream.
+    fn oldest_from(&self, mut call: CallId) -> Option<CallId> {
+        if self.entries.len() == self.streams {
+            return None;
         }
+        while self.entries.get(&call).is_none_or(Entry::is_stream) {
+            call = call.next();
+        }
+        Some(call)
+    }
+
+    /// When a call becomes overdue, and which: the oldest of those that the worker can be stuck in,
+    /// if all of these are late. The clock starts at their last deadline, or when the oldest had its
+    /// turn or a stream moved, if that was later.
+    fn becomes_overdue(&self) -> Option<(Instant, CallId)> {
+        let since = self.oldest.and_then(|oldest| oldest.since);
+        let mut start = since.max(self.heard);
+        let mut first = None;
+        // Without a stream there is only one to look at.
+        let moving = self.entries.iter().take(match self.streams {
+            0 => 0,
+            _ => usize::MAX,
+        });
+        let moving = moving.filter(|(_, entry)| entry.is_moving());
+        let moving = moving.map(|(call, _)| *call);
+        for call in self.oldest().into_iter().chain(moving) {
+            let Timer::IsLate(deadline) = self.entries.get(&call)?.timer else {
+                return None;
+            };
+            start = start.max(Some(deadline));
+            first = Some(first.map_or(call, |first: CallId| first.min(call)));
+        }
+        Some((start?.checked_add(self.overdue_after)?, first?))
     }
 
     /// Notes that nobody waits for the call any more. Returns whether that is news.
-    pub(super) fn abandon(&mut self, call: CallId) -> bool {
-        match self.entries.get_mut(&call) {
-            Some(entry) => !std::mem::replace(&mut entry.abandoned, true),
-            None => false,
+    pub(super) fn abandon(&mut self, call: CallId, now: Instant) -> bool {
+        let entry = self.entries.get_mut(&call).filter(|entry| !entry.abandoned);
+        let Some(entry) = entry else { return false };
+        entry.abandoned = true;
+        if entry.is_stream() {
+            // Its worker is to end it now, whether it had set it aside or not.
+            self.heard = Some(now);
+            self.look_for_overdue();
         }
+        true
     }
 
     /// No timer is earlier than this.
@@ -210,14 +308,14 @@ impl<T> Table<T> {
             entry.timer = Timer::IsLate(at);
             fired.push(Late::Expired(*call));
         }
-        match (self.becomes_overdue(), self.oldest) {
-            (Some(at), Some(oldest)) if at <= now => {
-                fired.push(Late::Overdue(oldest.call));
-                if let Some(entry) = self.entries.get_mut(&oldest.call) {
+        match self.becomes_overdue() {
+            Some((at, call)) if at <= now => {
+                fired.push(Late::Overdue(call));
+                if let Some(entry) = self.entries.get_mut(&call) {
                     entry.timer = Timer::Nothing;
                 }
             }
-            (overdue, _) => self.earliest = earlier(self.earliest, overdue),
+            overdue => self.earliest = earlier(self.earliest, overdue.map(|(at, _)| at)),
         }
         fired.sort_by_key(|late| late.call());
         fired.into_iter().for_each(&mut late);
@@ -228,6 +326,7 @@ impl<T> Table<T> {
     pub(super) fn take(&mut self, written: u64) -> Vec<InFlight<T>> {
         self.earliest = None;
         self.oldest = None;
+        self.streams = 0;
         let mut calls: Vec<_> = self
             .entries
             .drain()
@@ -239,6 +338,18 @@ impl<T> Table<T> {
             .collect();
         calls.sort_by_key(|entry| entry.call);
         calls
+    }
+}
+
+impl<T> Entry<T> {
+    fn is_stream(&self) -> bool {
+        self.credit.is_some()
+    }
+
+    /// Whether it is a stream that the worker goes on with: it may send more of it, or is to end it.
+    fn is_moving(&self) -> bool {
+        self.credit
+            .is_some_and(|credit| credit.is_left() || self.abandoned)
     }
 }
 

@@ -6,6 +6,7 @@ mod event;
 mod input;
 mod json;
 mod reply;
+mod stream;
 mod unanswered;
 
 pub use answer::AnswerError;
@@ -27,8 +28,9 @@ use unanswered::Unanswered;
 /// in the order that [`HostConnection`](crate::HostConnection) describes.
 ///
 /// It recognizes the protocol from the first byte that it reads. Each request that it hands out
-/// must be answered once, with [`reply`](Self::reply) or [`error`](Self::error); a second answer
-/// is refused here, and never reaches the wire.
+/// must be answered once, with [`reply`](Self::reply) or [`error`](Self::error), or, where a stream
+/// is wanted, with as many [`item`](Self::item)s as there are and [`end`](Self::end) or
+/// [`error`](Self::error); a second answer is refused here, and never reaches the wire.
 ///
 /// An `Err` from one of the `handle_` methods condemns the connection for good. Output may be
 /// pending then that tells the host why; it should still be written.

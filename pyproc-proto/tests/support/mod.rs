@@ -68,7 +68,14 @@ pub(crate) fn welcome() -> Welcome {
         pid: 123,
         python: "3.11.7".to_owned(),
         package: Package::default(),
-        functions: vec![function("classify"), function("health")],
+        functions: vec![
+            function("classify"),
+            function("health"),
+            FunctionInfo {
+                is_stream: true,
+                ..function("generate")
+            },
+        ],
     }
 }
 
@@ -79,6 +86,7 @@ pub(crate) fn request<'a>(function: &'a str, body: &'a [u8]) -> Request<'a> {
         body: body.into(),
         deadline: None,
         metadata: NO_METADATA,
+        credit: None,
     }
 }
 
@@ -159,8 +167,20 @@ impl Pair {
 
     /// Makes a call and takes its request in at the worker.
     pub(crate) fn call(&mut self, token: u64) -> pyproc_proto::CallId {
+        self.make(request("classify", b"{}"), token)
+    }
+
+    /// Asks for a stream and takes its request in at the worker.
+    pub(crate) fn stream(&mut self, token: u64, credit: u32) -> pyproc_proto::CallId {
+        let request = Request {
+            credit: Some(credit),
+            ..request("generate", b"{}")
+        };
+        self.make(request, token)
+    }
+
+    fn make(&mut self, request: Request<'_>, token: u64) -> pyproc_proto::CallId {
         let now = self.now;
-        let request = request("classify", b"{}");
         let call = self.host.request(request, token, now).expect("accepted");
         self.carry();
         while let Some(event) = self.worker.poll_event() {

@@ -8,6 +8,8 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 pub(crate) struct Function<'py> {
     pub(crate) call: Bound<'py, PyAny>,
     pub(crate) binding: Binding<'py>,
+    /// Whether its items are sent one by one.
+    pub(crate) is_stream: bool,
     /// Whether its last call was so short that a finished reply could wait for it.
     pub(crate) is_quick: bool,
 }
@@ -43,6 +45,7 @@ impl<'py> Function<'py> {
         Ok(Self {
             call: function.getattr(intern!(py, "call"))?,
             binding,
+            is_stream: function.getattr(intern!(py, "is_stream"))?.is_truthy()?,
             is_quick: false,
         })
     }

@@ -45,7 +45,7 @@ mod pyproc_native {
     use crate::page::Page;
     use crate::plain::NotPlain;
     use crate::spin::Spin;
-    use crate::worker::{PythonSide, Worker};
+    use crate::worker::{PythonSide, Streams, Worker};
 
     #[pymodule_export]
     use crate::request::Request;
@@ -144,6 +144,7 @@ mod pyproc_native {
             running,
             spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
+            streams: Streams::default(),
             was_alone: false,
             advised: 0,
             was_large: false,

@@ -52,6 +52,18 @@ impl Page {
             .store(call.get(), Ordering::Release);
     }
 
+    /// Says that a stream goes on, whatever call was begun last; `now_ns` is what time it is.
+    pub(crate) fn resume(&self, call: CallId, now_ns: u64) {
+        self.word(Word::StartedNs).store(now_ns, Ordering::Release);
+        self.word(Word::Resumed)
+            .store(call.get(), Ordering::Release);
+    }
+
+    /// Says that no stream goes on at the moment.
+    pub(crate) fn rest(&self) {
+        self.word(Word::Resumed).store(0, Ordering::Release);
+    }
+
     /// What the host changes when it has cancelled calls that wait.
     pub(crate) fn cancel_seq(&self) -> u64 {
         self.word(Word::CancelSeq).load(Ordering::Acquire)

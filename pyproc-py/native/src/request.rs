@@ -12,6 +12,7 @@ pub(crate) struct Queued {
     /// When it is no longer worth running, by `CLOCK_MONOTONIC`.
     pub(crate) deadline_ns: Option<u64>,
     pub(crate) metadata: Metadata,
+    pub(crate) wants_stream: bool,
     pub(crate) body: Bytes,
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod read;
+mod stream;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::request::Queued;
 use crate::running::Running;
 use crate::spin::Spin;
 use read::LARGE_BYTES;
+pub(crate) use stream::Streams;
 
 /// Calls that take less are answered together; a longer one keeps no finished reply waiting. As
 /// in `pyproc._runner`.
@@ -53,6 +55,7 @@ pub(crate) struct Worker<'py> {
     pub(crate) cancel_seq: u64,
     pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
+    pub(crate) streams: Streams<'py>,
     /// Whether one call was all that the last bytes brought.
     pub(crate) was_alone: bool,
     /// The room to read into that large pages were asked for.
@@ -95,13 +98,20 @@ impl<'py> Worker<'py> {
         let mut now = now_ns();
         let mut turn_began = now;
         while !self.has_ended {
-            let Some(request) = self.queue.pop_front() else {
+            if let Some(stream) = self.streams.next(!self.queue.is_empty()) {
+                now = self.go_on(stream)?;
+            } else if let Some(request) = self.queue.pop_front() {
+                now = self.answer_in_turn(request, now)?;
+                if self.protocol.output_len() > WRITE_BYTES {
+                    self.flush()?;
+                }
+            } else {
                 self.heed_stop()?;
                 if !self.queue.is_empty() {
                     continue;
                 }
                 self.flush()?;
-                if self.is_draining {
+                if self.is_draining && self.streams.are_over() {
                     // What crossed the drain on its way is refused rather than left unanswered.
                     self.read_now()?;
                     self.flush()?;
@@ -111,12 +121,8 @@ impl<'py> Worker<'py> {
                 now = now_ns();
                 turn_began = now;
                 continue;
-            };
-            now = self.answer_in_turn(request, now)?;
-            if self.protocol.output_len() > WRITE_BYTES {
-                self.flush()?;
             }
-            if self.queue.is_empty() {
+            if self.queue.is_empty() && !self.streams.can_move() {
                 continue;
             }
             // The host says so there when it has cancelled some that wait.

@@ -10,12 +10,13 @@ from ._protocol import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from socket import socket
 
     from ._connection import Connection
     from ._registry import Function
-    from ._request import Request
+    from ._runner import Runner
+    from ._stream import Stream
 
 FIRST_BYTES = 4 * 1024
 """Read at once, at most, while it is not known which protocol is spoken."""
@@ -43,18 +44,34 @@ class Accepted:
         self.is_closed = False
         self._is_half_closed = False
         self._is_running = False
+        self._is_streams_turn = False
         self._is_draining = False
         self._has_said_goodbye = False
 
     @property
-    def has_request(self) -> bool:
-        """Whether a request waits whose reply will be read."""
+    def has_work(self) -> bool:
+        """Whether a request waits, or a stream may go on, and what comes of it will be read."""
         connection = self._connection
         return (
             connection is not None
-            and bool(connection.requests)
+            and not self.is_closed
+            and bool(connection.requests or connection.moving)
             and len(self._unsent) < MAX_UNSENT_BYTES
         )
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether a stream has not ended, be it that it waits for its reader."""
+        return self._connection is not None and bool(self._connection.streams)
+
+    def take_streams(self) -> list[Stream]:
+        """Return the streams that have begun, which nobody waits for when this is closed."""
+        connection = self._connection
+        if connection is None:
+            return []
+        streams = [stream for stream in connection.streams.values() if stream.items is not None]
+        connection.streams.clear()
+        return streams
 
     @property
     def wants_to_read(self) -> bool:
@@ -82,14 +99,21 @@ class Accepted:
             return self._is_half_closed
         if connection.has_ended:
             return True
-        return not connection.requests and (self._is_half_closed or connection.is_draining)
+        has_calls = connection.requests or connection.streams
+        return not has_calls and (self._is_half_closed or connection.is_draining)
 
-    def run_next(self, run: Callable[[Request, int], int], now_ns: int) -> int:
-        """Have the next request run, if there is one; return what time it is then."""
-        if self._connection is not None and self.has_request:
+    def run_next(self, runner: Runner, now_ns: int) -> int:
+        """Have the next request run, or the next stream go on; return what time it is then."""
+        connection = self._connection
+        if connection is not None and self.has_work:
+            requests, moving = connection.requests, connection.moving
             self._is_running = True
             try:
-                return run(self._connection.requests.popleft(), now_ns)
+                if moving and (self._is_streams_turn or not requests):
+                    self._is_streams_turn = False
+                    return runner.go_on(moving.popleft(), now_ns)
+                self._is_streams_turn = True
+                return runner.run(requests.popleft(), now_ns)
             finally:
                 self._is_running = False
         return now_ns
@@ -144,6 +168,7 @@ class Accepted:
         self._unsent.clear()
         if self._connection is not None:
             self._connection.requests.clear()
+            self._connection.moving.clear()
         self.socket.close()
 
     def _recognize(self, data: bytes) -> None:
@@ -166,3 +191,6 @@ class Accepted:
         poll.register(self.socket, 0)
         if any(events & select.POLLHUP for _, events in poll.poll(0)):
             raise BrokenPipeError("the host closed the connection")
+        if self._connection is not None:
+            # Who says nothing more grants nothing more.
+            self._connection.cancel_waiting_streams()

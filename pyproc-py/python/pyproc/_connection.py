@@ -13,12 +13,15 @@ from ._splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ._codec import Codec
     from ._dispatch import Answer
     from ._failure import Failure
     from ._large import LargePayload
     from ._registry import Function
     from ._request import Request
+    from ._stream import Stream
 
 READ_BYTES = 64 * 1024
 """Read at once, at most, while no longer payload is under way."""
@@ -49,6 +52,10 @@ class Connection:
         self._large: LargePayload | None = None
         self.answers = {}
         self.requests: deque[Request] = deque()
+        self.streams: dict[int, Stream] = {}
+        """Those that have not ended, by the ids of their calls."""
+        self.moving: deque[Stream] = deque()
+        """Those of them that have begun and can go on."""
         self.output: list[bytes] = []
         self.output_bytes = 0
         self.is_draining = False
@@ -93,6 +100,32 @@ class Connection:
     def fail(self, call: int, status: int, failure: Failure) -> None:
         """Answer a call with an error."""
         raise NotImplementedError
+
+    def begin(self, request: Request, items: Iterator[object]) -> None:
+        """Answer a call with a stream, where one was asked for."""
+        message = "the function yields a stream, and one value was asked for"
+        self.fail(request.call, Status.INVALID_ARGUMENT, refusal(message))
+
+    def send_item(self, stream: Stream, body: bytes) -> None:
+        """Send an item of a stream that has credit; one that is too long ends it."""
+        raise NotImplementedError
+
+    def end(self, stream: Stream) -> None:
+        """End a stream after all its items."""
+        raise NotImplementedError
+
+    def set_moving(self, stream: Stream) -> None:
+        """Let a stream go on when it is its turn, if there is anything to be done about it."""
+        if stream.can_go_on and not stream.is_ready:
+            stream.is_ready = True
+            self.moving.append(stream)
+
+    def cancel_waiting_streams(self) -> None:
+        """End the streams that have no credit, because none will come."""
+        for stream in self.streams.values():
+            if stream.credit <= 0:
+                stream.is_cancelled = True
+                self.set_moving(stream)
 
     def drain(self) -> None:
         """Refuse requests from now on, and tell the host so where the protocol has words for it."""

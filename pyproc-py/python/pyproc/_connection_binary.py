@@ -7,6 +7,7 @@ from ._connection import LARGE_BYTES, Connection, refusal
 from ._context import now_ns
 from ._handshake import Hello, Refusal, encode_welcome
 from ._protocol import (
+    CREDIT_BYTES,
     HEADER_LENGTH,
     KIND_NAMES,
     MIN_FRAME,
@@ -22,15 +23,16 @@ from ._protocol import (
 )
 from ._request import Request
 from ._splitter import LENGTH_BYTES
+from ._stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ._failure import Failure
     from ._registry import Function
 
-_PLAIN_FLAGS = Flag.DEADLINE | Flag.METADATA
+_FLAGS = Flag.DEADLINE | Flag.METADATA | Flag.WANTS_STREAM
 """What a request may say in this version; the other flags are for capabilities to come."""
 
 
@@ -59,6 +61,7 @@ class BinaryConnection(Connection):
             raise Refusal(Status.UNSUPPORTED_CODEC, str(error)) from None
         self.pool = hello.pool
         self.slot = hello.slot
+        self._functions = functions
         self._has_absolute_deadlines = hello.has_absolute_deadlines
         self._is_open = True
         self._write(encode_frame(Kind.WELCOME, encode_welcome(hello, functions)))
@@ -130,7 +133,7 @@ class BinaryConnection(Connection):
                 raise ProtocolError(f"{KIND_NAMES[kind]} comes after GOODBYE")
             return  # It was on its way when the host was refused.
         if kind != Kind.REQUEST or not self._is_open:
-            if flags or index or (call and kind != Kind.CANCEL):
+            if flags or index or (call and kind not in (Kind.CANCEL, Kind.CREDIT)):
                 raise ProtocolError(f"{KIND_NAMES[kind]} has fields that it does not have")
             self._handle(kind, call, bytes(body))
             return
@@ -138,21 +141,48 @@ class BinaryConnection(Connection):
             message = f"the call id {call} of a request does not follow {self._last_call}"
             raise ProtocolError(message)
         self._last_call = call
-        if flags & ~_PLAIN_FLAGS:
+        if flags & ~_FLAGS:
             raise ProtocolError(f"a request has flags 0x{flags:02x}, which nobody negotiated")
         if deadline is not None and not self._has_absolute_deadlines:
             deadline = now_ns() + deadline * 1000
         if not self.codec.accepts_views:
             body = bytes(body)
-        self._accept(Request(self, call, index, body, deadline, metadata))
+        request = Request(self, call, index, body, deadline, metadata)
+        if flags & Flag.WANTS_STREAM and not self.is_draining:
+            if index < len(self._functions) and not self._functions[index].is_stream:
+                message = "the function returns one value, and a stream was asked for"
+                self.fail(call, Status.INVALID_ARGUMENT, refusal(message))
+                return
+            self.streams[call] = Stream(request)
+        self._accept(request)
 
     def reply(self, call: int, body: bytes) -> None:
+        self._send(Kind.REPLY, call, body, "reply")
+
+    def begin(self, request: Request, items: Iterator[object]) -> None:
+        stream = self.streams.get(request.call)
+        if stream is None:
+            super().begin(request, items)
+            return
+        stream.items = items
+        self.set_moving(stream)
+
+    def send_item(self, stream: Stream, body: bytes) -> None:
+        stream.credit -= HEADER_LENGTH + len(body)
+        self._send(Kind.STREAM_ITEM, stream.request.call, body, "item")
+
+    def end(self, stream: Stream) -> None:
+        call = stream.request.call
+        del self.streams[call]
+        self._write(encode_frame(Kind.STREAM_END, call=call))
+
+    def _send(self, kind: int, call: int, body: bytes, what: str) -> None:
         length = MIN_FRAME + len(body)
         if length > self.max_frame:
-            message = f"the reply has {length} bytes, more than the limit of {self.max_frame}"
+            message = f"the {what} has {length} bytes, more than the limit of {self.max_frame}"
             self.fail(call, Status.TOO_LARGE, refusal(message))
             return
-        header = encode_header(length, Kind.REPLY, 0, 0, call)
+        header = encode_header(length, kind, 0, 0, call)
         if length < LARGE_BYTES:
             self.output.append(header + body)
         else:
@@ -160,6 +190,8 @@ class BinaryConnection(Connection):
         self.output_bytes += LENGTH_BYTES + length
 
     def fail(self, call: int, status: int, failure: Failure) -> None:
+        if self.streams:
+            self.streams.pop(call, None)
         body = failure.encode(self.max_frame - MIN_FRAME)
         self._write(encode_frame(Kind.ERROR, body, index=status, call=call))
 
@@ -193,15 +225,31 @@ class BinaryConnection(Connection):
                 self.is_draining = self._is_drained = True
             else:
                 self.has_ended = True
-        elif kind in (Kind.CREDIT, Kind.STREAM_ITEM, Kind.STREAM_END):
-            raise ProtocolError(f"{KIND_NAMES[kind]} was not negotiated")
+        elif kind == Kind.CREDIT:
+            self._grant(call, body)
         else:
             raise ProtocolError(f"a host does not send {KIND_NAMES[kind]}")
+
+    def _grant(self, call: int, body: bytes) -> None:
+        if not 0 < call <= self._last_call:
+            raise ProtocolError(f"CREDIT has the call id {call}, which no request had")
+        if len(body) != CREDIT_BYTES:
+            raise ProtocolError(f"CREDIT has {len(body)} bytes, where {CREDIT_BYTES} belong")
+        # It may have crossed the end of the stream.
+        stream = self.streams.get(call)
+        if stream is not None:
+            stream.credit += int.from_bytes(body, "big")
+            self.set_moving(stream)
 
     def _cancel(self, call: int) -> None:
         if not 0 < call <= self._last_call:
             raise ProtocolError(f"CANCEL has the call id {call}, which no request had")
         # A call that runs or has been answered is past cancelling.
+        stream = self.streams.get(call)
+        if stream is not None and stream.items is not None:
+            stream.is_cancelled = True
+            self.set_moving(stream)
+            return
         for request in self.requests:
             if request.call == call:
                 self.requests.remove(request)

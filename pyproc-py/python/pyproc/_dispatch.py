@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+from time import CLOCK_MONOTONIC, clock_gettime_ns
+
+from ._connection import refusal
 from ._context import Context, running_request
 from ._dump import dump_binary, dump_text
 from ._errors import CallError, FunctionNotFound, InvalidBody, InvalidResult
 from ._failure import Failure
 from ._interrupt import was_interrupted
 from ._protocol import STATUSES, Status
+from ._stream import MAX_BURST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from ._codec import Codec
+    from ._fork import ForkGuard
     from ._interrupt import Running
     from ._registry import Function, Registry
     from ._request import Request
+    from ._stream import Stream
 
     Answer: TypeAlias = Callable[[Request], None]
+
+
+QUICK_NS = 200_000
+"""Calls that take less are answered together; a longer one keeps no finished reply waiting.
+
+It is a small multiple of what it costs to wake the host for each reply.
+"""
+
+_NO_ITEM = object()
 
 
 class Dispatcher:
@@ -51,12 +67,17 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
     until the next one does; a loop that has none left says so.
     """
     binding = function.binding
+    is_stream = function.is_stream
     bind = binding.bind
     context_parameter = binding.context_parameter
     takes_body_as_it_is = binding.takes_body_as_it_is and context_parameter is None
     call = function.call
-    decode, encode = codec.decode, codec.encode
-    dump = dump_binary if codec.binary else dump_text
+    decode = codec.decode
+    encode: Callable[[Any], Any] = codec.encode
+    dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+    if is_stream:
+        # What it returns only yields what is to be encoded.
+        dump, encode = iter, _as_it_is
     run_as = running_request.set
 
     def answer(request: Request) -> None:
@@ -82,18 +103,109 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
         except SystemExit:
             raise
         except BaseException as error:
-            # An interrupt may have come in place of this above.
-            running.call = 0
-            if (exit := exit_before(error)) is not None:
-                raise exit from None
-            status, failure = explain(error, stage)
-            if was_interrupted(running, request.call, error):
-                status = Status.INTERRUPTED
-            request.connection.fail(request.call, status, failure)
+            _fail(request, running, error, stage)
         else:
-            request.connection.reply(request.call, body)
+            if is_stream:
+                request.connection.begin(request, body)
+            else:
+                request.connection.reply(request.call, body)
 
     return answer
+
+
+def _as_it_is(items: Any) -> Any:
+    return items
+
+
+def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int) -> None:
+    """Send a burst of items of a stream, as far as it has credit, in about `QUICK_NS` at most.
+
+    It is ended where there are no more, or where its function fails. Like an answer, it lets only
+    `SystemExit` pass through.
+    """
+    request = stream.request
+    call, connection = request.call, request.connection
+    items = stream.items
+    assert items is not None
+    encode = connection.codec.encode
+    dump = dump_binary if connection.codec.binary else dump_text
+    send = connection.send_item
+    left = stream.burst
+    while stream.credit > 0 and left:
+        left -= 1
+        stage = _FUNCTION
+        try:
+            try:
+                running.call = call
+                item = next(items, _NO_ITEM)
+                if item is _NO_ITEM or guard.is_child:
+                    break
+                stage = _RESULT
+                body = encode(dump(item))
+            finally:
+                running.call = 0
+        except SystemExit:
+            raise
+        except BaseException as error:
+            _fail(request, running, error, stage)
+            if stage == _RESULT:
+                close_stream(stream, running)
+            return
+        send(stream, body)
+        if call not in connection.streams:
+            # The item was too long.
+            close_stream(stream, running)
+            return
+        if clock_gettime_ns(CLOCK_MONOTONIC) - began_ns > QUICK_NS:
+            stream.burst = 1
+            return
+    else:
+        if not left:
+            stream.burst = min(2 * stream.burst, MAX_BURST)
+        return
+    if not guard.is_child:
+        connection.end(stream)
+
+
+def end_cancelled(stream: Stream, running: Running) -> None:
+    """Close a stream that the host wants no more of; its function may clean up."""
+    call, connection = stream.request.call, stream.request.connection
+    close_stream(stream, running)
+    connection.fail(call, Status.CANCELLED, refusal("the stream was cancelled"))
+
+
+def close_stream(stream: Stream, running: Running) -> None:
+    """Close the generator of a stream from which nothing more is wanted.
+
+    It cleans up, and is not interrupted in that. What it raises then goes where the exceptions of
+    the main program go: nobody waits for an answer.
+    """
+    running.hit = stream.request.call
+    try:
+        try:
+            running.call = stream.request.call
+            stream.close()
+        finally:
+            running.call = 0
+    except SystemExit:
+        raise
+    except BaseException as error:
+        running.call = 0
+        if (exit := exit_before(error)) is not None:
+            raise exit from None
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _fail(request: Request, running: Running, error: BaseException, stage: int) -> None:
+    """Answer a call with the exception that ended it; only `SystemExit` passes through."""
+    # An interrupt may have come in place of this before.
+    running.call = 0
+    if (exit := exit_before(error)) is not None:
+        raise exit from None
+    status, failure = explain(error, stage)
+    if was_interrupted(running, request.call, error):
+        status = Status.INTERRUPTED
+    request.connection.fail(request.call, status, failure)
 
 
 def exit_before(error: BaseException) -> SystemExit | None:

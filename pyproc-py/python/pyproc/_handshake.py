@@ -138,7 +138,7 @@ def _describe(function: Function) -> dict[str, object]:
         ],
         "returns": binding.returns,
         "async": False,
-        "stream": False,
+        "stream": function.is_stream,
         "batch": False,
     }
 

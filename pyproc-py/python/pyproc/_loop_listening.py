@@ -8,8 +8,9 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from ._accepted import Accepted
 from ._context import now_ns, running_request
+from ._dispatch import QUICK_NS
 from ._protocol import ProtocolError
-from ._runner import QUICK_NS, Runner
+from ._runner import Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ListeningLoop:
                 continue
             running_request.set(None)
             self._write()
-            if self._is_draining and not self._ready:
+            if self._is_draining and not self._ready and not self._has_streams:
                 return
             self._turn(wait=not self._ready)
             now = turn_began = now_ns()
@@ -89,10 +90,14 @@ class ListeningLoop:
             self._drop(each)
         self._selector.close()
 
+    @property
+    def _has_streams(self) -> bool:
+        return any(each.has_streams for each in self._accepted)
+
     def _run_next(self, now: int) -> int:
         accepted = self._ready.popleft()
-        now = accepted.run_next(self._runner.run, now)
-        if accepted.has_request:
+        now = accepted.run_next(self._runner, now)
+        if accepted.has_work:
             self._ready.append(accepted)
         return now
 
@@ -115,7 +120,7 @@ class ListeningLoop:
                     self._attempt(accepted, accepted.read)
                 if events & EVENT_WRITE:
                     self._attempt(accepted, accepted.write)
-                if accepted.has_request and accepted not in self._ready:
+                if accepted.has_work and accepted not in self._ready:
                     self._ready.append(accepted)
 
     def _accept(self) -> None:
@@ -174,6 +179,8 @@ class ListeningLoop:
             self._selector.unregister(accepted.socket)
         accepted.close()
         self._accepted.discard(accepted)
+        for stream in accepted.take_streams():
+            self._runner.abandon(stream)
         if self._is_full:
             self._accept_again()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._context import now_ns, running_request
-from ._runner import QUICK_NS, Runner
+from ._dispatch import QUICK_NS
+from ._runner import Runner
 from ._spin import Spin
 from ._state_page import BYTES, CANCEL_SEQ
 
@@ -54,8 +55,9 @@ class SyncLoop:
         breaks the protocol, and `OSError` for a connection that breaks otherwise.
         """
         connection = self._connection
-        requests = connection.requests
+        requests, moving = connection.requests, connection.moving
         run = self._runner.run
+        is_streams_turn = False
         words = self._words
         cancel_seq = words[CANCEL_SEQ]
         now = turn_began = now_ns()
@@ -64,10 +66,16 @@ class SyncLoop:
                 # What has arrived by now still counts as queued.
                 self._read_now()
                 connection.drain()
-            if not requests:
+            if moving and (is_streams_turn or not requests):
+                is_streams_turn = False
+                now = self._runner.go_on(moving.popleft(), now)
+            elif requests:
+                is_streams_turn = True
+                now = run(requests.popleft(), now)
+            else:
                 running_request.set(None)
                 self._flush()
-                if connection.is_draining:
+                if connection.is_draining and not connection.streams:
                     # What crossed the drain on its way is refused rather than left unanswered.
                     self._read_now()
                     self._flush()
@@ -75,12 +83,11 @@ class SyncLoop:
                 self._read()
                 now = turn_began = now_ns()
                 continue
-            now = run(requests.popleft(), now)
             if connection.output_bytes > MAX_OUTPUT_BYTES:
                 self._flush()
                 # The host may have taken its time to read, and the next deadline counts that.
                 now = now_ns()
-            if not requests:
+            if not requests and not moving:
                 continue
             if now - turn_began > QUICK_NS:
                 # Queued calls may have been cancelled, and finished ones are waited for.

@@ -35,6 +35,9 @@ HEADER_LENGTH = 16
 MIN_FRAME = 12
 """The shortest payload of a frame, in bytes: the rest of its header."""
 
+CREDIT_BYTES = 4
+"""The body of a `CREDIT`: how many more bytes of a stream may be sent."""
+
 MAX_CALL = 2**64 - 1
 
 

@@ -59,7 +59,7 @@ def expose(  # noqa: F811
 class Function:
     """One exposed function, and what was worked out about it."""
 
-    __slots__ = ("arguments", "binding", "call", "is_quick", "name", "place")
+    __slots__ = ("arguments", "binding", "call", "is_quick", "is_stream", "name", "place")
 
     name: str
     """What hosts call it."""
@@ -75,6 +75,9 @@ class Function:
     place: str
     """Where it was written, `file:line`."""
 
+    is_stream: bool
+    """Whether its items are sent one by one."""
+
     is_quick: bool
     """Whether its last call was so short that a finished reply could wait for it."""
 
@@ -86,6 +89,7 @@ class Function:
         self.call = call
         self.arguments = arguments
         self.place, flags = _look_at(call)
+        self.is_stream = bool(flags & _IS_GENERATOR)
         self.is_quick = False
         for flag, what in _NOT_YET.items():
             if flags & flag:
@@ -155,8 +159,9 @@ class Registry:
             yield self._health
 
 
+_IS_GENERATOR = 0x20  # `inspect.CO_GENERATOR`
+
 _NOT_YET = {
-    0x20: "a generator",  # `inspect.CO_GENERATOR`
     0x80: "an async function",  # `inspect.CO_COROUTINE`
     0x200: "an async generator",  # `inspect.CO_ASYNC_GENERATOR`
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
-from ._dispatch import answer_with
+from ._context import running_request
+from ._dispatch import QUICK_NS, answer_with, close_stream, end_cancelled, send_items
 from ._errors import FunctionNotFound
 from ._failure import Failure
 from ._interrupt import PureRunning
 from ._protocol import Status
-from ._state_page import STARTED, STARTED_NS, TAKEN
+from ._state_page import RESUMED, STARTED, STARTED_NS, TAKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
     from ._registry import Function
     from ._request import Request
     from ._state_page import StatePage
-
-QUICK_NS = 200_000
-"""Calls that take less are answered together; a longer one keeps no finished reply waiting.
-
-It is a small multiple of what it costs to wake the host for each reply.
-"""
+    from ._stream import Stream
 
 
 class Runner:
@@ -84,6 +80,45 @@ class Runner:
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
         return ended_ns
+
+    def go_on(self, stream: Stream, now_ns: int) -> int:
+        """Send some items of a stream, or end it, and return what time it is then.
+
+        Raises `SystemExit` where the function does, after what is finished is written. Does not
+        return in a child that the function has forked.
+        """
+        request = stream.request
+        words = self._words
+        if stream.burst == 1:
+            self._flush()
+            now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
+        if words is not None:
+            words[STARTED_NS] = now_ns
+            words[RESUMED] = request.call
+        running_request.set(request)
+        try:
+            if stream.is_cancelled:
+                end_cancelled(stream, self._running)
+            else:
+                send_items(stream, self._running, self._guard, now_ns)
+        except SystemExit as exit:
+            self._guard.leave_if_child(exit.code)
+            self._flush()
+            raise
+        if self._guard.is_child:
+            self._guard.leave_if_child()
+        if words is not None:
+            words[RESUMED] = 0
+        self._flush()
+        stream.is_ready = False
+        if request.call in request.connection.streams:
+            request.connection.set_moving(stream)
+        return clock_gettime_ns(CLOCK_MONOTONIC)
+
+    def abandon(self, stream: Stream) -> None:
+        """Close a stream whose host is gone; its function may clean up."""
+        running_request.set(stream.request)
+        close_stream(stream, self._running)
 
     def _find(self, request: Request) -> tuple[Function, Answer] | None:
         """Find the function that a request calls for the first time, or say that there is none."""

@@ -24,6 +24,7 @@ MAGIC_WORD = 0
 TAKEN = 1
 STARTED_NS = 2
 STARTED = 3
+RESUMED = 4
 
 # Written by the host.
 INTERRUPT = 8

@@ -32,6 +32,8 @@ pub(super) struct Tries {
     pub(super) poison_limit: u32,
     /// How many workers have died when it was the next that they would have begun.
     pub(super) suspicions: u32,
+    /// Whether it is a stream that has yielded, which begins nowhere else.
+    pub(super) has_yielded: bool,
 }
 
 /// A call that was the next one of so many workers when they died, and then of another one, has probably killed them: by
@@ -64,6 +66,9 @@ impl Answer {
         };
         match outcome {
             Ok(body) => Self::Body(body),
+            Err(Failure::Died { death, .. }) if tries.has_yielded => {
+                Self::Error(death.error(Fate::MayHaveRun).with_function(function))
+            }
             Err(Failure::Refused(reason)) => Self::Error(refusal(reason, function, shared)),
             Err(Failure::Unsendable(reason)) => Self::Error(unsendable(reason, function, shared)),
             Err(Failure::Died {
@@ -90,7 +95,9 @@ impl Answer {
             Err(Failure::Died { death, .. }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Remote(error)) if error.status == Status::Draining => {
+            Err(Failure::Remote(error))
+                if error.status == Status::Draining && !tries.has_yielded =>
+            {
                 Self::Move { is_suspect: false }
             }
             Err(Failure::Remote(error)) => of_worker(remote(*error)),
@@ -185,6 +192,16 @@ pub(super) fn tripped(which: Tripped, function: &str, shared: &Shared) -> Error 
 pub(super) fn unsendable(reason: RequestError, function: &str, shared: &Shared) -> Error {
     match reason {
         RequestError::FunctionNotFound { .. } => shared.function_not_found(function),
+        RequestError::IsStream { .. } => Error::new(
+            ErrorKind::InvalidArgument,
+            "the function yields a stream, and one value was asked for (see `Pool::stream`)",
+        )
+        .with_function(function),
+        RequestError::IsNoStream { .. } => Error::new(
+            ErrorKind::InvalidArgument,
+            "the function does not yield a stream; `Pool::call` asks for its value",
+        )
+        .with_function(function),
         RequestError::TooLarge { .. } => too_large(&reason.to_string()).with_function(function),
         RequestError::DeadlinePassed => Error::new(
             ErrorKind::Deadline,

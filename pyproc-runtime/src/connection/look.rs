@@ -98,14 +98,20 @@ impl Connection {
         let is_sound = state.protocol.handle_input(now).is_ok();
         let mut answer = None;
         while let Some(event) = state.protocol.poll_event() {
-            if answer.is_none() {
+            let is_answer = match &event {
+                HostEvent::Reply { .. } => true,
+                // The items before the end of a stream are the driver's to hand out, and so is the end.
+                HostEvent::Failed { token, .. } => !token.is_stream(),
+                _ => false,
+            };
+            if is_answer && answer.is_none() {
                 state.note_answer(&event);
             }
             match event {
                 HostEvent::Reply { token, body, .. } if answer.is_none() => {
                     answer = Some((token, Ok(body.into())));
                 }
-                HostEvent::Failed { token, error, .. } if answer.is_none() => {
+                HostEvent::Failed { token, error, .. } if is_answer && answer.is_none() => {
                     answer = Some((token, Err(Failure::Remote(error))));
                 }
                 event => state.for_driver.push_back(event),

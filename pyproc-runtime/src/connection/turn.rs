@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use pyproc_proto::{CallId, HostEvent, ProtocolError, Status};
 
 use super::{Connection, ConnectionEvent, Notice, State};
@@ -73,8 +74,10 @@ pub(crate) struct Turn {
 #[derive(Debug, Default)]
 pub(super) struct Harvest {
     events: Vec<HostEvent<Entry>>,
-    /// The callers of calls whose deadline has passed.
-    expired: Vec<Waker>,
+    /// Items of streams whose end was read as well, so that the entry is to be found there.
+    last_items: Vec<(CallId, Bytes)>,
+    /// Callers to be woken: their deadline has passed, or their stream has items.
+    woken: Vec<Waker>,
 }
 
 /// How many turns in a row have left input behind.
@@ -105,7 +108,7 @@ impl State {
     /// Counts an answer that is about to be handed out.
     pub(super) fn note_answer(&mut self, event: &HostEvent<Entry>) {
         match event {
-            HostEvent::Reply { call, .. } => {
+            HostEvent::Reply { call, .. } | HostEvent::StreamEnd { call, .. } => {
                 self.returned = self.returned.max(call.get());
                 if self.count_answer(*call) {
                     self.errors_in_a_row = 0;
@@ -140,8 +143,13 @@ impl Connection {
         harvest: &mut Harvest,
         tell: &mut impl FnMut(ConnectionEvent),
     ) -> Result<Turn, Lost> {
-        let Harvest { events, expired } = harvest;
+        let Harvest {
+            events,
+            last_items,
+            woken,
+        } = harvest;
         let mut is_late = false;
+        let mut place = None;
         let (result, has_left, is_suspect) = {
             let mut state = self.lock();
             state.is_driver_writing = false;
@@ -154,13 +162,40 @@ impl Connection {
                         // The caller of a function that runs learns first what comes of the steps that are taken about
                         // it. The entry of any other stays in the table, so it ends under the lock; its caller is woken
                         // outside.
-                        if !self.has_taken_last(&state, call) {
-                            let entry = state.protocol.token(call);
-                            expired.extend(entry.and_then(|entry| entry.expire(None)));
+                        let entry = state.protocol.token(call);
+                        let is_stream = entry.is_some_and(Entry::is_stream);
+                        if is_stream || !self.is_in(&state, call) {
+                            woken.extend(entry.and_then(|entry| entry.expire(None)));
+                        }
+                        if is_stream {
+                            // It may be set aside, where no interrupt reaches it.
+                            state.protocol.cancel(call, Instant::now());
+                            state.has_cancels = true;
+                            self.kick.notify_one();
+                        }
+                    }
+                    HostEvent::Item { call, body } => {
+                        state.progress += 1;
+                        match state.protocol.token_mut(call) {
+                            Some(entry) => {
+                                woken.extend(entry.yields(&body));
+                                place = entry.give_way().or(place);
+                            }
+                            None => last_items.push((call, body)),
                         }
                     }
                     HostEvent::Goodbye => state.has_left = true,
                     event => {
+                        if let HostEvent::StreamEnd { call, token }
+                        | HostEvent::Failed { call, token, .. } = &event
+                        {
+                            last_items.retain(|(of, body)| {
+                                if of == call {
+                                    woken.extend(token.yields(body));
+                                }
+                                of != call
+                            });
+                        }
                         state.note_answer(&event);
                         events.push(event);
                     }
@@ -172,7 +207,10 @@ impl Connection {
         if is_suspect {
             tell(ConnectionEvent::Notice(Notice::Suspect));
         }
-        expired.drain(..).for_each(Waker::wake);
+        if let Some(issuer) = place {
+            issuer.serve(Instant::now());
+        }
+        woken.drain(..).for_each(Waker::wake);
         if is_late {
             tell(ConnectionEvent::Notice(Notice::Late));
         }
@@ -268,7 +306,10 @@ impl Connection {
         // A caller that has its answer finds the place free.
         let mut permits = ReturnedPermits::new(Instant::now());
         for event in events.iter_mut() {
-            if let HostEvent::Reply { token, .. } | HostEvent::Failed { token, .. } = event {
+            if let HostEvent::Reply { token, .. }
+            | HostEvent::Failed { token, .. }
+            | HostEvent::StreamEnd { token, .. } = event
+            {
                 permits.add(token);
             }
         }
@@ -282,6 +323,7 @@ impl Connection {
         match event {
             HostEvent::Reply { token, body, .. } => token.end(Ok(body.into())),
             HostEvent::Failed { token, error, .. } => token.end(Err(Failure::Remote(error))),
+            HostEvent::StreamEnd { token, .. } => token.end(Ok(Bytes::new().into())),
             HostEvent::Overdue { .. } => tell(ConnectionEvent::Notice(Notice::Overdue)),
             HostEvent::Draining => {
                 self.close();

@@ -9,6 +9,10 @@
 //! not count), and the line is first come, first served. Slots that were given up, for a while or for good, take their
 //! share of the two limits of the pool with them.
 //!
+//! A stream has a place until it has yielded its first item. From then on its worker runs other calls between the items,
+//! so it takes no place from them: somebody who calls the worker for each item of a stream would otherwise wait for
+//! himself.
+//!
 //! Where `max_in_flight` is not given, it is what the workers may have together. What those still have that are leaving
 //! does not count then: it would take places from their successors, and from the workers that stay.
 
@@ -18,7 +22,7 @@ use std::time::Instant;
 use super::line::{Line, Ticket};
 use super::pace::{InFlight, Pace};
 use super::router::{Candidate, Router};
-use crate::ledger::{Refusal, Seat};
+use crate::ledger::{Ended, Refusal, Seat};
 
 /// The limits that admission keeps.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +81,9 @@ pub(crate) struct Admission<L, P> {
     slots: Vec<Slot<L>>,
     /// All calls that are in flight.
     in_flight: usize,
-    /// How many of them workers have that are leaving.
+    /// How many of them are streams that have yielded, which take no place.
+    streams: usize,
+    /// How many others workers have that are leaving.
     leaving: usize,
     line: Line<P>,
     next_ticket: u64,
@@ -101,6 +107,8 @@ struct Slot<L> {
     generation: u64,
     /// How many calls that one has.
     in_flight: usize,
+    /// How many of them are streams that have yielded.
+    streams: usize,
     pace: Pace,
     /// The calls of earlier ones, which finish what they have while their successor takes calls already, or after the
     /// slot was removed.
@@ -111,6 +119,7 @@ struct Slot<L> {
 struct Leaving {
     generation: u64,
     in_flight: usize,
+    streams: usize,
 }
 
 #[derive(Debug)]
@@ -147,6 +156,7 @@ impl<L: Clone, P> Admission<L, P> {
             router,
             slots,
             in_flight: 0,
+            streams: 0,
             leaving: 0,
             line: Line::new(),
             next_ticket: 0,
@@ -226,18 +236,41 @@ impl<L: Clone, P> Admission<L, P> {
         self.line.leave(ticket)
     }
 
-    /// Gives places on a worker back, because so many of its calls have ended.
-    pub(crate) fn release(&mut self, seat: Seat, places: usize, now: Instant) -> Vec<Served<L, P>> {
+    /// So many calls of a worker have ended, and give their places back.
+    pub(crate) fn release(&mut self, seat: Seat, ended: Ended, now: Instant) -> Vec<Served<L, P>> {
         let slot = &mut self.slots[seat.slot];
         if slot.generation == seat.generation {
-            slot.in_flight -= places;
-            slot.pace.answered(places, slot.in_flight == 0, now);
+            slot.in_flight -= ended.all();
+            slot.streams -= ended.streams;
+            if ended.calls > 0 {
+                slot.pace.answered(ended.calls, slot.is_idle(), now);
+            }
         } else {
-            slot.release_leaving(seat.generation, places);
-            self.leaving -= places;
+            slot.release_leaving(seat.generation, ended);
+            self.leaving -= ended.calls;
         }
-        self.in_flight -= places;
+        self.in_flight -= ended.all();
+        self.streams -= ended.streams;
         self.drop_empty_slots();
+        self.serve_line(now)
+    }
+
+    /// A call of this worker is a stream, and has yielded its first item. Somebody may have its place;
+    /// [`serve`](Self::serve) must follow.
+    pub(crate) fn note_stream(&mut self, seat: Seat, now: Instant) {
+        let slot = &mut self.slots[seat.slot];
+        self.streams += 1;
+        if slot.generation == seat.generation {
+            slot.streams += 1;
+            slot.pace.answered(1, slot.is_idle(), now);
+        } else {
+            slot.note_leaving_stream(seat.generation);
+            self.leaving -= 1;
+        }
+    }
+
+    /// Serves those who wait, as far as there are places.
+    pub(crate) fn serve(&mut self, now: Instant) -> Vec<Served<L, P>> {
         self.serve_line(now)
     }
 
@@ -454,7 +487,7 @@ impl<L: Clone, P> Admission<L, P> {
             Some(_) => 0,
             None => self.leaving,
         };
-        self.in_flight - spared >= self.max_in_flight
+        self.in_flight - self.streams - spared >= self.max_in_flight
     }
 
     /// The slot gets this worker in place of the one that it had, which keeps the calls that it has.
@@ -471,10 +504,10 @@ impl<L: Clone, P> Admission<L, P> {
             SlotState::Open {
                 is_on_probation: true,
                 ..
-            } => slot.in_flight == 0,
+            } => slot.is_idle(),
             SlotState::Open { .. } => match limit {
-                InFlight::AtMost(calls) => slot.in_flight < calls,
-                InFlight::Auto => slot.in_flight == 0 || slot.in_flight < slot.pace.limit(now),
+                InFlight::AtMost(calls) => slot.places() < calls,
+                InFlight::Auto => slot.is_idle() || slot.places() < slot.pace.limit(now),
             },
             _ => false,
         };
@@ -497,7 +530,7 @@ impl<L: Clone, P> Admission<L, P> {
             return None;
         };
         let link = link.clone();
-        if slot.in_flight == 0 {
+        if slot.is_idle() {
             slot.pace.begin(now);
         }
         slot.in_flight += 1;
@@ -563,6 +596,7 @@ impl<L> Slot<L> {
             state: SlotState::Closed,
             generation: NOBODY,
             in_flight: 0,
+            streams: 0,
             pace: Pace::new(),
             leaving: Vec::new(),
         }
@@ -577,14 +611,24 @@ impl<L> Slot<L> {
         matches!(self.state, SlotState::Open { .. } | SlotState::Closed)
     }
 
-    /// Another worker takes over. Returns how many calls the one before has, and keeps.
+    /// How many calls of its worker take a place.
+    fn places(&self) -> usize {
+        self.in_flight - self.streams
+    }
+
+    fn is_idle(&self) -> bool {
+        self.places() == 0
+    }
+
+    /// Another worker takes over. Returns how many calls, without streams, the one before has, and keeps.
     fn succeed(&mut self, generation: u64) -> usize {
         let mut kept = 0;
         if self.in_flight > 0 && self.generation != generation {
-            kept = std::mem::take(&mut self.in_flight);
+            kept = self.places();
             self.leaving.push(Leaving {
                 generation: self.generation,
-                in_flight: kept,
+                in_flight: std::mem::take(&mut self.in_flight),
+                streams: std::mem::take(&mut self.streams),
             });
         }
         self.generation = generation;
@@ -592,13 +636,20 @@ impl<L> Slot<L> {
         kept
     }
 
-    fn release_leaving(&mut self, generation: u64, places: usize) {
+    fn release_leaving(&mut self, generation: u64, ended: Ended) {
         for leaving in &mut self.leaving {
             if leaving.generation == generation {
-                leaving.in_flight -= places;
+                leaving.in_flight -= ended.all();
+                leaving.streams -= ended.streams;
             }
         }
         self.leaving.retain(|leaving| leaving.in_flight > 0);
+    }
+
+    fn note_leaving_stream(&mut self, generation: u64) {
+        for leaving in &mut self.leaving {
+            leaving.streams += usize::from(leaving.generation == generation);
+        }
     }
 }
 
@@ -639,6 +690,15 @@ mod tests {
 
     /// The parcels of these tests are numbers, and the links are those of their slots.
     type Numbers = Admission<usize, u32>;
+
+    fn calls(calls: usize) -> Ended {
+        Ended { calls, streams: 0 }
+    }
+
+    const A_STREAM: Ended = Ended {
+        calls: 0,
+        streams: 1,
+    };
 
     fn admission(in_flight: usize, per_worker: usize, waiting: usize, slots: usize) -> Numbers {
         let limits = Limits {
@@ -698,7 +758,7 @@ mod tests {
         waiting(&mut admission, Some(now + Duration::from_millis(1)), 2);
         waiting(&mut admission, None, 3);
         let later = now + Duration::from_millis(2);
-        let served = admission.release(first.seat, 1, later);
+        let served = admission.release(first.seat, calls(1), later);
         assert_eq!(answers(served), [(2, Err(Refusal::Expired)), (3, Ok(0))]);
     }
 
@@ -709,11 +769,11 @@ mod tests {
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
         assert_eq!(
-            answers(admission.release(first.seat, 1, Instant::now())),
+            answers(admission.release(first.seat, calls(1), Instant::now())),
             [(2, Ok(0))]
         );
         assert_eq!(
-            answers(admission.release(seat(0, 1), 1, Instant::now())),
+            answers(admission.release(seat(0, 1), calls(1), Instant::now())),
             [(3, Ok(0))]
         );
     }
@@ -724,7 +784,11 @@ mod tests {
         let (_, ticket) = granted(&mut admission);
         waiting(&mut admission, None, 2);
         admission.close_slot(seat(0, 1));
-        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(seat(0, 1), calls(1), Instant::now())
+                .is_empty()
+        );
         let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
         assert!(matches!(again, Ok(Admitted::Waiting(same)) if same == ticket));
         assert_eq!(
@@ -739,14 +803,20 @@ mod tests {
         granted(&mut admission);
         waiting(&mut admission, None, 2);
         waiting(&mut admission, None, 3);
-        let served = admission.release(seat(0, 1), 1, Instant::now()).remove(0);
+        let served = admission
+            .release(seat(0, 1), calls(1), Instant::now())
+            .remove(0);
         admission.close_slot(seat(0, 1));
         assert!(
             admission
                 .put_back(served.ticket, None, served.parcel, Instant::now())
                 .is_empty()
         );
-        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(seat(0, 1), calls(1), Instant::now())
+                .is_empty()
+        );
         assert_eq!(
             answers(admission.open_slot(seat(0, 2), 0, false, Instant::now())),
             [(2, Ok(0))]
@@ -758,7 +828,12 @@ mod tests {
         let mut admission = admission(1, 1, 8, 1);
         granted(&mut admission);
         let ticket = waiting(&mut admission, None, 2);
-        assert_eq!(admission.release(seat(0, 1), 1, Instant::now()).len(), 1);
+        assert_eq!(
+            admission
+                .release(seat(0, 1), calls(1), Instant::now())
+                .len(),
+            1
+        );
         assert!(admission.close().is_empty());
         let back = admission.put_back(ticket, None, 2, Instant::now());
         assert_eq!(answers(back), [(2, Err(Refusal::Closed))]);
@@ -796,7 +871,7 @@ mod tests {
         assert!(matches!(again, Ok(Admitted::Waiting(_))));
         assert_eq!(refused(&mut admission), Refusal::Closed);
         assert_eq!(
-            answers(admission.release(seat(0, 1), 1, Instant::now())),
+            answers(admission.release(seat(0, 1), calls(1), Instant::now())),
             [(1, Ok(0))]
         );
     }
@@ -818,7 +893,11 @@ mod tests {
         granted(&mut admission);
         let second = waiting(&mut admission, None, 2);
         assert_eq!(admission.leave(second), Some(2));
-        assert!(admission.release(seat(0, 1), 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(seat(0, 1), calls(1), Instant::now())
+                .is_empty()
+        );
         assert!(admission.is_idle());
     }
 
@@ -876,13 +955,21 @@ mod tests {
         assert_eq!(admission.seat_in_flight(old.seat), 1);
         // The successor is full, whatever becomes of the other's calls.
         waiting(&mut admission, None, 3);
-        assert!(admission.release(old.seat, 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(old.seat, calls(1), Instant::now())
+                .is_empty()
+        );
         assert_eq!(admission.seat_in_flight(old.seat), 0);
-        let served = admission.release(successor, 1, Instant::now());
+        let served = admission.release(successor, calls(1), Instant::now());
         assert_eq!(answers(served), [(3, Ok(0))]);
         admission.close_slot(old.seat);
         assert!(admission.admit_idle(old.seat, Instant::now()).is_none());
-        assert!(admission.release(successor, 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(successor, calls(1), Instant::now())
+                .is_empty()
+        );
         assert!(admission.is_idle());
         granted(&mut admission);
     }
@@ -950,7 +1037,11 @@ mod tests {
         let mut admission = without_limit(4);
         let grants = [(); 4].map(|()| granted(&mut admission).0);
         for grant in &grants[..2] {
-            assert!(admission.release(grant.seat, 1, Instant::now()).is_empty());
+            assert!(
+                admission
+                    .release(grant.seat, calls(1), Instant::now())
+                    .is_empty()
+            );
         }
         assert_eq!([grants[2].seat.slot, grants[3].seat.slot], [2, 3]);
         for slot in [3, 2] {
@@ -964,12 +1055,12 @@ mod tests {
         for slot in [3, 2] {
             assert!(
                 admission
-                    .release(seat(slot, 1), 1, Instant::now())
+                    .release(seat(slot, 1), calls(1), Instant::now())
                     .is_empty()
             );
         }
         assert_eq!((admission.slots.len(), admission.leaving), (2, 0));
-        let served = admission.release(seat(0, 1), 1, Instant::now());
+        let served = admission.release(seat(0, 1), calls(1), Instant::now());
         assert_eq!(answers(served), [(2, Ok(0))]);
     }
 
@@ -983,7 +1074,11 @@ mod tests {
         waiting(&mut admission, None, 2);
         let served = admission.open_slot(seat(1, 2), 1, false, Instant::now());
         assert_eq!(answers(served), [(2, Ok(1))]);
-        assert!(admission.release(seat(1, 1), 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(seat(1, 1), calls(1), Instant::now())
+                .is_empty()
+        );
         assert_eq!((admission.in_flight(), admission.leaving), (2, 0));
     }
 
@@ -995,7 +1090,11 @@ mod tests {
         waiting(&mut admission, None, 3);
         let served = admission.open_slot(seat(0, 2), 0, false, Instant::now());
         assert_eq!(answers(served), [(2, Ok(0))]);
-        assert!(admission.release(old.seat, 1, Instant::now()).is_empty());
+        assert!(
+            admission
+                .release(old.seat, calls(1), Instant::now())
+                .is_empty()
+        );
     }
 
     #[test]
@@ -1005,7 +1104,7 @@ mod tests {
         waiting(&mut admission, None, 2);
         let served = admission.open_slot(seat(0, 2), 0, false, Instant::now());
         assert!(served.is_empty());
-        let served = admission.release(old.seat, 1, Instant::now());
+        let served = admission.release(old.seat, calls(1), Instant::now());
         assert_eq!(answers(served), [(2, Ok(0))]);
     }
 
@@ -1027,6 +1126,74 @@ mod tests {
         waiting(&mut admission, None, 2);
         let served = admission.remove_slot(1, Instant::now());
         assert_eq!(answers(served), [(2, Ok(0))]);
+    }
+
+    #[test]
+    fn a_stream_that_has_yielded_takes_no_place_and_is_in_flight() {
+        let mut admission = admission(2, 1, 8, 1);
+        let (stream, _) = granted(&mut admission);
+        waiting(&mut admission, None, 2);
+        admission.note_stream(stream.seat, Instant::now());
+        assert_eq!(answers(admission.serve(Instant::now())), [(2, Ok(0))]);
+        assert_eq!(
+            (admission.in_flight(), admission.seat_in_flight(stream.seat)),
+            (2, 2)
+        );
+        assert!(admission.admit_idle(stream.seat, Instant::now()).is_none());
+        waiting(&mut admission, None, 3);
+        // The end of the stream frees nothing, that of the call does.
+        assert!(
+            admission
+                .release(stream.seat, A_STREAM, Instant::now())
+                .is_empty()
+        );
+        let served = admission.release(stream.seat, calls(1), Instant::now());
+        assert_eq!(answers(served), [(3, Ok(0))]);
+        assert!(
+            admission
+                .release(stream.seat, calls(1), Instant::now())
+                .is_empty()
+        );
+        assert!(admission.is_idle());
+    }
+
+    #[test]
+    fn the_streams_of_a_worker_that_leaves_take_no_places_whatever_the_limit() {
+        for limit in [Some(1), None] {
+            let mut admission = without_limit(1);
+            admission.limits.in_flight = limit;
+            let (early, _) = granted(&mut admission);
+            admission.note_stream(early.seat, Instant::now());
+            let (late, _) = granted(&mut admission);
+            waiting(&mut admission, None, 3);
+            let served = admission.open_slot(seat(0, 2), 0, false, Instant::now());
+            // What was given counts the call that the old worker still has.
+            assert_eq!(served.len(), usize::from(limit.is_none()));
+            admission.note_stream(late.seat, Instant::now());
+            assert_eq!(
+                admission.serve(Instant::now()).len(),
+                usize::from(limit.is_some())
+            );
+            assert_eq!(
+                (admission.in_flight(), admission.leaving, admission.streams),
+                (3, 0, 2)
+            );
+            assert_eq!(admission.seat_in_flight(early.seat), 2);
+            for _ in 0..2 {
+                assert!(
+                    admission
+                        .release(early.seat, A_STREAM, Instant::now())
+                        .is_empty()
+                );
+            }
+            assert!(
+                admission
+                    .release(seat(0, 2), calls(1), Instant::now())
+                    .is_empty()
+            );
+            assert!(admission.is_idle());
+            assert_eq!((admission.streams, admission.leaving), (0, 0));
+        }
     }
 
     #[test]
@@ -1066,7 +1233,7 @@ mod tests {
                     }
                     2 if !held.is_empty() => {
                         let slot = held.swap_remove(pick % held.len());
-                        admission.release(seat(slot, 1), 1, Instant::now())
+                        admission.release(seat(slot, 1), calls(1), Instant::now())
                     }
                     3 if !tickets.is_empty() => {
                         let left = admission.leave(tickets.swap_remove(pick % tickets.len()));

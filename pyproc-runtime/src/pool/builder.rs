@@ -31,6 +31,9 @@ pub struct PoolBuilder<C: Codec = DefaultCodec> {
     settings: Settings,
 }
 
+/// The default of [`PoolBuilder::stream_window`], in bytes.
+const DEFAULT_STREAM_WINDOW: u32 = 256 * 1024;
+
 /// What the handles of a pool tell its supervisor.
 type Inbox = mpsc::UnboundedReceiver<supervisor::Command>;
 
@@ -57,6 +60,7 @@ struct Settings {
     max_in_flight_per_worker: InFlight,
     max_waiting: usize,
     max_frame: usize,
+    stream_window: u32,
     poison_limit: u32,
     deadline: Option<Duration>,
     interrupt_after: Option<Duration>,
@@ -103,6 +107,7 @@ impl PoolBuilder<DefaultCodec> {
             max_in_flight_per_worker: InFlight::default(),
             max_waiting: 1024,
             max_frame: DEFAULT_MAX_FRAME,
+            stream_window: DEFAULT_STREAM_WINDOW,
             poison_limit: 2,
             deadline: Some(Duration::from_secs(60)),
             interrupt_after: Some(Duration::ZERO),
@@ -282,6 +287,14 @@ impl<C: Codec> PoolBuilder<C> {
     /// way to exhaust the memory by a mistake. A request over it fails before a byte is written.
     pub fn max_frame(mut self, bytes: usize) -> Self {
         self.settings.max_frame = bytes;
+        self
+    }
+
+    /// How many bytes of a stream's items may wait for their reader, on their way and here, before its generator pauses;
+    /// one item more may come, however long it is. Default 256 KiB: more than a worker yields while the host looks the
+    /// other way, and little enough for thousands of streams.
+    pub fn stream_window(mut self, bytes: u32) -> Self {
+        self.settings.stream_window = bytes;
         self
     }
 

@@ -10,7 +10,7 @@ use super::admission::{Admission, Admitted, Arrival, Grant, Served};
 use super::line::Ticket;
 use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
-use crate::ledger::{Issuer, Permit, Refusal, Seat};
+use crate::ledger::{Ended, Issuer, Permit, Refusal, Seat};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The door of a pool: every call passes it on the way in, and its permit on the way out.
@@ -262,7 +262,7 @@ impl Gate {
         match permit {
             Some(permit) => {
                 let slot = permit.surrender();
-                self.apply(|admission| admission.release(slot, 1, Instant::now()))
+                self.apply(|admission| admission.release(slot, Ended::CALL, Instant::now()))
             }
             None => Vec::new(),
         }
@@ -295,7 +295,15 @@ impl Drop for Place {
 }
 
 impl Issuer for Gate {
-    fn take_back(self: Arc<Self>, seat: Seat, permits: usize, now: Instant) {
-        self.change(|admission| admission.release(seat, permits, now));
+    fn take_back(self: Arc<Self>, seat: Seat, ended: Ended, now: Instant) {
+        self.change(|admission| admission.release(seat, ended, now));
+    }
+
+    fn note_stream(&self, seat: Seat, now: Instant) {
+        self.lock().note_stream(seat, now);
+    }
+
+    fn serve(self: Arc<Self>, now: Instant) {
+        self.change(|admission| admission.serve(now));
     }
 }

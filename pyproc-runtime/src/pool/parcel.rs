@@ -19,6 +19,8 @@ pub(crate) struct Parcel {
     pub(crate) body: Bytes,
     pub(crate) deadline: Option<Instant>,
     pub(crate) clock: DeadlineClock,
+    /// For a stream, what the worker may send of it at first.
+    pub(crate) credit: Option<u32>,
     pub(crate) promise: Promise,
 }
 
@@ -43,6 +45,7 @@ impl Parcel {
             body,
             deadline,
             clock,
+            credit,
             promise,
         } = self;
         let metadata = Metadata::default();
@@ -51,6 +54,7 @@ impl Parcel {
             body: Body::Shared(&body),
             deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
             metadata: &metadata,
+            credit,
         };
         let entry = promise.with_permit(Some(permit));
         match connection.submit(request, entry, Sender::Line, Instant::now()) {
@@ -67,6 +71,7 @@ impl Parcel {
                     body,
                     deadline,
                     clock,
+                    credit,
                     promise,
                 };
                 Handover::Closed(parcel, permit)

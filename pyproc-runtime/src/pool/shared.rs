@@ -115,6 +115,10 @@ impl Shared {
         self.config.deadline_clock()
     }
 
+    pub(crate) fn stream_window(&self) -> u32 {
+        self.config.stream_window
+    }
+
     pub(crate) fn poison_limit(&self) -> u32 {
         self.config.poison_limit
     }

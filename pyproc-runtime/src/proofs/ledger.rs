@@ -12,7 +12,7 @@ use shuttle::thread;
 
 use super::{exhaust, explore};
 use crate::ledger::{
-    Entry, Failure, Issuer, Outcome, Permit, Promise, Receipt, Reply, ReturnedPermits, Seat,
+    Ended, Entry, Failure, Issuer, Outcome, Permit, Promise, Receipt, Reply, ReturnedPermits, Seat,
 };
 use crate::sync::Mutex;
 
@@ -32,11 +32,15 @@ struct Bell {
 type Table = Arc<Mutex<Option<Entry>>>;
 
 impl Issuer for Drawer {
-    fn take_back(self: Arc<Self>, _: Seat, permits: usize, _: Instant) {
+    fn take_back(self: Arc<Self>, _: Seat, ended: Ended, _: Instant) {
         // It takes a lock in the product, so others may run here.
         thread::yield_now();
-        self.permits.fetch_add(permits, Ordering::SeqCst);
+        self.permits.fetch_add(ended.all(), Ordering::SeqCst);
     }
+
+    fn note_stream(&self, _: Seat, _: Instant) {}
+
+    fn serve(self: Arc<Self>, _: Instant) {}
 }
 
 impl Drawer {

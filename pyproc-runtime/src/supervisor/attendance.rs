@@ -127,7 +127,7 @@ async fn watch(
                 return leave(worker, is_retiring, shared).await;
             }
             () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
-            never = &mut ladder => match never {},
+            () = &mut ladder => return Cause::Overdue,
             () = until(stop_by) => return Cause::Shutdown,
         }
     }

@@ -73,6 +73,7 @@ async fn ask(
         body: Body::Borrowed(&shared.config().health.body),
         deadline: Some(deadline::on_the_wire(at, shared.deadline_clock())),
         metadata: &metadata,
+        credit: None,
     };
     match connection.submit(request, entry, Sender::Supervisor, Instant::now()) {
         Ok(_) => {}

@@ -5,7 +5,6 @@
 //! The caller does not wait for the whole ladder. It gets the answer of the interrupted function, or the stacks as soon
 //! as they are there, and neither for longer than [`GRACE`].
 
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use pyproc_proto::CallId;
@@ -31,22 +30,24 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// How long the stacks of a worker are waited for that is about to be killed.
 pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// Climbs for one late call after the other; `news` says when there may be one.
+/// Climbs for one late call after the other; `news` says when there may be one. Returns when the worker turns out to be
+/// stuck in one.
 ///
 /// Cancel safe: whoever climbs next begins anew with the call that is late then. A dump that was asked for may still come,
 /// and be found by the next one who asks.
-pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> Infallible {
+pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) {
     let (Some(body), connection) = (&worker.body, worker.connection()) else {
         return std::future::pending().await;
     };
-    let mut last = None;
     loop {
         news.notified().await;
         let mut pause = REPEAT;
         loop {
-            while let Some(late) = connection.late().filter(|late| last != Some(late.call)) {
-                last = Some(late.call);
-                Climb::new(connection, body, ladder, late).run(news).await;
+            while let Some(late) = connection.late() {
+                let climb = Climb::new(connection, body, ladder, late);
+                if climb.fails(news).await {
+                    return;
+                }
             }
             if !connection.has_late() {
                 break;
@@ -81,7 +82,7 @@ struct Climb<'a> {
     stacks_at: Option<Instant>,
     /// When the caller waits no longer.
     end_at: Option<Instant>,
-    /// When interrupting it any further makes no sense: it was given the time to clean up.
+    /// When the worker is taken to be stuck: the function was interrupted, and given the time to clean up.
     overdue_at: Option<Instant>,
 }
 
@@ -99,8 +100,9 @@ impl<'a> Climb<'a> {
         }
     }
 
-    /// Takes each step in its time, until the call has ended or nothing is left to be done.
-    async fn run(mut self, news: &Notify) {
+    /// Takes each step in its time, until the worker is no longer in the call, which is `false`, or has to be taken to be
+    /// stuck in it.
+    async fn fails(mut self, news: &Notify) -> bool {
         while let Some(next) = self.next() {
             tokio::select! {
                 () = sleep_until(next.into()) => {}
@@ -109,14 +111,25 @@ impl<'a> Climb<'a> {
             if !self.connection.is_running(self.call) {
                 // The news may have been of the call that came after it.
                 news.notify_one();
-                return;
+                return false;
             }
-            self.step(Instant::now()).await;
+            let now = Instant::now();
+            if self.overdue_at.is_some_and(|at| at <= now) {
+                return true;
+            }
+            self.step(now).await;
         }
+        // Nothing is ever due that is so far away.
+        std::future::pending().await
     }
 
     fn next(&self) -> Option<Instant> {
-        let steps = [self.interrupt_at, self.stacks_at, self.end_at];
+        let steps = [
+            self.interrupt_at,
+            self.stacks_at,
+            self.end_at,
+            self.overdue_at,
+        ];
         steps.into_iter().flatten().min()
     }
 

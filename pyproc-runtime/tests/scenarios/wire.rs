@@ -78,11 +78,16 @@ fn violations() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "malformed",
         ),
         (
-            "a stream",
+            "an item for a value",
             frame(Kind::StreamItem, 1, b"1"),
-            "StreamItem with the flags 0x00 was not negotiated",
+            "StreamItem cannot answer call 1",
         ),
-        ("credit", frame(Kind::Credit, 1, b""), "was not negotiated"),
+        (
+            "the end of a stream for a value",
+            frame(Kind::StreamEnd, 1, b""),
+            "StreamEnd cannot answer call 1",
+        ),
+        ("credit", frame(Kind::Credit, 1, b"1234"), "from a worker"),
         (
             "shared memory",
             edited(reply(), 5, 0x10),

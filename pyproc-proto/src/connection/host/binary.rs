@@ -6,7 +6,8 @@ use super::{Body, HostConnection, HostEvent, Request, RequestError, State};
 use crate::frame::{Frame, Outgoing};
 use crate::status::check_status;
 use crate::{
-    CallId, Flags, FunctionIndex, Kind, LogRecord, ProtocolError, RemoteError, Welcome, handshake,
+    CallId, Flags, FunctionIndex, Header, Kind, LogRecord, ProtocolError, RemoteError, Welcome,
+    handshake,
 };
 
 impl<T> HostConnection<T> {
@@ -14,13 +15,23 @@ impl<T> HostConnection<T> {
         &mut self,
         request: &Request<'_>,
     ) -> Result<(CallId, Option<FunctionIndex>), RequestError> {
-        let Some(function) = self.function(request.function) else {
-            let name = request.function.to_owned();
-            return Err(RequestError::FunctionNotFound { name });
+        let name = || request.function.to_owned();
+        let function = match (self.functions.get(request.function), request.credit) {
+            (Some(function), None) if function.is_stream => {
+                return Err(RequestError::IsStream { name: name() });
+            }
+            (Some(function), Some(_)) if !function.is_stream => {
+                return Err(RequestError::IsNoStream { name: name() });
+            }
+            (Some(function), _) => function.index,
+            (None, _) => return Err(RequestError::FunctionNotFound { name: name() }),
         };
         let mut frame = Outgoing {
             kind: Kind::Request,
-            flags: Flags::NONE,
+            flags: match request.credit {
+                Some(_) => Flags::WANTS_STREAM,
+                None => Flags::NONE,
+            },
             index: function.0,
             call: 0,
             deadline: request.deadline.map(|deadline| deadline.wire),
@@ -45,7 +56,7 @@ impl<T> HostConnection<T> {
 
     pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
         let (kind, flags) = (frame.header.kind, frame.header.flags);
-        if kind.is_reserved() || flags.intersects(Flags::RESERVED) {
+        if flags.intersects(Flags::RESERVED) {
             let flags = flags.bits();
             return Err(ProtocolError::NotNegotiated { kind, flags });
         }
@@ -62,7 +73,9 @@ impl<T> HostConnection<T> {
                 when: "after the handshake",
             }),
             Kind::Error if frame.header.call == 0 => self.handle_refusal(&frame, greeting),
-            Kind::Reply | Kind::Error => self.handle_answer(frame),
+            Kind::Reply | Kind::Error | Kind::StreamItem | Kind::StreamEnd => {
+                self.handle_answer(frame)
+            }
             Kind::Log => self.handle_log(&frame),
             Kind::Ping => {
                 self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
@@ -119,25 +132,38 @@ impl<T> HostConnection<T> {
         Ok(())
     }
 
-    /// A reply or error that ends a call.
+    /// What a call ends with, or an item of its stream.
     fn handle_answer(&mut self, frame: Frame) -> Result<(), ProtocolError> {
-        let number = frame.header.call;
+        let (kind, number) = (frame.header.kind, frame.header.call);
         let unknown = ProtocolError::UnknownCall { call: number };
         let call = CallId::new(number).ok_or(unknown.clone())?;
-        if frame.header.kind == Kind::Reply {
-            let token = self.in_flight.remove(call).ok_or(unknown)?;
-            let body = frame.body;
-            let event = HostEvent::Reply { call, token, body };
-            self.events.push_back(event);
-            return Ok(());
-        }
-        if self.in_flight.get(call).is_none() {
-            return Err(unknown);
-        }
-        // Understood before the call is taken out: a broken error must not lose its token.
-        let error = Box::new(remote_error(&frame)?);
-        let token = self.in_flight.remove(call).ok_or(unknown)?;
-        let event = HostEvent::Failed { call, token, error };
+        let calls = &mut self.in_flight;
+        let event = match kind {
+            Kind::Reply => {
+                let (token, body) = (calls.remove(call, kind)?, frame.body);
+                HostEvent::Reply { call, token, body }
+            }
+            Kind::StreamItem => {
+                check_index(&frame)?;
+                calls.spend(call, frame.wire_len())?;
+                let body = frame.body;
+                HostEvent::Item { call, body }
+            }
+            Kind::StreamEnd => {
+                check_index(&frame)?;
+                let token = calls.remove(call, kind)?;
+                HostEvent::StreamEnd { call, token }
+            }
+            _ => {
+                if calls.get(call).is_none() {
+                    return Err(unknown);
+                }
+                // Understood before the call is taken out: a broken error must not lose its token.
+                let error = Box::new(remote_error(&frame)?);
+                let token = calls.remove(call, kind)?;
+                HostEvent::Failed { call, token, error }
+            }
+        };
         self.events.push_back(event);
         Ok(())
     }
@@ -159,6 +185,15 @@ impl<T> HostConnection<T> {
         self.pings.answered = next;
         self.events.push_back(HostEvent::Pong);
         Ok(())
+    }
+}
+
+/// The index is for streams of arguments, which come from the other side.
+fn check_index(frame: &Frame) -> Result<(), ProtocolError> {
+    let Header { kind, index, .. } = frame.header;
+    match index {
+        0 => Ok(()),
+        _ => Err(ProtocolError::UnexpectedIndex { kind, index }),
     }
 }
 

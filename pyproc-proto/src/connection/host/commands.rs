@@ -25,7 +25,12 @@ impl<T> HostConnection<T> {
         match self.queue_request(&request, now) {
             Ok((call, function)) => {
                 let end = self.output.end();
-                self.in_flight.insert(call, function, token, end, deadline);
+                let is_stream = request.credit.is_some();
+                let table = &mut self.in_flight;
+                table.insert(call, function, token, end, deadline, is_stream);
+                if let Some(credit) = request.credit {
+                    self.grant(call, credit);
+                }
                 Ok(call)
             }
             Err(reason) => Err(Rejected { token, reason }),
@@ -48,14 +53,26 @@ impl<T> HostConnection<T> {
         }
         match self.protocol {
             Protocol::Binary => self.queue_frame(request),
+            Protocol::Json if request.credit.is_some() => Err(RequestError::IsNoStream {
+                name: request.function.to_owned(),
+            }),
             Protocol::Json => self.queue_message(request).map(|call| (call, None)),
+        }
+    }
+
+    /// Lets the worker send so many more bytes of a stream, its frames counted whole. Ignored for
+    /// what is no stream in flight, and for one that was cancelled.
+    pub fn grant(&mut self, call: CallId, bytes: u32) {
+        if bytes > 0 && self.in_flight.grant(call, bytes) {
+            let body = bytes.to_be_bytes();
+            self.send(&Outgoing::of_call(Kind::Credit, call.get(), &body));
         }
     }
 
     /// Notes that nobody waits for a call any more, and tells the worker so where the protocol can.
     /// The call stays in flight until the worker answers it; one that is not in flight is ignored.
-    pub fn cancel(&mut self, call: CallId) {
-        if self.in_flight.abandon(call) {
+    pub fn cancel(&mut self, call: CallId, now: Instant) {
+        if self.in_flight.abandon(call, now) {
             self.send(&Outgoing::of_call(Kind::Cancel, call.get(), &[]));
         }
     }

@@ -6,7 +6,7 @@ use crate::{CallId, LogRecord, RemoteError, Welcome};
 
 /// What happened on a [`HostConnection`](super::HostConnection).
 ///
-/// `Reply` and `Failed` end a call, and each call in flight gets at most one of them.
+/// `Reply`, `Failed` and `StreamEnd` end a call, and each call in flight gets at most one of them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HostEvent<T> {
@@ -31,6 +31,21 @@ pub enum HostEvent<T> {
         token: T,
         /// The worker's error.
         error: Box<RemoteError>,
+    },
+    /// A stream has yielded an item. Its call goes on; unless its end was read as well, so that its
+    /// token is in one of the events that follow.
+    Item {
+        /// The call.
+        call: CallId,
+        /// The encoded item: a view into the input, not a copy.
+        body: Bytes,
+    },
+    /// A stream ended in good order, after all its items.
+    StreamEnd {
+        /// The call.
+        call: CallId,
+        /// What the host attached to it.
+        token: T,
     },
     /// A call's deadline has passed, cancelled or not. It is still in flight: the worker may be
     /// busy with it.

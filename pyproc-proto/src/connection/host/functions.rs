@@ -6,7 +6,15 @@ use crate::{FunctionIndex, FunctionInfo, ProtocolError};
 /// short names, which is quicker than one keyed hash.
 #[derive(Debug, Default)]
 pub(super) struct FunctionTable {
-    places: Vec<(Box<str>, FunctionIndex)>,
+    functions: Vec<Function>,
+}
+
+/// What a request must know of a function.
+#[derive(Debug)]
+pub(super) struct Function {
+    name: Box<str>,
+    pub(super) index: FunctionIndex,
+    pub(super) is_stream: bool,
 }
 
 impl FunctionTable {
@@ -15,31 +23,34 @@ impl FunctionTable {
     /// More functions than a request could name, or two of one name.
     pub(super) fn new(functions: &[FunctionInfo]) -> Result<Self, ProtocolError> {
         let count = functions.len();
-        let mut places: Vec<(Box<str>, _)> = Vec::with_capacity(count);
+        let mut table: Vec<Function> = Vec::with_capacity(count);
         for (place, function) in functions.iter().enumerate() {
             let index =
                 u16::try_from(place).map_err(|_| ProtocolError::TooManyFunctions { count })?;
-            places.push((Box::from(function.name.as_str()), FunctionIndex(index)));
+            table.push(Function {
+                name: Box::from(function.name.as_str()),
+                index: FunctionIndex(index),
+                is_stream: function.is_stream,
+            });
         }
-        places.sort_by(|(one, _), (other, _)| one.cmp(other));
-        match places.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        table.sort_by(|one, other| one.name.cmp(&other.name));
+        match table.windows(2).find(|pair| pair[0].name == pair[1].name) {
             Some(pair) => Err(ProtocolError::DuplicateFunction {
-                name: pair[0].0.to_string(),
+                name: pair[0].name.to_string(),
             }),
-            None => Ok(Self { places }),
+            None => Ok(Self { functions: table }),
         }
     }
 
     pub(super) fn name(&self, index: FunctionIndex) -> Option<&str> {
-        let mut places = self.places.iter();
-        let (name, _) = places.find(|(_, place)| *place == index)?;
-        Some(name)
+        let mut functions = self.functions.iter();
+        Some(&functions.find(|function| function.index == index)?.name)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<FunctionIndex> {
+    pub(super) fn get(&self, name: &str) -> Option<&Function> {
         let found = self
-            .places
-            .binary_search_by(|(known, _)| known.as_ref().cmp(name));
-        found.ok().map(|place| self.places[place].1)
+            .functions
+            .binary_search_by(|function| function.name.as_ref().cmp(name));
+        found.ok().map(|place| &self.functions[place])
     }
 }

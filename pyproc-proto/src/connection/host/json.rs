@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{HostConnection, HostEvent, Request, RequestError};
 use crate::json_protocol::{JsonReply, JsonRequest, NO_ARGUMENTS, Unwritable, write_framed};
-use crate::{CallId, ProtocolError};
+use crate::{CallId, Kind, ProtocolError};
 
 impl<T> HostConnection<T> {
     pub(super) fn queue_message(&mut self, request: &Request<'_>) -> Result<CallId, RequestError> {
@@ -36,8 +36,8 @@ impl<T> HostConnection<T> {
     pub(super) fn handle_message(&mut self, payload: &Bytes) -> Result<(), ProtocolError> {
         let reply = JsonReply::parse(payload)?;
         let unknown = ProtocolError::UnknownCall { call: reply.id };
-        let call = CallId::new(reply.id).ok_or(unknown.clone())?;
-        let token = self.in_flight.remove(call).ok_or(unknown)?;
+        let call = CallId::new(reply.id).ok_or(unknown)?;
+        let token = self.in_flight.remove(call, Kind::Reply)?;
         self.events.push_back(match reply.outcome {
             Ok(body) => HostEvent::Reply { call, token, body },
             Err(error) => HostEvent::Failed {

@@ -19,6 +19,9 @@ pub struct Request<'a> {
     pub deadline: Option<CallDeadline>,
     /// What accompanies the body. The JSON protocol has no place for it and leaves it out.
     pub metadata: &'a Metadata,
+    /// For a function that yields a stream, how many bytes of items the worker may send before it
+    /// is [granted](crate::HostConnection::grant) more; for any other function `None`.
+    pub credit: Option<u32>,
 }
 
 /// An encoded body, and whether the connection may keep a share of it.
@@ -73,6 +76,19 @@ pub enum RequestError {
     #[error("the worker has no function {name:?}")]
     FunctionNotFound {
         /// The name.
+        name: String,
+    },
+    /// The function yields a stream, and a value was asked for.
+    #[error("the function {name:?} yields a stream, not one value")]
+    IsStream {
+        /// The function's name.
+        name: String,
+    },
+    /// The function returns a value, and a stream was asked for; or the JSON protocol is spoken,
+    /// which has no streams.
+    #[error("the function {name:?} does not yield a stream here")]
+    IsNoStream {
+        /// The function's name.
         name: String,
     },
     /// The request would be longer than a frame may be.

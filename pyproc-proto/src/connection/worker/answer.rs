@@ -17,6 +17,19 @@ pub enum AnswerError {
         /// The call.
         call: CallId,
     },
+    /// A value cannot answer a call that wants a stream, nor an item one that does not; the call
+    /// still waits for an answer.
+    #[error("call {call} does not end so")]
+    WrongAnswer {
+        /// The call.
+        call: CallId,
+    },
+    /// No item may be sent until the host grants more; nothing was sent.
+    #[error("the stream of call {call} has no credit left")]
+    NoCredit {
+        /// The call.
+        call: CallId,
+    },
     /// The reply would be longer than a frame may be; the call still waits for an answer.
     #[error("the reply takes {bytes} bytes; the limit is {limit}")]
     TooLarge {
@@ -45,14 +58,25 @@ impl WorkerConnection {
         call: CallId,
         encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
     ) -> Result<(), ReplyError<E>> {
-        let Some(id) = self.unanswered.get(call) else {
-            return Err(AnswerError::NotWaiting { call }.into());
-        };
+        let id = self.waiting(call, false)?;
         if self.protocol != Some(Protocol::Binary) || !self.is_open() {
             // The body must be looked at before it is sent, or is not sent at all.
             let body = ReplyBody::collect(encode).map_err(ReplyError::Encode)?;
             return Ok(self.reply(call, &body)?);
         }
+        self.write_with(Kind::Reply, id, encode)?;
+        self.unanswered.remove(call);
+        Ok(())
+    }
+
+    /// Appends a frame whose body `encode` writes to the end of the output. Returns how many bytes
+    /// it has.
+    pub(super) fn write_with<E>(
+        &mut self,
+        kind: Kind,
+        id: u64,
+        encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
+    ) -> Result<usize, ReplyError<E>> {
         let output = self.output.buffer_mut();
         let start = output.len();
         output.extend_from_slice(&[0; HEADER_LEN]);
@@ -70,7 +94,7 @@ impl WorkerConnection {
             return Err(AnswerError::TooLarge { bytes, limit }.into());
         }
         let header = Header {
-            kind: Kind::Reply,
+            kind,
             flags: Flags::NONE,
             index: 0,
             call: id,
@@ -80,8 +104,18 @@ impl WorkerConnection {
         if !shared.is_empty() {
             self.output.weave(shared);
         }
-        self.unanswered.remove(call);
-        Ok(())
+        Ok(LENGTH_LEN + bytes)
+    }
+
+    /// The id that the host knows a call by that waits for such an answer.
+    pub(super) fn waiting(&self, call: CallId, is_stream: bool) -> Result<u64, AnswerError> {
+        let id = self.unanswered.get(call);
+        let id = id.ok_or(AnswerError::NotWaiting { call })?;
+        if self.unanswered.is_stream(call) == is_stream {
+            Ok(id)
+        } else {
+            Err(AnswerError::WrongAnswer { call })
+        }
     }
 
     /// Ends a call with a value, encoded already.
@@ -91,9 +125,7 @@ impl WorkerConnection {
     /// [`AnswerError`]; nothing was sent then. Where the call still waits, answer it with
     /// [`error`](Self::error).
     pub fn reply(&mut self, call: CallId, body: &[u8]) -> Result<(), AnswerError> {
-        let Some(id) = self.unanswered.get(call) else {
-            return Err(AnswerError::NotWaiting { call });
-        };
+        let id = self.waiting(call, false)?;
         let limit = self.decoder.max_frame();
         let frame = Outgoing::of_call(Kind::Reply, id, body);
         let bytes = frame.length();

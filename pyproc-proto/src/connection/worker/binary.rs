@@ -3,7 +3,7 @@
 use super::{FunctionRef, State, WorkerConnection, WorkerEvent};
 use crate::frame::{Frame, Outgoing};
 use crate::{
-    CallId, Flags, FunctionIndex, Hello, Kind, ProtocolError, RemoteError, Status, Welcome,
+    CallId, Flags, FunctionIndex, Header, Hello, Kind, ProtocolError, RemoteError, Status, Welcome,
     handshake,
 };
 
@@ -21,7 +21,7 @@ impl WorkerConnection {
 
     pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
         let (kind, flags) = (frame.header.kind, frame.header.flags);
-        if kind.is_reserved() || flags.intersects(Flags::RESERVED) {
+        if flags.intersects(Flags::RESERVED) {
             let flags = flags.bits();
             return Err(ProtocolError::NotNegotiated { kind, flags });
         }
@@ -41,6 +41,7 @@ impl WorkerConnection {
                 self.handle_cancel(&frame);
                 Ok(())
             }
+            (State::Ready | State::Drained, Kind::Credit) => self.handle_credit(&frame),
             (_, Kind::Ping) => {
                 self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
                 self.events.push_back(WorkerEvent::Ping);
@@ -95,14 +96,35 @@ impl WorkerConnection {
             _ => return Err(out_of_order),
         };
         self.last_call = number;
-        self.unanswered.insert(call, number);
+        let wants_stream = frame.header.flags.contains(Flags::WANTS_STREAM);
+        self.unanswered.insert(call, number, wants_stream);
         self.events.push_back(WorkerEvent::Request {
             call,
             function: FunctionRef::Index(FunctionIndex(frame.header.index)),
             deadline: frame.deadline,
             metadata: frame.metadata,
+            wants_stream,
             body: frame.body,
         });
+        Ok(())
+    }
+
+    /// Credit may cross the end of its stream on the way; then it is nobody's.
+    fn handle_credit(&mut self, frame: &Frame) -> Result<(), ProtocolError> {
+        let Header { kind, index, .. } = frame.header;
+        if index != 0 {
+            return Err(ProtocolError::UnexpectedIndex { kind, index });
+        }
+        let Ok(bytes) = frame.body[..].try_into().map(u32::from_be_bytes) else {
+            let message = format!("{} bytes, where 4 belong", frame.body.len());
+            return Err(ProtocolError::MalformedBody { kind, message });
+        };
+        let stream = CallId::new(frame.header.call)
+            .and_then(|call| Some((call, self.unanswered.credit(call)?)));
+        if let Some((call, credit)) = stream {
+            credit.grant(bytes);
+            self.events.push_back(WorkerEvent::Credit { call });
+        }
         Ok(())
     }
 

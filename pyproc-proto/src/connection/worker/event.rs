@@ -21,6 +21,9 @@ pub enum WorkerEvent {
         deadline: Option<u64>,
         /// What accompanies the body.
         metadata: Metadata,
+        /// Whether the function is to yield a stream: answer with `item`s and `end`, or `error`.
+        /// Nothing of it is to run before there is [credit](WorkerEvent::Credit).
+        wants_stream: bool,
         /// The encoded arguments: a view into the input, not a copy. JSON text under the JSON
         /// protocol.
         body: Bytes,
@@ -28,6 +31,11 @@ pub enum WorkerEvent {
     /// Nobody waits for a call any more. It must be answered all the same. Only for calls that
     /// are still unanswered.
     Cancel {
+        /// The call.
+        call: CallId,
+    },
+    /// More of a stream may be sent. Only for streams that are still unanswered.
+    Credit {
         /// The call.
         call: CallId,
     },

@@ -19,6 +19,7 @@ impl WorkerConnection {
                 function: FunctionRef::Name(request.method),
                 deadline: None,
                 metadata: Metadata::new(),
+                wants_stream: false,
                 body: request.body,
             },
             Err(invalid) => {
@@ -38,7 +39,7 @@ impl WorkerConnection {
     /// Notes that a call waits for its answer, under whatever id the host gave it.
     fn accept(&mut self, id: u64) -> CallId {
         let call = self.ids.assign();
-        self.unanswered.insert(call, id);
+        self.unanswered.insert(call, id, false);
         call
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::credit::Credit;
 use crate::CallId;
 
 /// The calls that wait for their answer, in the order of their ids, which is that of their
@@ -21,6 +22,8 @@ struct Waiting {
     call: CallId,
     /// The id that the host knows the call by; `None` once it is answered.
     id: Option<u64>,
+    /// For a stream, what may be sent of it.
+    credit: Option<Credit>,
 }
 
 impl Unanswered {
@@ -29,14 +32,30 @@ impl Unanswered {
     }
 
     /// Adds a call; its id is above those of all calls before it.
-    pub(super) fn insert(&mut self, call: CallId, id: u64) {
-        let id = Some(id);
-        self.calls.push_back(Waiting { call, id });
+    pub(super) fn insert(&mut self, call: CallId, id: u64, is_stream: bool) {
+        self.calls.push_back(Waiting {
+            call,
+            id: Some(id),
+            credit: is_stream.then(Credit::default),
+        });
     }
 
     /// The id that the host knows a call by, if the call waits for its answer.
     pub(super) fn get(&self, call: CallId) -> Option<u64> {
         self.calls.get(self.place(call)?)?.id
+    }
+
+    /// What may be sent of a stream that waits for its end.
+    pub(super) fn credit(&mut self, call: CallId) -> Option<&mut Credit> {
+        let place = self.place(call)?;
+        let waiting = self.calls.get_mut(place)?;
+        waiting.id.and(waiting.credit.as_mut())
+    }
+
+    /// Whether a call is answered by a stream.
+    pub(super) fn is_stream(&self, call: CallId) -> bool {
+        let waiting = self.place(call).and_then(|place| self.calls.get(place));
+        waiting.is_some_and(|waiting| waiting.credit.is_some())
     }
 
     /// Forgets a call that is answered now.
@@ -84,9 +103,9 @@ mod tests {
     #[test]
     fn calls_answered_out_of_turn_take_no_room_for_long() {
         let mut unanswered = Unanswered::default();
-        unanswered.insert(call(1), 1);
+        unanswered.insert(call(1), 1, false);
         for number in 2..10_000 {
-            unanswered.insert(call(number), number);
+            unanswered.insert(call(number), number, false);
             unanswered.remove(call(number));
             assert!(unanswered.calls.len() <= 3);
         }
@@ -103,7 +122,7 @@ mod tests {
             for (insert, number) in steps {
                 if insert {
                     last += number;
-                    unanswered.insert(call(last), number);
+                    unanswered.insert(call(last), number, false);
                     model.insert(last, number);
                 } else {
                     unanswered.remove(call(number));

@@ -16,7 +16,7 @@ use crate::request::{Queued, Request};
 
 /// How far a call has come, as `pyproc._dispatch` numbers it.
 #[derive(Clone, Copy)]
-enum Stage {
+pub(super) enum Stage {
     Arguments = 0,
     Function = 1,
     Result = 2,
@@ -41,6 +41,15 @@ impl<'py> Worker<'py> {
             self.refuse(request.call, status, "FunctionNotFound", message);
             return Ok(began);
         };
+        if function.is_stream != request.wants_stream {
+            let message = if request.wants_stream {
+                "the function returns one value, and a stream was asked for"
+            } else {
+                "the function yields a stream, and one value was asked for"
+            };
+            self.refuse(request.call, Status::InvalidArgument, "CallError", message);
+            return Ok(began);
+        }
         if !function.is_quick {
             self.heed_stop()?;
             self.flush()?;
@@ -50,12 +59,7 @@ impl<'py> Worker<'py> {
             page.take(request.call, began);
         }
         if let Err(error) = self.answer(request) {
-            if error.is_instance_of::<PySystemExit>(self.py) {
-                let code = error.value(self.py).getattr(intern!(self.py, "code"))?;
-                self.leave_if_child(Some(code))?;
-                self.flush()?;
-            }
-            return Err(error);
+            return Err(self.pass_on(error)?);
         }
         self.leave_if_child(None)?;
         let ended = now_ns();
@@ -63,13 +67,36 @@ impl<'py> Worker<'py> {
         Ok(ended)
     }
 
+    /// Writes what is finished before a function ends the process. Does not return in a child that
+    /// the function has forked.
+    pub(super) fn pass_on(&mut self, error: PyErr) -> PyResult<PyErr> {
+        if error.is_instance_of::<PySystemExit>(self.py) {
+            let code = error.value(self.py).getattr(intern!(self.py, "code"))?;
+            self.leave_if_child(Some(code))?;
+            self.flush()?;
+        }
+        Ok(error)
+    }
+
     /// Runs a request and answers it, whatever the function does. Only `SystemExit` passes through:
     /// whoever says that the process should end is obeyed.
     fn answer(&mut self, request: Queued) -> PyResult<()> {
-        let (py, call) = (self.py, request.call);
+        let call = request.call;
         let mut stage = Stage::Arguments;
         let error = match self.call(request, &mut stage) {
-            Ok(result) => {
+            Ok((result, running)) if self.is_stream(&running) => {
+                stage = Stage::Result;
+                let items = result.try_iter();
+                self.running.get().end();
+                match items {
+                    Ok(items) => {
+                        self.begin_stream(call, running, items);
+                        return Ok(());
+                    }
+                    Err(error) => error,
+                }
+            }
+            Ok((result, _)) => {
                 let bodies = &self.bodies;
                 let encoded = self
                     .protocol
@@ -82,9 +109,7 @@ impl<'py> Worker<'py> {
                         error
                     }
                     Err(ReplyError::Answer(AnswerError::TooLarge { bytes, limit })) => {
-                        let message =
-                            format!("the reply has {bytes} bytes, more than the limit of {limit}");
-                        self.refuse(call, Status::TooLarge, "CallError", message);
+                        self.refuse_too_large(call, "reply", bytes, limit);
                         return Ok(());
                     }
                     // Every queued call waits for its answer, and bodies are not looked into.
@@ -96,6 +121,16 @@ impl<'py> Worker<'py> {
                 error
             }
         };
+        self.fail(call, error, stage)
+    }
+
+    fn is_stream(&self, running: &Bound<'py, Request>) -> bool {
+        self.functions[usize::from(running.get().function)].is_stream
+    }
+
+    /// Answers a call with the exception that ended it; only `SystemExit` passes through.
+    pub(super) fn fail(&mut self, call: CallId, error: PyErr, stage: Stage) -> PyResult<()> {
+        let py = self.py;
         if error.is_instance_of::<PySystemExit>(py) {
             return Err(error);
         }
@@ -114,8 +149,12 @@ impl<'py> Worker<'py> {
         Ok(())
     }
 
-    /// From the body to the function's result.
-    fn call(&mut self, request: Queued, stage: &mut Stage) -> PyResult<Bound<'py, PyAny>> {
+    /// From the body to the function's result, and the request as Python knows it.
+    fn call(
+        &mut self,
+        request: Queued,
+        stage: &mut Stage,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, Request>)> {
         let py = self.py;
         let running = Bound::new(
             py,
@@ -133,21 +172,34 @@ impl<'py> Worker<'py> {
         let body = self.bodies.decode(py, &request.body)?;
         drop(request.body);
         let function = &self.functions[usize::from(request.function)];
-        match &function.binding {
+        let result = match &function.binding {
             Binding::Body => {
                 *stage = Stage::Function;
-                function.call.call1((body,))
+                function.call.call1((body,))?
             }
             Binding::Bind { bind, context } => {
                 let bound = bind.call1((body,))?;
                 let (arguments, keywords): Arguments<'py> = bound.extract()?;
                 if let Some(name) = context {
-                    keywords.set_item(name, self.python.context_of.call1((running,))?)?;
+                    keywords.set_item(name, self.python.context_of.call1((&running,))?)?;
                 }
                 *stage = Stage::Function;
-                function.call.call(arguments, Some(&keywords))
+                function.call.call(arguments, Some(&keywords))?
             }
-        }
+        };
+        Ok((result, running))
+    }
+
+    /// Answers a call whose result is longer than a frame may be.
+    pub(super) fn refuse_too_large(
+        &mut self,
+        call: CallId,
+        what: &str,
+        bytes: usize,
+        limit: usize,
+    ) {
+        let message = format!("the {what} has {bytes} bytes, more than the limit of {limit}");
+        self.refuse(call, Status::TooLarge, "CallError", message);
     }
 
     /// Answers a call that is not run.
@@ -164,7 +216,7 @@ impl<'py> Worker<'py> {
     }
 
     /// Ends the process if the function has forked it; `code` is what it exits with.
-    fn leave_if_child(&self, code: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+    pub(super) fn leave_if_child(&self, code: Option<Bound<'py, PyAny>>) -> PyResult<()> {
         if self.is_child.load(Ordering::Relaxed) {
             let name = intern!(self.py, "leave_if_child");
             match code {

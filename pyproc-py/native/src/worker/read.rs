@@ -100,6 +100,7 @@ impl Worker<'_> {
                     function: FunctionRef::Index(function),
                     deadline,
                     metadata,
+                    wants_stream,
                     body,
                 } => {
                     if self.is_draining {
@@ -115,10 +116,12 @@ impl Worker<'_> {
                         function: function.0,
                         deadline_ns,
                         metadata,
+                        wants_stream,
                         body,
                     });
                 }
                 WorkerEvent::Cancel { call } => self.cancel(call),
+                WorkerEvent::Credit { call } => self.set_moving(call),
                 WorkerEvent::Drain => self.is_draining = true,
                 WorkerEvent::Goodbye => self.has_ended = true,
                 // A `Ping` is answered already, and the others belong to the handshake or to the
@@ -139,6 +142,9 @@ impl Worker<'_> {
 
     /// A call that runs or has been answered is past cancelling.
     fn cancel(&mut self, call: CallId) {
+        if self.cancel_stream(call) {
+            return;
+        }
         let place = self.queue.binary_search_by_key(&call, |queued| queued.call);
         if let Ok(place) = place {
             self.queue.remove(place);

@@ -61,6 +61,7 @@ impl<C: Codec> PoolBuilder<C> {
                 overdue_after: settings.overdue_after,
             },
             max_in_flight_per_worker: settings.max_in_flight_per_worker,
+            stream_window: settings.stream_window,
             poison_limit: settings.poison_limit,
             ladder: Ladder {
                 interrupt_after: settings.interrupt_after,
@@ -116,6 +117,7 @@ impl Settings {
             ),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
+            ("stream_window", self.stream_window as usize),
         ];
         if let Some((name, _)) = more_than_zero.iter().find(|(_, value)| *value == 0) {
             return Err(impossible(format!(

@@ -69,6 +69,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_stacks.py"
     "pyproc/_state_page.py"
     "pyproc/_stdio.py"
+    "pyproc/_stream.py"
     "pyproc/_title.py"
     "pyproc/_version.py"
     "pyproc/_worker.py"

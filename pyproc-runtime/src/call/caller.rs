@@ -1,0 +1,402 @@
+//! Who makes a call, whatever it is answered with: it waits for its turn, is sent, and perhaps sent again.
+
+use std::fmt;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use pyproc_proto::{Codec, Metadata, Request};
+use serde::Serialize;
+
+use super::answer::{Answer, Tries, refusal, tripped, unsendable};
+use super::scratch::Scratch;
+use crate::connection::{Look, Sender, Unsent};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flavor::yields_cheaply;
+use crate::ledger::{Items, Outcome, Promise, Receipt, Reply};
+use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket, Trial};
+
+/// The state of a call, until it ends.
+pub(super) struct Caller<'a, C: Codec, A> {
+    pub(super) pool: &'a Pool<C>,
+    pub(super) function: &'a str,
+    argument: A,
+    pub(super) options: CallOptions,
+    /// For a stream, what the worker may send of it at first.
+    credit: Option<u32>,
+    /// How many calls of the pool had ended when this one was made. Where others have ended between that and its first
+    /// poll, it was made together with them, and others may follow it in the same poll of their task.
+    ended_before: u64,
+    /// How many workers have died in this call.
+    victims: u32,
+    /// How many workers have died when it was the next that they would have begun.
+    suspicions: u32,
+    /// Whether a worker that is gone may have run it.
+    may_have_run: bool,
+    /// Whether a worker has yielded an item of it.
+    has_yielded: bool,
+    deadline: Option<Instant>,
+    /// What breakers will learn from its end.
+    trial: Trial,
+    /// The call's turn among the others, which it keeps when it is sent again.
+    ticket: Option<Ticket>,
+    state: State,
+}
+
+/// What may be set per call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallOptions {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) idempotent: bool,
+}
+
+enum State {
+    /// Nothing has happened.
+    New,
+    /// It came back from a worker that was lost.
+    Returned,
+    /// The call was sent. Dropping the receipt cancels it.
+    Sent {
+        receipt: Receipt,
+        look: Looking,
+    },
+    /// Its parcel waits in the line, or was sent from there. Dropping the place leaves the line.
+    Waiting {
+        _place: Place,
+        receipt: Receipt,
+    },
+    /// Its stream has ended, and the last of its items are there.
+    Over(Result<()>),
+    Ended,
+}
+
+/// What the caller of a lone call does in its next polls.
+enum Looking {
+    /// It lets others run once, other futures of its task among them: one of them may be about to make a call too.
+    AfterOthers(Look),
+    Now(Look),
+    /// It waits to be woken.
+    Not,
+}
+
+/// How a stream goes on.
+pub(super) enum Step {
+    /// There are items.
+    Items,
+    /// There are no more.
+    End,
+}
+
+impl<'a, C: Codec, A> Caller<'a, C, A> {
+    pub(super) fn new(
+        pool: &'a Pool<C>,
+        function: &'a str,
+        argument: A,
+        options: CallOptions,
+        credit: Option<u32>,
+    ) -> Self {
+        Self {
+            pool,
+            function,
+            argument,
+            options,
+            credit,
+            ended_before: pool.shared().counters().ended(),
+            victims: 0,
+            suspicions: 0,
+            may_have_run: false,
+            has_yielded: false,
+            deadline: None,
+            trial: Trial::default(),
+            ticket: None,
+            state: State::New,
+        }
+    }
+
+    /// Lets the worker send so many more bytes of a stream.
+    pub(super) fn grant(&self, bytes: u32) {
+        if let State::Sent { receipt, .. } | State::Waiting { receipt, .. } = &self.state {
+            receipt.grant(bytes);
+        }
+    }
+
+    /// Notes how the call has ended, and returns the error that its caller gets.
+    pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
+        let result = if self.may_have_run || self.has_yielded {
+            // Whatever ended it at last, a worker may have run it before.
+            result.map_err(Error::at_least_may_have_run)
+        } else {
+            result
+        };
+        self.state = State::Ended;
+        let (shared, error) = (self.pool.shared(), result.as_ref().err());
+        shared.counters().count_end(error);
+        shared.note_end(self.trial, self.function, error);
+        result
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::New => "new",
+            State::Returned => "returned",
+            State::Sent { .. } => "sent",
+            State::Waiting { .. } => "waiting",
+            State::Over(_) => "over",
+            State::Ended => "ended",
+        };
+        formatter
+            .debug_struct(name)
+            .field("function", &self.function)
+            .field("state", &state)
+            .field("victims", &self.victims)
+            .finish_non_exhaustive()
+    }
+
+    fn promise(&self) -> (Promise, Receipt) {
+        match self.credit {
+            Some(_) => Promise::of_stream(),
+            None => Promise::new(),
+        }
+    }
+}
+
+impl<C: Codec, A: Serialize> Caller<'_, C, A> {
+    /// Encodes the argument, asks for a place, and sends the call or lets it wait.
+    fn send(&mut self) -> Result<State> {
+        if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
+            self.deadline = Instant::now().checked_add(time);
+        }
+        if let State::New = &self.state {
+            let shared = self.pool.shared();
+            self.trial = shared
+                .admit(self.function)
+                .map_err(|which| tripped(which, self.function, shared))?;
+        }
+        // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
+        let codec = self.pool.codec();
+        let body = Scratch::encode(|body| codec.encode(&self.argument, body)).map_err(|error| {
+            Error::new(ErrorKind::Codec, "the argument cannot be encoded")
+                .with_function(self.function)
+                .with_source(error)
+        })?;
+        loop {
+            // The user's code may have taken its time.
+            if let Some(state) = self.enter(&body, Instant::now())? {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// Asks for a place. `None` says that it was on a connection that had just closed.
+    fn enter(&mut self, body: &Scratch, now: Instant) -> Result<Option<State>> {
+        let shared = self.pool.shared();
+        let arrival = self.ticket.map_or(Arrival::New, Arrival::Returning);
+        let mut waiting = None;
+        let parcel = || {
+            let (promise, receipt) = self.promise();
+            waiting = Some(receipt);
+            Parcel {
+                function: self.function.into(),
+                body: body.to_bytes(),
+                deadline: self.deadline,
+                clock: shared.deadline_clock(),
+                credit: self.credit,
+                promise,
+            }
+        };
+        let entrance = shared
+            .gate()
+            .enter(self.deadline, arrival, now, parcel)
+            .map_err(|reason| refusal(reason, self.function, shared))?;
+        match (entrance, waiting) {
+            (Entrance::Line(_place, ticket), Some(receipt)) => {
+                self.ticket = Some(ticket);
+                Ok(Some(State::Waiting { _place, receipt }))
+            }
+            (Entrance::Line(..), None) => Ok(None),
+            (Entrance::Open(admittance, ticket), _) => {
+                self.ticket = Some(ticket);
+                self.submit(admittance, body, now)
+            }
+        }
+    }
+
+    fn submit(
+        &self,
+        admittance: Admittance,
+        body: &Scratch,
+        now: Instant,
+    ) -> Result<Option<State>> {
+        let Admittance {
+            permit,
+            connection,
+            is_alone,
+        } = admittance;
+        let shared = self.pool.shared();
+        let has_siblings = self.ended_before != shared.counters().ended();
+        let (promise, receipt) = self.promise();
+        let metadata = Metadata::default();
+        let request = Request {
+            function: self.function,
+            body: body.body(),
+            deadline: self
+                .deadline
+                .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
+            metadata: &metadata,
+            credit: self.credit,
+        };
+        // Whoever reads a stream reads for long, and what comes is the driver's to hand out.
+        let sender = if is_alone && self.credit.is_none() {
+            Sender::LoneCaller
+        } else {
+            Sender::Caller
+        };
+        match connection.submit(request, promise.with_permit(Some(permit)), sender, now) {
+            Ok(submitted) => Ok(Some(State::Sent {
+                receipt: receipt.sent(connection, submitted.call),
+                look: match submitted.look {
+                    None => Looking::Not,
+                    Some(look) if has_siblings || yields_cheaply() => Looking::AfterOthers(look),
+                    Some(look) => Looking::Now(look),
+                },
+            })),
+            Err((Unsent::Closed, _)) => {
+                // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
+                shared.close_slot(connection.worker());
+                Ok(None)
+            }
+            Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, self.function, shared)),
+        }
+    }
+
+    /// Waits for the value.
+    pub(super) fn poll_value(&mut self, context: &Context<'_>) -> Poll<Result<Reply>> {
+        loop {
+            let receipt = match &mut self.state {
+                State::New | State::Returned => {
+                    self.state = self.send()?;
+                    continue;
+                }
+                State::Sent { receipt, look } => {
+                    match std::mem::replace(look, Looking::Not) {
+                        Looking::AfterOthers(next) => {
+                            *look = Looking::Now(next);
+                            context.waker().wake_by_ref();
+                        }
+                        Looking::Now(now) => {
+                            if let Some(connection) = receipt.connection() {
+                                connection.look_for(receipt, &now);
+                            }
+                        }
+                        Looking::Not => {}
+                    }
+                    receipt
+                }
+                State::Waiting { receipt, .. } => receipt,
+                State::Over(_) | State::Ended => return Poll::Ready(Err(ended_already())),
+            };
+            let outcome = ready!(receipt.poll(context));
+            if let Some(result) = self.settle(outcome) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// Waits for items, which it puts in place of those that were there, or for the end of them.
+    pub(super) fn poll_items(
+        &mut self,
+        context: &Context<'_>,
+        items: &mut Items,
+    ) -> Poll<Result<Step>> {
+        loop {
+            let receipt = match &mut self.state {
+                State::New | State::Returned => {
+                    self.state = self.send()?;
+                    continue;
+                }
+                State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt,
+                State::Over(_) => {
+                    let State::Over(result) = std::mem::replace(&mut self.state, State::Ended)
+                    else {
+                        continue;
+                    };
+                    return Poll::Ready(result.map(|()| Step::End));
+                }
+                State::Ended => return Poll::Ready(Err(ended_already())),
+            };
+            if receipt.take_items(items) {
+                self.has_yielded = true;
+                return Poll::Ready(Ok(Step::Items));
+            }
+            let outcome = receipt.poll(context);
+            // What came meanwhile found no waker.
+            let has_items = receipt.take_items(items);
+            self.has_yielded |= has_items;
+            match (outcome, has_items) {
+                (Poll::Pending, true) => return Poll::Ready(Ok(Step::Items)),
+                (Poll::Pending, false) => return Poll::Pending,
+                (Poll::Ready(outcome), _) => {
+                    let Some(result) = self.settle(outcome) else {
+                        continue;
+                    };
+                    self.state = State::Over(result.map(drop));
+                    if has_items {
+                        return Poll::Ready(Ok(Step::Items));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides what an outcome means. `None` says that the call is to be sent again.
+    fn settle(&mut self, outcome: Outcome) -> Option<Result<Reply>> {
+        let shared = self.pool.shared();
+        let tries = Tries {
+            is_idempotent: self.options.idempotent,
+            victims: self.victims,
+            poison_limit: shared.poison_limit(),
+            suspicions: self.suspicions,
+            has_yielded: self.has_yielded,
+        };
+        let worker = match &self.state {
+            State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),
+            _ => None,
+        };
+        match Answer::judge(outcome, tries, self.function, worker, shared) {
+            Answer::Body(body) => return Some(Ok(body)),
+            Answer::Error(error) => return Some(Err(error)),
+            Answer::Move { is_suspect } => {
+                self.suspicions += u32::from(is_suspect);
+                shared.counters().count_moved();
+            }
+            Answer::SendAgain { is_victim } => {
+                self.victims += u32::from(is_victim);
+                self.may_have_run = true;
+                shared.counters().count_resent();
+            }
+        }
+        if let Some(worker) = worker {
+            shared.close_slot(worker);
+        }
+        self.state = State::Returned;
+        None
+    }
+}
+
+impl<C: Codec, A> Drop for Caller<'_, C, A> {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::New | State::Ended) {
+            let shared = self.pool.shared();
+            shared.counters().count_cancelled();
+            shared.note_cancelled(self.trial, self.function);
+        }
+    }
+}
+
+fn ended_already() -> Error {
+    Error::new(ErrorKind::Closed, "the call was polled again after its end")
+}

@@ -1,0 +1,66 @@
+//! Items of a stream on their way from the connection to whoever reads them.
+
+/// Items, each with its length before it, in one buffer that is used again and again. Two of them go back and forth between
+/// the connection, which fills one, and the reader, which empties the other, so that an item costs a copy and no
+/// allocation, and holds no memory of the connection's.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    buffer: Vec<u8>,
+    /// How much of it was taken.
+    start: usize,
+}
+
+const LENGTH: usize = size_of::<u32>();
+
+/// What an empty buffer keeps, so that one large item does not occupy memory for good.
+const KEPT_CAPACITY: usize = 1024 * 1024;
+
+impl Items {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
+    /// Frames have lengths of 32 bits.
+    pub(crate) fn push(&mut self, item: &[u8]) {
+        let length = item.len() as u32;
+        self.buffer.extend_from_slice(&length.to_ne_bytes());
+        self.buffer.extend_from_slice(item);
+    }
+
+    /// The next item, if there is one.
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        if self.is_empty() {
+            self.buffer.clear();
+            self.buffer.shrink_to(KEPT_CAPACITY);
+            self.start = 0;
+            return None;
+        }
+        let (length, rest) = self.buffer[self.start..].split_first_chunk::<LENGTH>()?;
+        let length = u32::from_ne_bytes(*length) as usize;
+        self.start += LENGTH + length;
+        rest.get(..length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_come_back_in_order_and_a_large_one_keeps_no_memory() {
+        let mut items = Items::default();
+        for _ in 0..2 {
+            let large = vec![7; 4 * KEPT_CAPACITY];
+            for item in [&b"one"[..], b"", &large] {
+                items.push(item);
+            }
+            assert_eq!(items.next(), Some(&b"one"[..]));
+            assert_eq!(items.next(), Some(&b""[..]));
+            assert!(!items.is_empty());
+            assert_eq!(items.next(), Some(&large[..]));
+            assert!(items.is_empty());
+            assert_eq!(items.next(), None);
+            assert!(items.buffer.capacity() <= KEPT_CAPACITY);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+"""Functions that yield."""
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from pyproc import expose
+
+
+@expose
+def count(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+@expose
+def blobs(n: int, size: int) -> Iterator[str]:
+    for _ in range(n):
+        yield "x" * size
+
+
+@expose
+def double(x: int) -> int:
+    return 2 * x
+
+
+@expose
+def fail_after(n: int) -> Iterator[int]:
+    yield from range(n)
+    raise ValueError("no more")
+
+
+@expose
+def tidy(log: str) -> Iterator[int]:
+    """Yields for ever, and says when it is closed."""
+    number = 0
+    try:
+        while True:
+            yield number
+            number += 1
+    finally:
+        with open(log, "a") as file:
+            file.write(f"closed at {number}\n")
+
+
+@expose
+def pid_and_wait(path: str) -> Iterator[int]:
+    """Yields the process's id, and goes on when there is such a file."""
+    yield os.getpid()
+    while not os.path.exists(path):
+        time.sleep(0.001)
+    yield 0
+
+
+@expose
+def stuck_after_one() -> Iterator[int]:
+    yield 1
+    while True:
+        pass
+
+
+@expose
+def rss_kib() -> int:
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1])
+
+
+@expose
+def recursion_limit() -> int:
+    return sys.getrecursionlimit()
+
+
+@expose
+def hold_the_lock() -> int:
+    """Never comes back from C, which neither gives the interpreter lock away nor asks for signals."""
+    return sum(itertools.repeat(0))
