@@ -402,6 +402,27 @@ fn a_program_without_a_runtime_reads_a_stream_as_an_iterator() {
     });
 }
 
+#[test]
+fn calls_and_streams_of_their_own_outlive_what_they_were_made_from() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let counter = LastingClient::new(&pool).unwrap();
+        let doubled = tokio::spawn(pool.call_owned::<_, u64>("double", 21));
+        let named = format!("co{}", "unt");
+        let numbers = pool.stream_owned::<_, u64>(named, 3).map(Result::unwrap);
+        let of_trait = counter.count(4).map(Result::unwrap);
+        drop((counter, pool));
+        let (doubled, numbers, of_trait) = futures::join!(
+            doubled,
+            tokio::spawn(numbers.collect::<Vec<_>>()),
+            tokio::spawn(of_trait.collect::<Vec<_>>()),
+        );
+        assert_eq!(doubled.unwrap().unwrap(), 42);
+        assert_eq!(numbers.unwrap(), [0, 1, 2]);
+        assert_eq!(of_trait.unwrap(), [0, 1, 2, 3]);
+    });
+}
+
 #[pyproc::remote]
 trait Counter {
     fn count(&self, n: u64) -> impl Stream<Item = pyproc::Result<u64>>;
@@ -413,6 +434,11 @@ trait Counter {
 #[pyproc::remote(object_safe)]
 trait Shared {
     fn count(&self, n: u64) -> BoxStream<'_, pyproc::Result<u64>>;
+}
+
+#[pyproc::remote(object_safe)]
+trait Lasting {
+    fn count(&self, n: u64) -> BoxStream<'static, pyproc::Result<u64>>;
 }
 
 #[pyproc::remote]

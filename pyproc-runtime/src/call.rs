@@ -8,6 +8,7 @@ mod stream;
 pub(crate) use caller::CallOptions;
 pub use stream::ItemStream;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -50,8 +51,8 @@ pub struct Call<'a, C: Codec, A, R> {
 
 impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
     pub(crate) fn new(
-        pool: &'a Pool<C>,
-        function: &'a str,
+        pool: Cow<'a, Pool<C>>,
+        function: Cow<'a, str>,
         argument: A,
         options: CallOptions,
     ) -> Self {
@@ -84,9 +85,9 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
         let coop = ready!(tokio::task::coop::poll_proceed(context));
         let reply = ready!(self.caller.poll_value(context));
         coop.made_progress();
-        let Caller { pool, function, .. } = self.caller;
-        let result = reply.and_then(|reply| decode(pool, function, reply.as_ref()));
-        Poll::Ready(self.caller.end(result))
+        let caller = &mut self.caller;
+        let result = reply.and_then(|reply| decode(&caller.pool, &caller.function, reply.as_ref()));
+        Poll::Ready(caller.end(result))
     }
 }
 

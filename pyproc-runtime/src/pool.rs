@@ -24,6 +24,7 @@ pub(crate) use line::Ticket;
 pub(crate) use parcel::Parcel;
 pub(crate) use shared::Shared;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,7 +118,22 @@ impl<C: Codec> Pool<C> {
             deadline: self.shared().deadline(),
             idempotent: false,
         };
-        Call::new(self, function, argument, options)
+        Call::new(Cow::Borrowed(self), function.into(), argument, options)
+    }
+
+    /// As [`call`](Self::call); the call keeps a handle of the pool and the function's name, so it can be spawned, or
+    /// returned from where the pool was borrowed.
+    pub fn call_owned<A, R>(
+        &self,
+        function: impl Into<Cow<'static, str>>,
+        argument: A,
+    ) -> Call<'static, C, A, R> {
+        let options = CallOptions {
+            deadline: self.shared().deadline(),
+            idempotent: false,
+        };
+        let pool = Cow::Owned(self.clone());
+        Call::new(pool, function.into(), argument, options)
     }
 
     /// Calls a Python function that yields a stream: a generator. See [`ItemStream`]; functions and arguments are named
@@ -137,7 +153,22 @@ impl<C: Codec> Pool<C> {
             deadline: None,
             idempotent: false,
         };
-        ItemStream::new(self, function, argument, options)
+        ItemStream::new(Cow::Borrowed(self), function.into(), argument, options)
+    }
+
+    /// As [`stream`](Self::stream); the stream keeps a handle of the pool and the function's name, so it can be the body
+    /// of an HTTP response, say.
+    pub fn stream_owned<A, T>(
+        &self,
+        function: impl Into<Cow<'static, str>>,
+        argument: A,
+    ) -> ItemStream<'static, C, A, T> {
+        let options = CallOptions {
+            deadline: None,
+            idempotent: false,
+        };
+        let pool = Cow::Owned(self.clone());
+        ItemStream::new(pool, function.into(), argument, options)
     }
 
     /// What the pool and its workers do right now.

@@ -4,6 +4,7 @@ mod arguments;
 
 pub use arguments::Arguments;
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -55,8 +56,8 @@ impl<C: Codec> Remote<C> {
     /// # Errors
     ///
     /// [`ErrorKind::FunctionNotFound`] for a function that is missing, and [`ErrorKind::InvalidArgument`] for one that
-    /// takes other arguments, by name, or yields a stream where the trait has a value, or the other way round. Under the JSON protocol there is no table of functions, and both show at the
-    /// first call.
+    /// takes other arguments, by name, or yields a stream where the trait has a value, or the other way round. Under the
+    /// JSON protocol there is no table of functions, and all of that shows at the first call.
     pub fn bind(pool: &Pool<C>, interface: &'static Interface) -> Result<Self> {
         for function in interface.functions {
             let in_trait = |error: Error| {
@@ -80,15 +81,17 @@ impl<C: Codec> Remote<C> {
             deadline: function.deadline.or(self.pool.shared().deadline()),
             idempotent: function.idempotent,
         };
-        Call::new(&self.pool, function.name, arguments, options)
+        let pool = Cow::Borrowed(&self.pool);
+        Call::new(pool, function.name.into(), arguments, options)
     }
 
-    /// Calls the interface's function of this index, which yields a stream.
+    /// Calls the interface's function of this index, which yields a stream. It keeps a handle of its own, so that a trait
+    /// may have it outlive the client.
     pub fn stream<A, T, E>(
         &self,
         function: usize,
         arguments: A,
-    ) -> impl Stream<Item = std::result::Result<T, E>>
+    ) -> impl Stream<Item = std::result::Result<T, E>> + use<C, A, T, E>
     where
         A: Serialize,
         T: DeserializeOwned,
@@ -99,8 +102,9 @@ impl<C: Codec> Remote<C> {
             deadline: function.deadline,
             idempotent: function.idempotent,
         };
+        let pool = Cow::Owned(self.pool.clone());
         ErrorsInto {
-            items: ItemStream::new(&self.pool, function.name, arguments, options),
+            items: ItemStream::new(pool, function.name.into(), arguments, options),
             error: PhantomData,
         }
     }

@@ -36,6 +36,11 @@ const EXAMPLES: &[Example] = &[
         features: &[],
         ends_with: "predicted 4",
     },
+    Example {
+        name: "tokens",
+        features: &[],
+        ends_with: "the connection was closed, and the generator has stopped",
+    },
 ];
 
 /// Examples that run until they are told to stop; `cargo test` starts and stops them.

@@ -1,5 +1,6 @@
 //! Who makes a call, whatever it is answered with: it waits for its turn, is sent, and perhaps sent again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -18,8 +19,9 @@ use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket, Tr
 
 /// The state of a call, until it ends.
 pub(super) struct Caller<'a, C: Codec, A> {
-    pub(super) pool: &'a Pool<C>,
-    pub(super) function: &'a str,
+    /// The caller's, or one more handle where the call is to live by itself.
+    pub(super) pool: Cow<'a, Pool<C>>,
+    pub(super) function: Cow<'a, str>,
     argument: A,
     pub(super) options: CallOptions,
     /// For a stream, what the worker may send of it at first.
@@ -89,19 +91,20 @@ pub(super) enum Step {
 
 impl<'a, C: Codec, A> Caller<'a, C, A> {
     pub(super) fn new(
-        pool: &'a Pool<C>,
-        function: &'a str,
+        pool: Cow<'a, Pool<C>>,
+        function: Cow<'a, str>,
         argument: A,
         options: CallOptions,
         credit: Option<u32>,
     ) -> Self {
+        let ended_before = pool.shared().counters().ended();
         Self {
             pool,
             function,
             argument,
             options,
             credit,
-            ended_before: pool.shared().counters().ended(),
+            ended_before,
             victims: 0,
             suspicions: 0,
             may_have_run: false,
@@ -131,7 +134,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
         self.state = State::Ended;
         let (shared, error) = (self.pool.shared(), result.as_ref().err());
         shared.counters().count_end(error);
-        shared.note_end(self.trial, self.function, error);
+        shared.note_end(self.trial, &self.function, error);
         result
     }
 
@@ -173,14 +176,14 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         if let State::New = &self.state {
             let shared = self.pool.shared();
             self.trial = shared
-                .admit(self.function)
-                .map_err(|which| tripped(which, self.function, shared))?;
+                .admit(&self.function)
+                .map_err(|which| tripped(which, &self.function, shared))?;
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
         let codec = self.pool.codec();
         let body = Scratch::encode(|body| codec.encode(&self.argument, body)).map_err(|error| {
             Error::new(ErrorKind::Codec, "the argument cannot be encoded")
-                .with_function(self.function)
+                .with_function(&self.function)
                 .with_source(error)
         })?;
         loop {
@@ -200,7 +203,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
             let (promise, receipt) = self.promise();
             waiting = Some(receipt);
             Parcel {
-                function: self.function.into(),
+                function: self.function.as_ref().into(),
                 body: body.to_bytes(),
                 deadline: self.deadline,
                 clock: shared.deadline_clock(),
@@ -211,7 +214,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         let entrance = shared
             .gate()
             .enter(self.deadline, arrival, now, parcel)
-            .map_err(|reason| refusal(reason, self.function, shared))?;
+            .map_err(|reason| refusal(reason, &self.function, shared))?;
         match (entrance, waiting) {
             (Entrance::Line(_place, ticket), Some(receipt)) => {
                 self.ticket = Some(ticket);
@@ -241,7 +244,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         let (promise, receipt) = self.promise();
         let metadata = Metadata::default();
         let request = Request {
-            function: self.function,
+            function: &self.function,
             body: body.body(),
             deadline: self
                 .deadline
@@ -269,7 +272,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 shared.close_slot(connection.worker());
                 Ok(None)
             }
-            Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, self.function, shared)),
+            Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, &self.function, shared)),
         }
     }
 
@@ -366,7 +369,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
             State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),
             _ => None,
         };
-        match Answer::judge(outcome, tries, self.function, worker, shared) {
+        match Answer::judge(outcome, tries, &self.function, worker, shared) {
             Answer::Body(body) => return Some(Ok(body)),
             Answer::Error(error) => return Some(Err(error)),
             Answer::Move { is_suspect } => {
@@ -392,7 +395,7 @@ impl<C: Codec, A> Drop for Caller<'_, C, A> {
         if !matches!(self.state, State::New | State::Ended) {
             let shared = self.pool.shared();
             shared.counters().count_cancelled();
-            shared.note_cancelled(self.trial, self.function);
+            shared.note_cancelled(self.trial, &self.function);
         }
     }
 }

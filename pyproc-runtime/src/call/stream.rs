@@ -1,5 +1,6 @@
 //! A call that is answered by a stream.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -54,8 +55,8 @@ pub struct ItemStream<'a, C: Codec, A, T> {
 
 impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
     pub(crate) fn new(
-        pool: &'a Pool<C>,
-        function: &'a str,
+        pool: Cow<'a, Pool<C>>,
+        function: Cow<'a, str>,
         argument: A,
         options: CallOptions,
     ) -> Self {
@@ -94,7 +95,7 @@ impl<C: Codec, A: Serialize, T: DeserializeOwned> ItemStream<'_, C, A, T> {
             if let Some(item) = self.items.next() {
                 // No frame is longer than a u32 tells.
                 self.read = self.read.saturating_add((HEADER_LEN + item.len()) as u32);
-                let item = decode(self.caller.pool, self.caller.function, item);
+                let item = decode(&self.caller.pool, &self.caller.function, item);
                 if self.read >= self.grant_from {
                     self.caller.grant(std::mem::take(&mut self.read));
                 }

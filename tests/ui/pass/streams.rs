@@ -30,6 +30,8 @@ trait Model {
 #[pyproc::remote(object_safe)]
 trait Shared {
     fn generate(&self, prompt: String) -> BoxStream<'_, pyproc::Result<String>>;
+    /// Outlives the client, as the body of a response does.
+    fn text(&self, prompt: String) -> BoxStream<'static, pyproc::Result<String>>;
     async fn name(&self) -> pyproc::Result<String>;
 }
 
@@ -62,6 +64,10 @@ impl Model for Fake {
 #[pyproc::async_trait]
 impl Shared for Fake {
     fn generate(&self, prompt: String) -> BoxStream<'_, pyproc::Result<String>> {
+        Box::pin(Once(Some(Ok(prompt))))
+    }
+
+    fn text(&self, prompt: String) -> BoxStream<'static, pyproc::Result<String>> {
         Box::pin(Once(Some(Ok(prompt))))
     }
 
