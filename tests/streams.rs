@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use pyproc::{BoxStream, ErrorKind, Fate, ItemStream, Pool, PoolBuilder, Stream};
+use pyproc::{BoxStream, ErrorKind, Fate, ItemStream, Json, Pool, PoolBuilder, Protocol, Stream};
 use serde_json::{Value, json};
 use support::{assert_error, forget_peak, kill, peak_resident, pid_of, scenario, until};
 
@@ -307,6 +307,28 @@ fn a_value_and_a_stream_are_not_taken_for_each_other() {
             ErrorKind::InvalidArgument,
             Fate::NotStarted,
             &["double", culprit],
+        );
+        assert!(stream.next().await.is_none());
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_pool_that_speaks_the_json_protocol_says_that_it_has_no_streams() {
+    scenario(async {
+        let pool = workers(1)
+            .protocol(Protocol::Json)
+            .codec(Json)
+            .start()
+            .await
+            .unwrap();
+        let mut stream = pool.stream::<_, u64>("count", 3);
+        let error = stream.next().await.unwrap().unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::InvalidArgument,
+            Fate::NotStarted,
+            &["count", "the JSON protocol has no streams"],
         );
         assert!(stream.next().await.is_none());
         pool.shutdown().await.unwrap();

@@ -156,8 +156,8 @@ impl<C: Codec> Pool<C> {
         ItemStream::new(Cow::Borrowed(self), function.into(), argument, options)
     }
 
-    /// As [`stream`](Self::stream); the stream keeps a handle of the pool and the function's name, so it can be the body
-    /// of an HTTP response, say.
+    /// As [`stream`](Self::stream); the stream keeps a handle of the pool and the function's name, so it can be the
+    /// body of an HTTP response, say.
     pub fn stream_owned<A, T>(
         &self,
         function: impl Into<Cow<'static, str>>,
@@ -181,14 +181,14 @@ impl<C: Codec> Pool<C> {
         self.shared().announcer().subscribe()
     }
 
-    /// Whether a worker is ready to take calls: what a readiness probe asks. It is `false` while no worker is there, and
-    /// from the begin of a shutdown on.
+    /// Whether a worker is ready to take calls: what a readiness probe asks. It is `false` while no worker is there,
+    /// and from the begin of a shutdown on.
     pub fn is_ready(&self) -> bool {
         self.shared().gate().is_ready()
     }
 
-    /// Whether the pool works, or will try to by itself: what a liveness probe asks. It is `false` when the pool has been
-    /// shut down, when its tokio runtime has ended, and when every slot was given up for good. Slots that are
+    /// Whether the pool works, or will try to by itself: what a liveness probe asks. It is `false` when the pool has
+    /// been shut down, when its tokio runtime has ended, and when every slot was given up for good. Slots that are
     /// [`Degraded`](WorkerState::Degraded) are still tried, so a restart of the whole program would gain nothing.
     pub fn is_live(&self) -> bool {
         self.shared().gate().is_live()
@@ -196,10 +196,10 @@ impl<C: Codec> Pool<C> {
 
     /// Replaces every worker by a new one, one slot after the other, for a new version of the script say. Each worker
     /// finishes the calls that it has, and its successor is ready before it is told to
-    /// ([`Recycle::surge`](crate::Recycle::surge) turns that around); so no call fails, and the pool has its full size all
-    /// the time. Returns when the last worker that there was has ended. A call that does not return holds that up until
-    /// its worker is killed for it, [`overdue_after`](PoolBuilder::overdue_after) its deadline; one without a deadline
-    /// holds it up for ever. The next slots need not wait for it for longer than
+    /// ([`Recycle::surge`](crate::Recycle::surge) turns that around); so no call fails, and the pool has its full size
+    /// all the time. Returns when the last worker that there was has ended. A call that does not return holds that up
+    /// until its worker is killed for it, [`overdue_after`](PoolBuilder::overdue_after) its deadline; one without a
+    /// deadline holds it up for ever. The next slots need not wait for it for longer than
     /// [`Restart::max_backoff`](crate::Restart::max_backoff), unless there is no surge.
     ///
     /// Cancel safe: once polled, the restart goes on when the future is dropped. A second call waits until the first
@@ -208,8 +208,8 @@ impl<C: Codec> Pool<C> {
     ///
     /// # Errors
     ///
-    /// Why the first successor that could not be started could not: then the restart stops there, and the worker that was
-    /// to be replaced stays. [`ErrorKind::Config`] for an attached pool: whoever started its workers is the one to
+    /// Why the first successor that could not be started could not: then the restart stops there, and the worker that
+    /// was to be replaced stays. [`ErrorKind::Config`] for an attached pool: whoever started its workers is the one to
     /// restart them. [`ErrorKind::Closed`] if the pool is shut down meanwhile.
     pub async fn restart(&self) -> Result<()> {
         if let Source::Attach(_) = self.shared().config().source {
@@ -218,22 +218,23 @@ impl<C: Codec> Pool<C> {
         self.command(|reply| Command::Restart { reply }).await
     }
 
-    /// Changes the number of workers. When it grows, it returns when the new ones are ready. When it shrinks, those with
-    /// the highest slots finish the calls that they have, and it returns when they have ended; no call fails. A call that
-    /// does not return holds that up, and the changes of size that follow, until its worker is killed for it,
+    /// Changes the number of workers. When it grows, it returns when the new ones are ready. When it shrinks, those
+    /// with the highest slots finish the calls that they have, and it returns when they have ended; no call fails. A
+    /// call that does not return holds that up, and the changes of size that follow, until its worker is killed for it,
     /// [`overdue_after`](PoolBuilder::overdue_after) its deadline; one without a deadline holds it up for ever.
     ///
-    /// Limits that were not set for the whole pool, such as [`max_in_flight`](PoolBuilder::max_in_flight), grow and shrink
-    /// with it; what was set stays. So does what was decided for the processes when the pool started: the threads that
-    /// numerical libraries are told to use (`OMP_NUM_THREADS`), of which workers that run already would not hear.
+    /// Limits that were not set for the whole pool, such as [`max_in_flight`](PoolBuilder::max_in_flight), grow and
+    /// shrink with it; what was set stays. So does what was decided for the processes when the pool started: the
+    /// threads that numerical libraries are told to use (`OMP_NUM_THREADS`), of which workers that run already would
+    /// not hear.
     ///
     /// Cancel safe: once polled, the change goes on when the future is dropped. A second call waits for the first.
     ///
     /// # Errors
     ///
-    /// Why the first worker that was to be added could not be started, or was lost for good or for a while (its slot was
-    /// given up or [`Degraded`](WorkerState::Degraded)) before all were ready: then the pool stays as large as it was.
-    /// [`ErrorKind::Config`] for zero workers, and for an attached pool, which has one worker per path.
+    /// Why the first worker that was to be added could not be started, or was lost for good or for a while (its slot
+    /// was given up or [`Degraded`](WorkerState::Degraded)) before all were ready: then the pool stays as large as it
+    /// was. [`ErrorKind::Config`] for zero workers, and for an attached pool, which has one worker per path.
     /// [`ErrorKind::Closed`] if the pool is shut down meanwhile.
     pub async fn resize(&self, workers: usize) -> Result<()> {
         if let Source::Attach(_) = self.shared().config().source {

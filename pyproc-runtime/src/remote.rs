@@ -56,8 +56,8 @@ impl<C: Codec> Remote<C> {
     /// # Errors
     ///
     /// [`ErrorKind::FunctionNotFound`] for a function that is missing, and [`ErrorKind::InvalidArgument`] for one that
-    /// takes other arguments, by name, or yields a stream where the trait has a value, or the other way round. Under the
-    /// JSON protocol there is no table of functions, and all of that shows at the first call.
+    /// takes other arguments, by name, or yields a stream where the trait has a value, or the other way round. Under
+    /// the JSON protocol there is no table of functions, and all of that shows at the first call.
     pub fn bind(pool: &Pool<C>, interface: &'static Interface) -> Result<Self> {
         for function in interface.functions {
             let in_trait = |error: Error| {
@@ -85,8 +85,8 @@ impl<C: Codec> Remote<C> {
         Call::new(pool, function.name.into(), arguments, options)
     }
 
-    /// Calls the interface's function of this index, which yields a stream. It keeps a handle of its own, so that a trait
-    /// may have it outlive the client.
+    /// Calls the interface's function of this index, which yields a stream. It keeps a handle of its own, so that a
+    /// trait may have it outlive the client.
     pub fn stream<A, T, E>(
         &self,
         function: usize,

@@ -1,5 +1,5 @@
-//! What the ledger, the gate, the connections and whoever waits in a thread lock and wait with: the standard library's; or
-//! shuttle's, under which `proofs` runs the same code through very many schedules.
+//! What the ledger, the gate, the connections and whoever waits in a thread lock and wait with: the standard library's;
+//! or shuttle's, under which `proofs` runs the same code through very many schedules.
 
 #[cfg(not(all(test, pyproc_shuttle)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, atomic};

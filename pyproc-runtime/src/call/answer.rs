@@ -36,9 +36,9 @@ pub(super) struct Tries {
     pub(super) has_yielded: bool,
 }
 
-/// A call that was the next one of so many workers when they died, and then of another one, has probably killed them: by
-/// its mere size, say, or with a body that the loop cannot bear. Workers that die of something else would have to do so
-/// within the microseconds between the arrival of a call and its beginning, each time of this very call.
+/// A call that was the next one of so many workers when they died, and then of another one, has probably killed them:
+/// by its mere size, say, or with a body that the loop cannot bear. Workers that die of something else would have to do
+/// so within the microseconds between the arrival of a call and its beginning, each time of this very call.
 const MAX_SUSPICIONS: u32 = 3;
 
 impl Tries {
@@ -200,6 +200,11 @@ pub(super) fn unsendable(reason: RequestError, function: &str, shared: &Shared) 
         RequestError::IsNoStream { .. } => Error::new(
             ErrorKind::InvalidArgument,
             "the function does not yield a stream; `Pool::call` asks for its value",
+        )
+        .with_function(function),
+        RequestError::NoStreams { .. } => Error::new(
+            ErrorKind::InvalidArgument,
+            "the JSON protocol has no streams; a pool whose `protocol` is `Protocol::Binary` does",
         )
         .with_function(function),
         RequestError::TooLarge { .. } => too_large(&reason.to_string()).with_function(function),

@@ -20,27 +20,27 @@ use crate::pool::Pool;
 
 /// What a Python generator yields: a stream that does nothing until it is polled.
 ///
-/// The function begins when the stream is first polled and its turn has come. Its items arrive as it yields them, and wait
-/// here for their reader; when they are [`stream_window`](crate::PoolBuilder::stream_window) bytes, the generator pauses
-/// until some were read. Between two items the worker runs other calls, so whoever reads a stream may call the same worker
-/// for each item.
+/// The function begins when the stream is first polled and its turn has come. Its items arrive as it yields them, and
+/// wait here for their reader; when they are [`stream_window`](crate::PoolBuilder::stream_window) bytes, the generator
+/// pauses until some were read. Between two items the worker runs other calls, so whoever reads a stream may call the
+/// same worker for each item.
 ///
 /// # How it ends
 ///
 /// After the last item comes `None`. An exception of the function, the death of its worker or a passed deadline is an
-/// `Err` after the items that came before it, and `None` follows. A stream that has yielded is never begun anew; one that
-/// has not moves to another worker as a [`Call`](super::Call) does.
+/// `Err` after the items that came before it, and `None` follows. A stream that has yielded is never begun anew; one
+/// that has not moves to another worker as a [`Call`](super::Call) does.
 ///
 /// # Deadline
 ///
-/// None, unless [`deadline`](Self::deadline) sets one: a stream takes as long as its reader does. For a limit on the time
-/// between items, put one around `next()`, and drop the stream when it is over.
+/// None, unless [`deadline`](Self::deadline) sets one: a stream takes as long as its reader does. For a limit on the
+/// time between items, put one around `next()`, and drop the stream when it is over.
 ///
 /// # Cancel safety
 ///
-/// Waiting for an item is cancel safe: an item that has arrived is there for the next poll. Dropping the stream closes the
-/// generator, where `GeneratorExit` reaches its `finally`: at once if it is between two items, otherwise when it next
-/// yields.
+/// Waiting for an item is cancel safe: an item that has arrived is there for the next poll. Dropping the stream closes
+/// the generator, where `GeneratorExit` reaches its `finally`: at once if it is between two items, otherwise when it
+/// next yields.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct ItemStream<'a, C: Codec, A, T> {
     caller: Caller<'a, C, A>,

@@ -163,9 +163,8 @@ impl<C: Codec> PoolBuilder<C> {
         }
     }
 
-    /// The protocol. Default [`Protocol::Binary`], because it has deadlines, cancelling and a table of functions.
-    /// [`Protocol::Json`] drives workers that know only the JSON protocol; it asks for the codec
-    /// [`Json`](crate::Json).
+    /// The protocol. Default [`Protocol::Binary`], because it has deadlines, cancelling, streams and a table of functions.
+    /// [`Protocol::Json`] drives workers that know only the JSON protocol; it asks for the codec [`Json`](crate::Json).
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.protocol = protocol;
         self

@@ -53,7 +53,7 @@ impl<T> HostConnection<T> {
         }
         match self.protocol {
             Protocol::Binary => self.queue_frame(request),
-            Protocol::Json if request.credit.is_some() => Err(RequestError::IsNoStream {
+            Protocol::Json if request.credit.is_some() => Err(RequestError::NoStreams {
                 name: request.function.to_owned(),
             }),
             Protocol::Json => self.queue_message(request).map(|call| (call, None)),

@@ -84,10 +84,15 @@ pub enum RequestError {
         /// The function's name.
         name: String,
     },
-    /// The function returns a value, and a stream was asked for; or the JSON protocol is spoken,
-    /// which has no streams.
-    #[error("the function {name:?} does not yield a stream here")]
+    /// The function returns a value, and a stream was asked for.
+    #[error("the function {name:?} returns one value, not a stream")]
     IsNoStream {
+        /// The function's name.
+        name: String,
+    },
+    /// A stream was asked for, and the JSON protocol is spoken.
+    #[error("the JSON protocol has no streams, so {name:?} cannot yield one")]
+    NoStreams {
         /// The function's name.
         name: String,
     },
