@@ -100,9 +100,9 @@ pub struct FunctionInfo {
     /// Whether it yields a stream.
     #[serde(default, rename = "stream")]
     pub is_stream: bool,
-    /// Whether it takes many bodies at once.
-    #[serde(default, rename = "batch")]
-    pub is_batch: bool,
+    /// How many calls it takes at once, at most; 0 for a function that takes them one by one.
+    #[serde(default)]
+    pub batch: u32,
 }
 
 /// A parameter of a function.

@@ -71,7 +71,7 @@ def test_the_welcome_describes_worker_and_functions(spawn: Spawn, core: str) -> 
         "returns": "int",
         "async": False,
         "stream": False,
-        "batch": False,
+        "batch": 0,
     }
     assert [each["name"] for each in welcome["functions"]] == ["add", "health"]
     assert host.call("add", {"a": 1}) == 3

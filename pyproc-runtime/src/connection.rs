@@ -28,6 +28,7 @@ use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
 use crate::ledger::{Begun, Entry, Failure};
+use crate::pool::room_for;
 use crate::spin::{Spin, Spinner};
 use crate::state_page::StatePage;
 use crate::sync::{Mutex, MutexGuard};
@@ -207,6 +208,13 @@ impl Connection {
 
     pub(crate) fn worker(&self) -> &WorkerIdentity {
         &self.worker
+    }
+
+    /// How many calls the worker may have at once whatever its pace.
+    pub(crate) fn room(&self) -> usize {
+        let state = self.lock();
+        let welcome = state.protocol.welcome();
+        welcome.map_or(0, |welcome| room_for(&welcome.functions))
     }
 
     /// How many answers of the worker were read, those to checks of its health included.

@@ -21,6 +21,7 @@ pub(crate) use admission::Arrival;
 pub(crate) use breaker::{Trial, Tripped};
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
+pub(crate) use pace::room_for;
 pub(crate) use parcel::Parcel;
 pub(crate) use shared::Shared;
 

@@ -139,7 +139,7 @@ def _describe(function: Function) -> dict[str, object]:
         "returns": binding.returns,
         "async": False,
         "stream": function.is_stream,
-        "batch": False,
+        "batch": 0,
     }
 
 

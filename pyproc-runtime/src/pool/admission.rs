@@ -110,6 +110,8 @@ struct Slot<L> {
     /// How many of them are streams that have yielded.
     streams: usize,
     pace: Pace,
+    /// How many calls the worker may have whatever its pace.
+    room: usize,
     /// The calls of earlier ones, which finish what they have while their successor takes calls already, or after the
     /// slot was removed.
     leaving: Vec<Leaving>,
@@ -151,7 +153,7 @@ impl<L: Clone, P> Admission<L, P> {
         let slots: Vec<_> = (0..slots).map(|_| Slot::new()).collect();
         Self {
             limits,
-            max_in_flight: limits.in_flight(slots.len()),
+            max_in_flight: limits.in_flight(slots.len(), 0),
             max_waiting: limits.waiting,
             router,
             slots,
@@ -272,6 +274,13 @@ impl<L: Clone, P> Admission<L, P> {
     /// Serves those who wait, as far as there are places.
     pub(crate) fn serve(&mut self, now: Instant) -> Vec<Served<L, P>> {
         self.serve_line(now)
+    }
+
+    /// The worker that will be ready in this slot next may have so many calls whatever its pace.
+    pub(crate) fn make_room(&mut self, slot: usize, calls: usize) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.room = calls;
+        }
     }
 
     /// A worker is ready in the seat. One that was there before gets nothing more, and keeps what it has.
@@ -473,7 +482,8 @@ impl<L: Clone, P> Admission<L, P> {
         let is_there = |slot: &&Slot<L>| !matches!(slot.state, SlotState::Removed);
         let slots = self.slots.iter().filter(is_there).count();
         let hopeful = self.slots.iter().filter(|slot| slot.is_hopeful()).count();
-        self.max_in_flight = share(self.limits.in_flight(slots), hopeful, slots);
+        let room = self.slots.iter().map(|slot| slot.room).max().unwrap_or(0);
+        self.max_in_flight = share(self.limits.in_flight(slots, room), hopeful, slots);
         self.max_waiting = share(self.limits.waiting, hopeful, slots);
     }
 
@@ -507,7 +517,9 @@ impl<L: Clone, P> Admission<L, P> {
             } => slot.is_idle(),
             SlotState::Open { .. } => match limit {
                 InFlight::AtMost(calls) => slot.places() < calls,
-                InFlight::Auto => slot.is_idle() || slot.places() < slot.pace.limit(now),
+                InFlight::Auto => {
+                    slot.is_idle() || slot.places() < slot.pace.limit(now).max(slot.room)
+                }
             },
             _ => false,
         };
@@ -598,6 +610,7 @@ impl<L> Slot<L> {
             in_flight: 0,
             streams: 0,
             pace: Pace::new(),
+            room: 0,
             leaving: Vec::new(),
         }
     }
@@ -654,8 +667,9 @@ impl<L> Slot<L> {
 }
 
 impl Limits {
-    fn in_flight(self, slots: usize) -> usize {
-        let most = self.in_flight_per_worker.most();
+    /// `room` is what the worker has room for that has most.
+    fn in_flight(self, slots: usize, room: usize) -> usize {
+        let most = self.in_flight_per_worker.most(room);
         self.in_flight.unwrap_or(slots.saturating_mul(most))
     }
 }
@@ -748,6 +762,33 @@ mod tests {
             (served.parcel, slot)
         };
         served.into_iter().map(answer).collect()
+    }
+
+    #[test]
+    fn a_worker_with_room_for_batches_gets_them_whatever_its_pace() {
+        let mut admission = Numbers::new(
+            Limits {
+                in_flight: None,
+                in_flight_per_worker: InFlight::Auto,
+                waiting: 1000,
+            },
+            1,
+            Box::<LeastLoaded>::default(),
+        );
+        admission.make_room(0, 600);
+        let _ = admission.open_slot(seat(0, 1), 0, false, Instant::now());
+        let now = Instant::now();
+        let granted = (0..1000).filter(|_| {
+            matches!(
+                admission.admit(None, Arrival::New, now, || 0),
+                Ok(Admitted::Granted(..))
+            )
+        });
+        assert_eq!(granted.count(), 600);
+        // Its successor has another script, without batches.
+        admission.make_room(0, 0);
+        let _ = admission.open_slot(seat(0, 2), 0, false, Instant::now());
+        assert_eq!(admission.seat_in_flight(seat(0, 2)), 1);
     }
 
     #[test]

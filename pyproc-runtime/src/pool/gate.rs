@@ -89,8 +89,9 @@ impl Gate {
 
     /// A worker is ready. On probation it gets one call at a time.
     pub(crate) fn open_slot(self: &Arc<Self>, connection: Arc<Connection>, is_on_probation: bool) {
-        let seat = connection.worker().seat();
+        let (seat, room) = (connection.worker().seat(), connection.room());
         self.change(|admission| {
+            admission.make_room(seat.slot, room);
             admission.open_slot(seat, connection, is_on_probation, Instant::now())
         });
     }

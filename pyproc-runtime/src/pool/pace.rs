@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use pyproc_proto::FunctionInfo;
+
 /// How many calls one worker may have at once.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InFlight {
     /// As many as it lately did in half a millisecond, from 1 to 256. So calls of a few microseconds share the cost of waking the
     /// worker, and a call that takes longer has the worker to itself: none waits behind it while another worker is free.
+    ///
+    /// A worker with a function that takes calls in batches (`@expose(batch=32)`) may have two of them, 64 calls, whatever its
+    /// pace: while one batch runs, the next comes together.
     #[default]
     Auto,
     /// Always so many.
@@ -21,14 +26,29 @@ impl From<usize> for InFlight {
 }
 
 impl InFlight {
-    /// The most that there can be.
-    pub(crate) fn most(self) -> usize {
+    /// The most that there can be on a worker that [has room](room_for) for so many.
+    pub(super) fn most(self, room: usize) -> usize {
         match self {
-            Self::Auto => MAX_AUTO,
+            Self::Auto => MAX_AUTO.max(room),
             Self::AtMost(calls) => calls,
         }
     }
+
+    /// The most that there can be on any worker.
+    pub(crate) fn most_of_all(self) -> usize {
+        self.most(MAX_ROOM)
+    }
 }
+
+/// How many calls a worker with these functions may have whatever its pace: two batches, so that one comes together while
+/// the other one runs.
+pub(crate) fn room_for(functions: &[FunctionInfo]) -> usize {
+    let batches = functions.iter().map(|function| function.batch as usize);
+    MAX_ROOM.min(2 * batches.max().unwrap_or(0))
+}
+
+/// What a worker may ask for: it must not be the one to decide how much memory the host fills for it.
+const MAX_ROOM: usize = 64 * 1024;
 
 /// Calls that together take less than this may wait behind each other. It is several times what it costs to wake a
 /// process, so that this cost is shared by then, and too short for anybody to notice. With less, 200 µs, a worker whose
@@ -83,7 +103,7 @@ impl Pace {
         self.since = (!is_idle).then_some(now);
     }
 
-    /// How many calls it may have.
+    /// How many calls it may have, unless it has room for more.
     pub(super) fn limit(&self, now: Instant) -> usize {
         let is_stalled = self
             .since
@@ -116,6 +136,18 @@ mod tests {
     #[test]
     fn a_worker_that_nobody_knows_gets_one_call() {
         assert_eq!(Pace::new().limit(Instant::now()), 1);
+    }
+
+    #[test]
+    fn a_worker_with_batches_has_room_for_two_of_the_largest() {
+        let function = |batch| FunctionInfo {
+            batch,
+            ..FunctionInfo::default()
+        };
+        assert_eq!(room_for(&[]), 0);
+        assert_eq!(room_for(&[function(0)]), 0);
+        assert_eq!(room_for(&[function(8), function(32), function(0)]), 64);
+        assert_eq!(room_for(&[function(u32::MAX)]), MAX_ROOM);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Starter {
             protocol: PROTOCOL_VERSION,
             codec: config.codec.clone(),
             max_frame: config.limits.max_frame as u64,
-            max_in_flight: u32::try_from(config.max_in_flight_per_worker.most())
+            max_in_flight: u32::try_from(config.max_in_flight_per_worker.most_of_all())
                 .unwrap_or(u32::MAX),
             deadline_clock: config.deadline_clock(),
             pool: config.name.to_string(),

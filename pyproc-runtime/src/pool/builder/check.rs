@@ -113,7 +113,7 @@ impl Settings {
         let more_than_zero = [
             (
                 "max_in_flight_per_worker",
-                self.max_in_flight_per_worker.most(),
+                self.max_in_flight_per_worker.most_of_all(),
             ),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
@@ -187,7 +187,7 @@ impl Settings {
 
     fn admission(&self, workers: usize) -> Result<AdmissionLimits> {
         let in_flight_per_worker = self.max_in_flight_per_worker;
-        let most = in_flight_per_worker.most();
+        let most = in_flight_per_worker.most_of_all();
         workers.checked_mul(most).ok_or_else(|| {
             impossible(format!(
                 "{workers} workers with {most} calls each are beyond counting"
