@@ -149,6 +149,14 @@ pub enum ProtocolError {
         /// The id in the item.
         call: u64,
     },
+    /// A frame is about the items of an argument, for a call that has no such argument.
+    #[error("a frame of kind {kind} is about an argument of call {call}, which streams none")]
+    NoItems {
+        /// The frame's kind.
+        kind: Kind,
+        /// The id in its header.
+        call: u64,
+    },
     /// A request has an id that is not above all ids before it.
     #[error("a request has the call id {call} after the call id {last}")]
     CallOutOfOrder {
@@ -177,6 +185,12 @@ pub enum ProtocolError {
     #[error("the worker's table of functions has {name:?} twice")]
     DuplicateFunction {
         /// The name.
+        name: String,
+    },
+    /// A function in the worker's table has two parameters that are streams.
+    #[error("the function {name:?} has two parameters that are streams; one is possible")]
+    TwoStreams {
+        /// The function's name.
         name: String,
     },
     /// The worker's table has more functions than an index can tell apart.

@@ -21,8 +21,10 @@ impl Flags {
     pub const SHARED_MEMORY: Self = Self(0x10);
     /// The body is an error value. Reserved: not negotiated in version 1.
     pub const ERROR_VALUE: Self = Self(0x20);
+    /// The items of an argument follow the request, in frames of their own.
+    pub const ITEMS_FOLLOW: Self = Self(0x40);
 
-    const KNOWN: u8 = 0x3F;
+    const KNOWN: u8 = 0x7F;
     /// What version 1 can do nothing with.
     pub(crate) const RESERVED: Self = Self(0x34);
 

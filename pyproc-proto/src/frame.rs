@@ -58,6 +58,15 @@ impl Frame {
         total_len(self.header.length)
     }
 
+    /// What a `Credit` says: how many more bytes of a stream may be sent.
+    pub(crate) fn credit(&self) -> Result<u32, ProtocolError> {
+        let bytes = self.body[..].try_into().map(u32::from_be_bytes);
+        bytes.map_err(|_| ProtocolError::MalformedBody {
+            kind: self.header.kind,
+            message: format!("{} bytes, where 4 belong", self.body.len()),
+        })
+    }
+
     fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             kind: self.header.kind,

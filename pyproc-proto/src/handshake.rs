@@ -116,6 +116,9 @@ pub struct ParameterInfo {
     /// Whether it has no default.
     #[serde(default)]
     pub required: bool,
+    /// Whether it is a stream, whose items follow the request.
+    #[serde(default, rename = "stream")]
+    pub is_stream: bool,
 }
 
 /// How the `deadline` of a request is written.

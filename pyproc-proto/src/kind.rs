@@ -81,6 +81,7 @@ impl Kind {
                     | Flags::ONE_WAY
                     | Flags::WANTS_STREAM
                     | Flags::SHARED_MEMORY
+                    | Flags::ITEMS_FOLLOW
             }
             Self::Reply => Flags::METADATA | Flags::SHARED_MEMORY | Flags::ERROR_VALUE,
             Self::StreamItem => Flags::SHARED_MEMORY | Flags::ERROR_VALUE,
@@ -89,7 +90,7 @@ impl Kind {
         }
     }
 
-    /// In the frames of a stream it is the place of a parameter, for streams of arguments to come.
+    /// In the frames of a stream that is an argument it is the place of the parameter.
     pub(crate) fn allows_index(self) -> bool {
         matches!(
             self,

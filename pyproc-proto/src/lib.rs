@@ -58,8 +58,8 @@ mod connection;
 mod error;
 
 pub use connection::{
-    AnswerError, Body, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight, Limits,
-    Protocol, Rejected, ReplyBody, ReplyError, Request, RequestError, WorkerConnection,
-    WorkerEvent,
+    AnswerError, Body, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight,
+    ItemError, Limits, Protocol, Rejected, ReplyBody, ReplyError, Request, RequestError,
+    WorkerConnection, WorkerEvent,
 };
 pub use error::ProtocolError;

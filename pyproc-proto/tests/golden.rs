@@ -60,13 +60,14 @@ struct JsonMessage {
     traceback: Option<String>,
 }
 
-const FLAGS: [(Flags, &str); 6] = [
+const FLAGS: [(Flags, &str); 7] = [
     (Flags::DEADLINE, "DEADLINE"),
     (Flags::METADATA, "METADATA"),
     (Flags::ONE_WAY, "ONE_WAY"),
     (Flags::WANTS_STREAM, "WANTS_STREAM"),
     (Flags::SHARED_MEMORY, "SHARED_MEMORY"),
     (Flags::ERROR_VALUE, "ERROR_VALUE"),
+    (Flags::ITEMS_FOLLOW, "ITEMS_FOLLOW"),
 ];
 
 fn manifest() -> Manifest {
@@ -303,6 +304,7 @@ fn deliver_reply(
             deadline: None,
             metadata: &Metadata::new(),
             credit: None,
+            has_items: false,
         };
         host.request(request, token, now)
             .expect("it is ready at once");

@@ -16,13 +16,14 @@ use support::{from_hex, hello, welcome};
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 
-const FLAGS: [(&str, Flags); 6] = [
+const FLAGS: [(&str, Flags); 7] = [
     ("DEADLINE", Flags::DEADLINE),
     ("METADATA", Flags::METADATA),
     ("ONE_WAY", Flags::ONE_WAY),
     ("WANTS_STREAM", Flags::WANTS_STREAM),
     ("SHARED_MEMORY", Flags::SHARED_MEMORY),
     ("ERROR_VALUE", Flags::ERROR_VALUE),
+    ("ITEMS_FOLLOW", Flags::ITEMS_FOLLOW),
 ];
 
 #[test]

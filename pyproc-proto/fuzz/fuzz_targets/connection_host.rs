@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use pyproc_proto::{
-    CallDeadline, CallId, Decoder, HostConnection, HostEvent, InFlight, Kind, Metadata,
+    CallDeadline, CallId, Decoder, HostConnection, HostEvent, InFlight, ItemError, Kind, Metadata,
     ProtocolError, Request,
 };
 use pyproc_proto_fuzz::{
@@ -90,7 +90,7 @@ impl<'a> Scene<'a> {
     }
 
     fn step(&mut self) {
-        match self.script.byte() % 17 {
+        match self.script.byte() % 20 {
             0 => self.request(),
             1 => {
                 if let Some(call) = CallId::new(self.script.byte().into()) {
@@ -134,9 +134,22 @@ impl<'a> Scene<'a> {
                 let call = self.script.byte().into();
                 self.deliver(&frame(Kind::StreamEnd as u8, 0, 0, call, b""));
             }
-            _ => {
+            16 => {
                 if let Some(call) = CallId::new(self.script.byte().into()) {
                     self.host.grant(call, self.script.byte().into());
+                }
+            }
+            17 => {
+                let call = self.script.byte().into();
+                let bytes = self.script.bytes();
+                self.deliver(&frame(Kind::Credit as u8, 0, 0, call, bytes));
+            }
+            18 => self.item(),
+            _ => {
+                if let Some(call) = CallId::new(self.script.byte().into()) {
+                    self.host.end_items(call);
+                    let after = self.host.item(call, b"1");
+                    assert_eq!(after, Err(ItemError::NotWaiting { call }));
                 }
             }
         }
@@ -156,6 +169,17 @@ impl<'a> Scene<'a> {
             deadline: (choice & 0x8 != 0).then_some(CallDeadline { at, wire: 42 }),
             metadata: &metadata,
             credit: (choice & 0x4 != 0).then_some(u32::from(choice)),
+            has_items: false,
+        };
+        // With credit and without a stream of results there would be a mistake in the request.
+        let request = match choice & 0x1F {
+            0x16 => Request {
+                function: "total",
+                credit: None,
+                has_items: true,
+                ..request
+            },
+            _ => request,
         };
         let before = self.host.output().len();
         match self.host.request(request, self.requested, self.now) {
@@ -171,6 +195,27 @@ impl<'a> Scene<'a> {
             Err(rejected) => {
                 assert_eq!(rejected.token, self.requested);
                 assert_eq!(self.host.output().len(), before);
+            }
+        }
+    }
+
+    /// Sends an item of an argument, as far as there is credit.
+    fn item(&mut self) {
+        let Some(call) = CallId::new(self.script.byte().into()) else {
+            return;
+        };
+        let body = self.script.bytes();
+        let (before, credit) = (self.host.output().len(), self.host.credit(call));
+        match self.host.item(call, body) {
+            Ok(()) => assert!(credit > 0),
+            Err(error) => {
+                assert_eq!(self.host.output().len(), before);
+                match error {
+                    ItemError::NotWaiting { .. } => assert_eq!(credit, 0),
+                    ItemError::NoCredit { .. } => assert!(credit <= 0),
+                    ItemError::TooLarge { bytes, limit } => assert!(bytes > limit),
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }

@@ -41,6 +41,8 @@ struct Scene<'a> {
     waiting: Vec<CallId>,
     /// Those of all requests that want a stream.
     streams: BTreeSet<CallId>,
+    /// Those whose argument has come to its end.
+    complete: BTreeSet<CallId>,
     /// How many answers must be in the output: those that were accepted, and those that the
     /// connection gives itself.
     answers: usize,
@@ -71,6 +73,7 @@ impl<'a> Scene<'a> {
             told: BTreeSet::new(),
             waiting: Vec::new(),
             streams: BTreeSet::new(),
+            complete: BTreeSet::new(),
             answers: 0,
             limit: MAX_FRAME,
             trace: Trace::default(),
@@ -92,7 +95,7 @@ impl<'a> Scene<'a> {
     }
 
     fn step(&mut self) {
-        match self.script.byte() % 17 {
+        match self.script.byte() % 21 {
             0 => {
                 let body = serde_json::to_vec(&hello()).expect("plain data");
                 self.deliver(&frame(Kind::Hello as u8, 0, 0, 0, &body));
@@ -134,22 +137,42 @@ impl<'a> Scene<'a> {
                 call: self.waiting.first().copied(),
             }),
             14 => self.worker.goodbye(),
-            15 => self.stream(),
-            _ => {
+            15 => self.stream(Flags::WANTS_STREAM),
+            16 => {
                 let call = self.script.byte().into();
                 let bytes = self.script.bytes();
                 self.deliver(&frame(Kind::Credit as u8, 0, 0, call, bytes));
             }
+            17 => self.stream(Flags::ITEMS_FOLLOW),
+            18 => {
+                if let Some(call) = CallId::new(self.script.byte().into()) {
+                    self.worker.grant(call, 0, self.script.byte().into());
+                }
+            }
+            19 => {
+                let call = self.script.byte().into();
+                let bytes = self.script.bytes();
+                self.deliver(&frame(Kind::StreamItem as u8, 0, 0, call, bytes));
+            }
+            _ => {
+                let call = self.script.byte().into();
+                self.deliver(&frame(Kind::StreamEnd as u8, 0, 0, call, b""));
+            }
         }
     }
 
-    /// Asks for a stream.
-    fn stream(&mut self) {
+    /// Asks for a stream, or says that one follows.
+    fn stream(&mut self, flags: Flags) {
         let body = self.script.bytes();
         if !self.json {
             self.last_call += 1;
-            let flags = Flags::WANTS_STREAM.bits();
-            self.deliver(&frame(Kind::Request as u8, flags, 1, self.last_call, body));
+            self.deliver(&frame(
+                Kind::Request as u8,
+                flags.bits(),
+                1,
+                self.last_call,
+                body,
+            ));
         }
     }
 
@@ -301,6 +324,12 @@ impl<'a> Scene<'a> {
                 }
                 WorkerEvent::Invalid { call: None, .. } => self.answers += 1,
                 WorkerEvent::Cancel { call } => assert!(self.waiting.contains(call)),
+                WorkerEvent::Item { call, .. } => {
+                    assert!(self.waiting.contains(call) && !self.complete.contains(call));
+                }
+                WorkerEvent::ItemsEnd { call } => {
+                    assert!(self.waiting.contains(call) && self.complete.insert(*call));
+                }
                 WorkerEvent::Credit { call } => {
                     assert!(self.waiting.contains(call) && self.streams.contains(call));
                 }

@@ -79,12 +79,15 @@ fn welcome_the_host(body: &[u8]) {
     for (place, function) in welcome.functions.iter().enumerate() {
         let index = host.function(&function.name).expect("it is in the table");
         assert_eq!(usize::from(index.0), place);
+        let mut parameters = function.parameters.iter();
+        let takes_items = parameters.any(|parameter| parameter.is_stream);
         let request = Request {
             function: &function.name,
             body: Body::Borrowed(b"{}"),
             deadline: None,
             metadata: &Metadata::new(),
             credit: function.is_stream.then_some(1000),
+            has_items: takes_items,
         };
         host.request(request, 7, now).expect("it can be called");
     }

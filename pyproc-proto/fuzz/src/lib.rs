@@ -12,7 +12,7 @@ pub use script::Script;
 pub use tree::Tree;
 
 use pyproc_proto::{
-    DeadlineClock, FunctionInfo, Hello, Limits, PROTOCOL_VERSION, Package, Welcome,
+    DeadlineClock, FunctionInfo, Hello, Limits, PROTOCOL_VERSION, Package, ParameterInfo, Welcome,
 };
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub fn hello() -> Hello {
     }
 }
 
-/// A worker's answer to them, with two functions and one that yields a stream.
+/// A worker's answer to them, with two functions, one that yields a stream and one that takes one.
 pub fn welcome() -> Welcome {
     let function = |name: &str| FunctionInfo {
         name: name.to_owned(),
@@ -65,6 +65,13 @@ pub fn welcome() -> Welcome {
             FunctionInfo {
                 is_stream: true,
                 ..function("generate")
+            },
+            FunctionInfo {
+                parameters: vec![ParameterInfo {
+                    is_stream: true,
+                    ..ParameterInfo::default()
+                }],
+                ..function("total")
             },
         ],
     }

@@ -14,6 +14,11 @@ impl Credit {
         self.left > 0
     }
 
+    /// How many bytes are left; 0 or less if the last item has used up more than there were.
+    pub(super) fn left(self) -> i64 {
+        self.left
+    }
+
     pub(super) fn grant(&mut self, bytes: u32) {
         self.left = self.left.saturating_add(bytes.into());
     }

@@ -5,10 +5,12 @@ mod commands;
 mod event;
 mod functions;
 mod input;
+mod items;
 mod json;
 mod request;
 
 pub use event::HostEvent;
+pub use items::ItemError;
 pub use request::{Body, Rejected, Request, RequestError};
 
 use std::collections::VecDeque;

@@ -63,6 +63,18 @@ struct Entry<T> {
     abandoned: bool,
     /// For a stream, what the worker may send of it.
     credit: Option<Credit>,
+    /// The argument whose items follow, where there is one.
+    items: Option<Items>,
+}
+
+/// An argument that is sent item by item.
+#[derive(Clone, Copy, Debug)]
+struct Items {
+    /// The place of its parameter.
+    place: u16,
+    /// What may be sent of it.
+    credit: Credit,
+    has_ended: bool,
 }
 
 /// What will happen to a call that stays unanswered.
@@ -123,8 +135,49 @@ impl<T> Table<T> {
             timer: deadline.map_or(Timer::Nothing, Timer::Expires),
             abandoned: false,
             credit: is_stream.then(Credit::default),
+            items: None,
         };
         self.entries.insert(call, entry);
+    }
+
+    /// Notes that the items of an argument follow, for the parameter in this place.
+    pub(super) fn expect_items(&mut self, call: CallId, place: u16) {
+        if let Some(entry) = self.entries.get_mut(&call) {
+            entry.items = Some(Items {
+                place,
+                credit: Credit::default(),
+                has_ended: false,
+            });
+        }
+    }
+
+    /// What may be sent of the argument of a call in flight whose items have not ended, and the
+    /// place of its parameter.
+    pub(super) fn items(&mut self, call: CallId) -> Option<(&mut Credit, u16)> {
+        let items = self.entries.get_mut(&call)?.items.as_mut();
+        let items = items.filter(|items| !items.has_ended)?;
+        Some((&mut items.credit, items.place))
+    }
+
+    /// Notes that no more items follow. Returns the place of their parameter, if that is news.
+    pub(super) fn end_items(&mut self, call: CallId) -> Option<u16> {
+        let items = self.entries.get_mut(&call)?.items.as_mut();
+        let items = items.filter(|items| !items.has_ended)?;
+        items.has_ended = true;
+        Some(items.place)
+    }
+
+    /// The place of the parameter whose items follow or have ended.
+    ///
+    /// # Errors
+    ///
+    /// The call is not in flight, or no items follow it.
+    pub(super) fn place_of_items(&self, call: CallId) -> Result<u16, ProtocolError> {
+        let (call, entry) = (call.get(), self.entries.get(&call));
+        let entry = entry.ok_or(ProtocolError::UnknownCall { call })?;
+        let kind = Kind::Credit;
+        let items = entry.items.ok_or(ProtocolError::NoItems { kind, call })?;
+        Ok(items.place)
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = &T> {

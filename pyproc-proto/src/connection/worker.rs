@@ -4,6 +4,7 @@ mod answer;
 mod binary;
 mod event;
 mod input;
+mod items;
 mod json;
 mod reply;
 mod stream;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pyproc_proto::{
     Codec, FunctionInfo, Hello, HostConnection, HostEvent, Json, Limits, Metadata, Package,
-    ProtocolError, Request, Welcome, WorkerConnection, WorkerEvent,
+    ParameterInfo, ProtocolError, Request, Welcome, WorkerConnection, WorkerEvent,
 };
 
 /// The bytes that a hex string stands for.
@@ -62,6 +62,15 @@ pub(crate) fn welcome() -> Welcome {
         name: name.to_owned(),
         ..FunctionInfo::default()
     };
+    let scale = ParameterInfo {
+        name: "scale".to_owned(),
+        ..ParameterInfo::default()
+    };
+    let values = ParameterInfo {
+        name: "values".to_owned(),
+        is_stream: true,
+        ..ParameterInfo::default()
+    };
     Welcome {
         protocol: pyproc_proto::PROTOCOL_VERSION,
         codec: Json.name().to_owned(),
@@ -75,6 +84,15 @@ pub(crate) fn welcome() -> Welcome {
                 is_stream: true,
                 ..function("generate")
             },
+            FunctionInfo {
+                parameters: vec![scale, values.clone()],
+                ..function("total")
+            },
+            FunctionInfo {
+                is_stream: true,
+                parameters: vec![values],
+                ..function("echo")
+            },
         ],
     }
 }
@@ -87,6 +105,7 @@ pub(crate) fn request<'a>(function: &'a str, body: &'a [u8]) -> Request<'a> {
         deadline: None,
         metadata: NO_METADATA,
         credit: None,
+        has_items: false,
     }
 }
 
@@ -175,6 +194,15 @@ impl Pair {
         let request = Request {
             credit: Some(credit),
             ..request("generate", b"{}")
+        };
+        self.make(request, token)
+    }
+
+    /// Calls with an argument whose items follow, and takes the request in at the worker.
+    pub(crate) fn call_with_items(&mut self, token: u64) -> pyproc_proto::CallId {
+        let request = Request {
+            has_items: true,
+            ..request("total", b"{}")
         };
         self.make(request, token)
     }

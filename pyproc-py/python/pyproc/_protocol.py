@@ -72,8 +72,9 @@ class Flag:
     WANTS_STREAM = 0x08
     SHARED_MEMORY = 0x10
     ERROR_VALUE = 0x20
+    ITEMS_FOLLOW = 0x40
 
-    ALL = 0x3F
+    ALL = 0x7F
 
 
 class Status:

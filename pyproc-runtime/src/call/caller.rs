@@ -251,6 +251,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
             metadata: &metadata,
             credit: self.credit,
+            has_items: false,
         };
         // Whoever reads a stream reads for long, and what comes is the driver's to hand out.
         let sender = if is_alone && self.credit.is_none() {

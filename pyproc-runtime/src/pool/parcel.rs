@@ -55,6 +55,7 @@ impl Parcel {
             deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
             metadata: &metadata,
             credit,
+            has_items: false,
         };
         let entry = promise.with_permit(Some(permit));
         match connection.submit(request, entry, Sender::Line, Instant::now()) {

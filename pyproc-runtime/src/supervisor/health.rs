@@ -74,6 +74,7 @@ async fn ask(
         deadline: Some(deadline::on_the_wire(at, shared.deadline_clock())),
         metadata: &metadata,
         credit: None,
+        has_items: false,
     };
     match connection.submit(request, entry, Sender::Supervisor, Instant::now()) {
         Ok(_) => {}

@@ -1,38 +1,47 @@
 //! The host's end of a connection in the binary protocol.
 
 use super::super::output::SHARED_FROM;
+use super::commands::Queued;
 use super::functions::FunctionTable;
 use super::{Body, HostConnection, HostEvent, Request, RequestError, State};
 use crate::frame::{Frame, Outgoing};
 use crate::status::check_status;
 use crate::{
-    CallId, Flags, FunctionIndex, Header, Kind, LogRecord, ProtocolError, RemoteError, Welcome,
-    handshake,
+    CallId, Flags, Header, Kind, LogRecord, ProtocolError, RemoteError, Welcome, handshake,
 };
 
 impl<T> HostConnection<T> {
-    pub(super) fn queue_frame(
-        &mut self,
-        request: &Request<'_>,
-    ) -> Result<(CallId, Option<FunctionIndex>), RequestError> {
+    pub(super) fn queue_frame(&mut self, request: &Request<'_>) -> Result<Queued, RequestError> {
         let name = || request.function.to_owned();
-        let function = match (self.functions.get(request.function), request.credit) {
-            (Some(function), None) if function.is_stream => {
-                return Err(RequestError::IsStream { name: name() });
-            }
-            (Some(function), Some(_)) if !function.is_stream => {
+        let Some(function) = self.functions.get(request.function) else {
+            return Err(RequestError::FunctionNotFound { name: name() });
+        };
+        match (request.credit, request.has_items) {
+            (None, _) if function.is_stream => return Err(RequestError::IsStream { name: name() }),
+            (Some(_), _) if !function.is_stream => {
                 return Err(RequestError::IsNoStream { name: name() });
             }
-            (Some(function), _) => function.index,
-            (None, _) => return Err(RequestError::FunctionNotFound { name: name() }),
+            (_, false) if function.items.is_some() => {
+                return Err(RequestError::TakesItems { name: name() });
+            }
+            (_, true) if function.items.is_none() => {
+                return Err(RequestError::TakesNoItems { name: name() });
+            }
+            _ => {}
+        }
+        let wants_stream = match request.credit {
+            Some(_) => Flags::WANTS_STREAM,
+            None => Flags::NONE,
         };
+        let items_follow = match request.has_items {
+            true => Flags::ITEMS_FOLLOW,
+            false => Flags::NONE,
+        };
+        let (index, items) = (function.index, function.items);
         let mut frame = Outgoing {
             kind: Kind::Request,
-            flags: match request.credit {
-                Some(_) => Flags::WANTS_STREAM,
-                None => Flags::NONE,
-            },
-            index: function.0,
+            flags: wants_stream | items_follow,
+            index: index.0,
             call: 0,
             deadline: request.deadline.map(|deadline| deadline.wire),
             metadata: request.metadata,
@@ -51,7 +60,11 @@ impl<T> HostConnection<T> {
             }
             _ => frame.write(self.output.buffer_mut()),
         }
-        Ok((call, Some(function)))
+        Ok(Queued {
+            call,
+            function: Some(index),
+            items,
+        })
     }
 
     pub(super) fn handle_frame(&mut self, frame: Frame) -> Result<(), ProtocolError> {
@@ -76,6 +89,7 @@ impl<T> HostConnection<T> {
             Kind::Reply | Kind::Error | Kind::StreamItem | Kind::StreamEnd => {
                 self.handle_answer(frame)
             }
+            Kind::Credit => self.handle_credit(&frame),
             Kind::Log => self.handle_log(&frame),
             Kind::Ping => {
                 self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
@@ -188,7 +202,7 @@ impl<T> HostConnection<T> {
     }
 }
 
-/// The index is for streams of arguments, which come from the other side.
+/// In a stream of results the index means nothing.
 fn check_index(frame: &Frame) -> Result<(), ProtocolError> {
     let Header { kind, index, .. } = frame.header;
     match index {

@@ -23,13 +23,20 @@ impl<T> HostConnection<T> {
     ) -> Result<CallId, Rejected<T>> {
         let deadline = request.deadline.map(|deadline| deadline.at);
         match self.queue_request(&request, now) {
-            Ok((call, function)) => {
+            Ok(Queued {
+                call,
+                function,
+                items,
+            }) => {
                 let end = self.output.end();
                 let is_stream = request.credit.is_some();
                 let table = &mut self.in_flight;
                 table.insert(call, function, token, end, deadline, is_stream);
                 if let Some(credit) = request.credit {
                     self.grant(call, credit);
+                }
+                if let Some(place) = items {
+                    self.in_flight.expect_items(call, place);
                 }
                 Ok(call)
             }
@@ -41,7 +48,7 @@ impl<T> HostConnection<T> {
         &mut self,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<(CallId, Option<FunctionIndex>), RequestError> {
+    ) -> Result<Queued, RequestError> {
         match self.state {
             State::Greeting { .. } => return Err(RequestError::NotReady),
             State::Draining => return Err(RequestError::Draining),
@@ -53,10 +60,16 @@ impl<T> HostConnection<T> {
         }
         match self.protocol {
             Protocol::Binary => self.queue_frame(request),
-            Protocol::Json if request.credit.is_some() => Err(RequestError::NoStreams {
-                name: request.function.to_owned(),
+            Protocol::Json if request.credit.is_some() || request.has_items => {
+                Err(RequestError::NoStreams {
+                    name: request.function.to_owned(),
+                })
+            }
+            Protocol::Json => self.queue_message(request).map(|call| Queued {
+                call,
+                function: None,
+                items: None,
             }),
-            Protocol::Json => self.queue_message(request).map(|call| (call, None)),
         }
     }
 
@@ -110,4 +123,13 @@ impl<T> HostConnection<T> {
     pub fn take_in_flight(&mut self) -> Vec<InFlight<T>> {
         self.in_flight.take(self.output.written())
     }
+}
+
+/// A request that is in the output.
+pub(super) struct Queued {
+    pub(super) call: CallId,
+    /// Under the JSON protocol there is no table that it could stand in.
+    pub(super) function: Option<FunctionIndex>,
+    /// The place of the parameter whose items follow.
+    pub(super) items: Option<u16>,
 }

@@ -47,6 +47,11 @@ pub enum HostEvent<T> {
         /// What the host attached to it.
         token: T,
     },
+    /// More items of an argument may be sent. Only for calls whose items have not ended.
+    Credit {
+        /// The call.
+        call: CallId,
+    },
     /// A call's deadline has passed, cancelled or not. It is still in flight: the worker may be
     /// busy with it.
     Expired {

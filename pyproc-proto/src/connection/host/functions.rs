@@ -15,12 +15,14 @@ pub(super) struct Function {
     name: Box<str>,
     pub(super) index: FunctionIndex,
     pub(super) is_stream: bool,
+    /// The place of the parameter that is a stream.
+    pub(super) items: Option<u16>,
 }
 
 impl FunctionTable {
     /// # Errors
     ///
-    /// More functions than a request could name, or two of one name.
+    /// More functions than a request could name, two of one name, or two streams for one function.
     pub(super) fn new(functions: &[FunctionInfo]) -> Result<Self, ProtocolError> {
         let count = functions.len();
         let mut table: Vec<Function> = Vec::with_capacity(count);
@@ -31,6 +33,7 @@ impl FunctionTable {
                 name: Box::from(function.name.as_str()),
                 index: FunctionIndex(index),
                 is_stream: function.is_stream,
+                items: items(function)?,
             });
         }
         table.sort_by(|one, other| one.name.cmp(&other.name));
@@ -52,5 +55,19 @@ impl FunctionTable {
             .functions
             .binary_search_by(|function| function.name.as_ref().cmp(name));
         found.ok().map(|place| &self.functions[place])
+    }
+}
+
+/// The place of the parameter that is a stream, if there is one.
+fn items(function: &FunctionInfo) -> Result<Option<u16>, ProtocolError> {
+    let parameters = function.parameters.iter().enumerate();
+    let mut streams = parameters.filter(|(_, parameter)| parameter.is_stream);
+    let first = streams.next();
+    match streams.next() {
+        // A place that no index can name is nobody's.
+        None => Ok(first.and_then(|(place, _)| u16::try_from(place).ok())),
+        Some(_) => Err(ProtocolError::TwoStreams {
+            name: function.name.clone(),
+        }),
     }
 }

@@ -22,6 +22,8 @@ pub struct Request<'a> {
     /// For a function that yields a stream, how many bytes of items the worker may send before it
     /// is [granted](crate::HostConnection::grant) more; for any other function `None`.
     pub credit: Option<u32>,
+    /// Whether the items of an argument follow: for a function with a parameter that is a stream.
+    pub has_items: bool,
 }
 
 /// An encoded body, and whether the connection may keep a share of it.
@@ -90,8 +92,20 @@ pub enum RequestError {
         /// The function's name.
         name: String,
     },
-    /// A stream was asked for, and the JSON protocol is spoken.
-    #[error("the JSON protocol has no streams, so {name:?} cannot yield one")]
+    /// The function has a parameter that is a stream, and no items were to follow.
+    #[error("the function {name:?} takes a stream, and none was given")]
+    TakesItems {
+        /// The function's name.
+        name: String,
+    },
+    /// The function has no parameter that is a stream, and items were to follow.
+    #[error("the function {name:?} does not take a stream")]
+    TakesNoItems {
+        /// The function's name.
+        name: String,
+    },
+    /// A stream was asked for or was to follow, and the JSON protocol is spoken.
+    #[error("the JSON protocol has no streams, so {name:?} can neither yield one nor take one")]
     NoStreams {
         /// The function's name.
         name: String,

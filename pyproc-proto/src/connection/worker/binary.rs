@@ -42,6 +42,9 @@ impl WorkerConnection {
                 Ok(())
             }
             (State::Ready | State::Drained, Kind::Credit) => self.handle_credit(&frame),
+            (State::Ready | State::Drained, Kind::StreamItem | Kind::StreamEnd) => {
+                self.handle_item(frame)
+            }
             (_, Kind::Ping) => {
                 self.send(&Outgoing::of_connection(Kind::Pong, &frame.body));
                 self.events.push_back(WorkerEvent::Ping);
@@ -97,13 +100,18 @@ impl WorkerConnection {
         };
         self.last_call = number;
         let wants_stream = frame.header.flags.contains(Flags::WANTS_STREAM);
+        let items_follow = frame.header.flags.contains(Flags::ITEMS_FOLLOW);
         self.unanswered.insert(call, number, wants_stream);
+        if items_follow {
+            self.unanswered.expect_items();
+        }
         self.events.push_back(WorkerEvent::Request {
             call,
             function: FunctionRef::Index(FunctionIndex(frame.header.index)),
             deadline: frame.deadline,
             metadata: frame.metadata,
             wants_stream,
+            items_follow,
             body: frame.body,
         });
         Ok(())
@@ -115,10 +123,7 @@ impl WorkerConnection {
         if index != 0 {
             return Err(ProtocolError::UnexpectedIndex { kind, index });
         }
-        let Ok(bytes) = frame.body[..].try_into().map(u32::from_be_bytes) else {
-            let message = format!("{} bytes, where 4 belong", frame.body.len());
-            return Err(ProtocolError::MalformedBody { kind, message });
-        };
+        let bytes = frame.credit()?;
         let stream = CallId::new(frame.header.call)
             .and_then(|call| Some((call, self.unanswered.credit(call)?)));
         if let Some((call, credit)) = stream {

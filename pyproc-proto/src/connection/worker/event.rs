@@ -24,6 +24,9 @@ pub enum WorkerEvent {
         /// Whether the function is to yield a stream: answer with `item`s and `end`, or `error`.
         /// Nothing of it is to run before there is [credit](WorkerEvent::Credit).
         wants_stream: bool,
+        /// Whether the [items](WorkerEvent::Item) of an argument follow, as far as they are
+        /// [granted](super::WorkerConnection::grant).
+        items_follow: bool,
         /// The encoded arguments: a view into the input, not a copy. JSON text under the JSON
         /// protocol.
         body: Bytes,
@@ -36,6 +39,18 @@ pub enum WorkerEvent {
     },
     /// More of a stream may be sent. Only for streams that are still unanswered.
     Credit {
+        /// The call.
+        call: CallId,
+    },
+    /// An item of an argument. Only for calls that are still unanswered.
+    Item {
+        /// The call.
+        call: CallId,
+        /// The encoded item: a view into the input, not a copy.
+        body: Bytes,
+    },
+    /// There are no more items of an argument. Only for calls that are still unanswered.
+    ItemsEnd {
         /// The call.
         call: CallId,
     },

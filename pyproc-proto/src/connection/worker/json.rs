@@ -20,6 +20,7 @@ impl WorkerConnection {
                 deadline: None,
                 metadata: Metadata::new(),
                 wants_stream: false,
+                items_follow: false,
                 body: request.body,
             },
             Err(invalid) => {

@@ -24,6 +24,18 @@ struct Waiting {
     id: Option<u64>,
     /// For a stream, what may be sent of it.
     credit: Option<Credit>,
+    /// The argument whose items follow, where there is one.
+    items: Option<Items>,
+}
+
+/// An argument that comes item by item.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    /// The place of its parameter, once anything was granted.
+    pub(super) place: Option<u16>,
+    /// What the host may send of it.
+    pub(super) credit: Credit,
+    pub(super) have_ended: bool,
 }
 
 impl Unanswered {
@@ -37,7 +49,22 @@ impl Unanswered {
             call,
             id: Some(id),
             credit: is_stream.then(Credit::default),
+            items: None,
         });
+    }
+
+    /// Notes that the items of an argument follow the call that was added last.
+    pub(super) fn expect_items(&mut self) {
+        if let Some(last) = self.calls.back_mut() {
+            last.items = Some(Items::default());
+        }
+    }
+
+    /// The argument of a call that waits for its answer, if its items follow.
+    pub(super) fn items(&mut self, call: CallId) -> Option<&mut Items> {
+        let place = self.place(call)?;
+        let waiting = self.calls.get_mut(place)?;
+        waiting.id.and(waiting.items.as_mut())
     }
 
     /// The id that the host knows a call by, if the call waits for its answer.

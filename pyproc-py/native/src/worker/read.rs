@@ -101,6 +101,7 @@ impl Worker<'_> {
                     deadline,
                     metadata,
                     wants_stream,
+                    items_follow: _,
                     body,
                 } => {
                     if self.is_draining {
