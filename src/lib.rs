@@ -7,7 +7,9 @@ compile_error!("pyproc runs on Linux and macOS: it needs Unix sockets, process g
 // Calls, typed and by name.
 pub use pyproc_derive::remote;
 pub use pyproc_runtime::blocking;
-pub use pyproc_runtime::{Call, ItemStream, Pool, PoolBuilder, Target, script};
+pub use pyproc_runtime::{
+    Call, CallWithMetadata, ItemStream, Metadata, Pool, PoolBuilder, Response, Target, script,
+};
 
 // What a call can end with.
 pub use pyproc_runtime::{

@@ -242,9 +242,11 @@ fn every_json_reply_reads_as_it_is_described() {
             HostEvent::Reply {
                 call: answered,
                 token,
+                metadata,
                 body,
             } => {
                 assert_eq!((message.ok, answered, token), (Some(true), call, id));
+                assert_eq!(metadata, None);
                 assert_eq!(
                     body,
                     message.body_text.clone().expect("a body"),

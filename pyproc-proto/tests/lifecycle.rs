@@ -29,6 +29,7 @@ fn a_call_goes_there_and_back_in_either_protocol() {
         let reply = HostEvent::Reply {
             call,
             token: 7,
+            metadata: None,
             body,
         };
         assert_eq!(pair.host.poll_event(), Some(reply));
@@ -62,7 +63,12 @@ fn answers_may_come_in_any_order() {
         pair.worker.reply(call, b"1").expect("it waits");
         pair.carry();
         let body = b"1"[..].into();
-        let reply = HostEvent::Reply { call, token, body };
+        let reply = HostEvent::Reply {
+            call,
+            token,
+            metadata: None,
+            body,
+        };
         assert_eq!(pair.host.poll_event(), Some(reply));
     }
 }

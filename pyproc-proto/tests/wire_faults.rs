@@ -177,6 +177,7 @@ fn fault_33_a_second_answer_condemns_and_the_caller_has_the_first() {
     let first = HostEvent::Reply {
         call,
         token: 7,
+        metadata: None,
         body: b"1"[..].into(),
     };
     assert_eq!(pair.host.poll_event(), Some(first));
@@ -227,6 +228,7 @@ fn fault_34_a_late_answer_meets_its_tombstone_and_ids_go_on() {
     let reply = HostEvent::Reply {
         call,
         token: 7,
+        metadata: None,
         body: b"1"[..].into(),
     };
     assert_eq!(pair.host.poll_event(), Some(reply));
@@ -586,4 +588,58 @@ fn metadata_and_deadline_reach_the_worker() {
         panic!("no request");
     };
     assert_eq!((deadline, seen), (Some(42), metadata));
+}
+
+#[test]
+fn metadata_come_back_beside_the_value_and_the_largest_reply_has_room_for_them() {
+    let mut pair = Pair::ready();
+    let mut metadata = Metadata::new();
+    metadata.push("served-by", "gpu-ü").expect("it fits");
+    let room = limits().max_frame - 12 - metadata.wire_len();
+    for (length, fits) in [(1, true), (room, true), (room + 1, false)] {
+        let call = pair.call(7);
+        let sent = pair.worker.reply_accompanied(call, &metadata, |body| {
+            body.buffer_mut().extend(vec![b'1'; length]);
+            Ok::<_, ()>(())
+        });
+        assert_eq!(sent.is_ok(), fits, "{length}");
+        if !fits {
+            pair.worker.reply(call, b"1").expect("it still waits");
+        }
+        pair.carry();
+        let Some(HostEvent::Reply {
+            metadata: seen,
+            body,
+            ..
+        }) = pair.host.poll_event()
+        else {
+            panic!("no reply");
+        };
+        let expected = fits.then(|| Box::new(metadata.clone()));
+        assert_eq!(
+            (seen, body.len()),
+            (expected, if fits { length } else { 1 })
+        );
+    }
+}
+
+#[test]
+fn the_json_protocol_leaves_metadata_of_a_reply_out() {
+    let mut pair = Pair::json();
+    let mut metadata = Metadata::new();
+    metadata.push("served-by", "gpu").expect("it fits");
+    let call = pair.call(7);
+    let sent = pair.worker.reply_accompanied(call, &metadata, |body| {
+        body.buffer_mut().push(b'1');
+        Ok::<_, ()>(())
+    });
+    sent.expect("it waits");
+    pair.carry();
+    let reply = HostEvent::Reply {
+        call,
+        token: 7,
+        metadata: None,
+        body: b"1"[..].into(),
+    };
+    assert_eq!(pair.host.poll_event(), Some(reply));
 }

@@ -19,6 +19,7 @@ class Request:
     def metadata(self) -> tuple[tuple[str, str], ...]: ...
     @property
     def connection(self) -> object: ...
+    reply_metadata: dict[str, str] | None
 
 # Which call may be interrupted now: what `pyproc._interrupt.PureRunning` is to the loop in Python.
 @final

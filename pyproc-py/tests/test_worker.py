@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from host import TIMEOUT_SECONDS, Host
 
-from pyproc._protocol import Kind, Status
+from pyproc._protocol import Flag, Kind, Status
 
 if TYPE_CHECKING:
     from conftest import Spawn
@@ -294,6 +294,49 @@ except LookupError: pass
     assert (call, metadata, pool, slot) == (7, {"user": "ä"}, "iris", 3)
     assert seconds - TIMEOUT_SECONDS < remaining <= seconds
     assert host.call("bare", 1, call=8) == [None, None]
+
+
+def test_metadata_go_back_beside_the_result(ready: Spawn) -> None:
+    host = ready(
+        PRELUDE
+        + """
+@expose
+def tell(x, context: Context):
+    context.set_metadata("trace", "early")
+    current_context().set_metadata("trace", context.metadata["trace"])
+    context.set_metadata("x", "ä" * x)
+    return dict(context.reply_metadata)
+@expose
+def refused(x):
+    told = []
+    for key, value in (("k", 1), ("k", "v" * 65_532), ("k", chr(0xd800))):
+        try: current_context().set_metadata(key, value)
+        except Exception as error: told.append(type(error).__name__)
+    current_context().set_metadata("k", "v" * 65_530)
+    return told
+@expose
+def fails(x):
+    current_context().set_metadata("k", "v")
+    raise ValueError
+@expose
+def plain(x): return dict(current_context().reply_metadata)
+""",
+        max_frame=100_000,
+    )
+    host.request(1, "tell", 2, metadata=[("trace", "00-ä")])
+    kind, flags, _, call, _, metadata, body = host.expect_any()
+    assert (kind, flags, call) == (Kind.REPLY, Flag.METADATA, 1)
+    assert metadata == (("trace", "00-ä"), ("x", "ää"))
+    assert dict(metadata) == json.loads(body)
+    host.request(2, "refused", 0)
+    *_, metadata, body = host.expect(Kind.REPLY)
+    assert json.loads(body) == ["TypeError", "ValueError", "UnicodeEncodeError"]
+    assert metadata == (("k", "v" * 65_530),)
+    host.request(3, "fails", 0)
+    assert host.expect(Kind.ERROR)[5] == ()
+    host.request(4, "plain", 0)
+    *_, metadata, body = host.expect(Kind.REPLY)
+    assert (metadata, json.loads(body)) == ((), {})
 
 
 def test_messagepack_carries_bytes(ready: Spawn) -> None:

@@ -2,10 +2,13 @@
 
 mod answer;
 mod caller;
+mod options;
+mod response;
 mod scratch;
 mod stream;
 
-pub(crate) use caller::CallOptions;
+pub(crate) use options::CallOptions;
+pub use response::{CallWithMetadata, Response};
 pub use stream::ItemStream;
 
 use std::borrow::Cow;
@@ -21,6 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Fate, Result};
+use crate::ledger::Reply;
 use crate::pool::Pool;
 use caller::Caller;
 
@@ -76,18 +80,57 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
         self.caller.options.idempotent = true;
         self
     }
+
+    /// Sends a pair of texts beside the argument, which Python finds in `Context.metadata`: the identity of a trace, say,
+    /// as `traceparent`. May be called more than once. All pairs of a call have 65,535 bytes, of which each takes 4 for
+    /// itself; a call with more ends as [`TooLarge`](ErrorKind::TooLarge) before anything is sent. The JSON protocol has no
+    /// place for them, and leaves them out.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.caller.options.push_metadata(key.into(), value.into());
+        self
+    }
+
+    /// Asks for what the function sends back beside its result, with `Context.set_metadata`, as well:
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// let call = pool.call::<_, f64>("area", &[3.0, 4.0]).metadata("traceparent", "00-4bf9-00f0-01");
+    /// let response = call.with_metadata().await?;
+    /// println!("{} by {:?}", response.value, response.metadata.get("model-version"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It comes with values only: an error has none.
+    pub fn with_metadata(self) -> CallWithMetadata<'a, C, A, R> {
+        CallWithMetadata(self)
+    }
+}
+
+impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
+    /// Waits for the value, and makes of it, and of the reply that it came in, what is asked for.
+    fn poll_with<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        make: impl FnOnce(R, Reply) -> T,
+    ) -> Poll<Result<T>> {
+        let coop = ready!(tokio::task::coop::poll_proceed(context));
+        let reply = ready!(self.caller.poll_value(context));
+        coop.made_progress();
+        let caller = &mut self.caller;
+        let result = reply.and_then(|reply| {
+            let value = decode(&caller.pool, &caller.function, reply.as_ref())?;
+            Ok(make(value, reply))
+        });
+        Poll::Ready(caller.end(result))
+    }
 }
 
 impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let coop = ready!(tokio::task::coop::poll_proceed(context));
-        let reply = ready!(self.caller.poll_value(context));
-        coop.made_progress();
-        let caller = &mut self.caller;
-        let result = reply.and_then(|reply| decode(&caller.pool, &caller.function, reply.as_ref()));
-        Poll::Ready(caller.end(result))
+        self.poll_with(context, |value, _| value)
     }
 }
 

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use pyproc_proto::{CallId, RemoteError, RequestError};
+use pyproc_proto::{CallId, Metadata, RemoteError, RequestError};
 
 use crate::connection::Connection;
 use crate::death::DeathReport;
@@ -35,6 +35,8 @@ pub(crate) enum Reply {
     },
     /// A view into the buffer that it was read into.
     Large(Bytes),
+    /// One that came with metadata.
+    Accompanied(Box<(Bytes, Metadata)>),
 }
 
 /// A cache line, less the length. The typical small struct fits.
@@ -514,6 +516,23 @@ impl Drop for Receipt {
     }
 }
 
+impl Reply {
+    pub(crate) fn new(body: Bytes, metadata: Option<Box<Metadata>>) -> Self {
+        match metadata {
+            None => body.into(),
+            Some(metadata) => Self::Accompanied(Box::new((body, *metadata))),
+        }
+    }
+
+    /// What came beside the value.
+    pub(crate) fn take_metadata(&mut self) -> Metadata {
+        match self {
+            Self::Small { .. } | Self::Large(_) => Metadata::new(),
+            Self::Accompanied(accompanied) => std::mem::take(&mut accompanied.1),
+        }
+    }
+}
+
 impl From<Bytes> for Reply {
     fn from(body: Bytes) -> Self {
         if body.len() > MAX_SMALL_REPLY {
@@ -533,6 +552,7 @@ impl AsRef<[u8]> for Reply {
         match self {
             Self::Small { length, bytes } => &bytes[..usize::from(*length)],
             Self::Large(body) => body,
+            Self::Accompanied(accompanied) => &accompanied.0,
         }
     }
 }

@@ -10,7 +10,7 @@ mod call;
 mod error;
 mod remote;
 
-pub use call::{Call, ItemStream};
+pub use call::{Call, CallWithMetadata, ItemStream, Response};
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;
 #[doc(hidden)]
@@ -53,7 +53,7 @@ pub use spin::Spin;
 
 #[cfg(feature = "msgpack")]
 pub use pyproc_proto::MsgPack;
-pub use pyproc_proto::{Codec, CodecError, DefaultCodec, Json, Protocol};
+pub use pyproc_proto::{Codec, CodecError, DefaultCodec, Json, Metadata, Protocol};
 
 #[cfg(test)]
 #[cfg(pyproc_shuttle)]

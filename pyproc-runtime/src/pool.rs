@@ -115,10 +115,7 @@ impl<C: Codec> Pool<C> {
     ///
     /// See [`ErrorKind`]; the error says what happened and whether the function may have run.
     pub fn call<'a, A, R>(&'a self, function: &'a str, argument: A) -> Call<'a, C, A, R> {
-        let options = CallOptions {
-            deadline: self.shared().deadline(),
-            idempotent: false,
-        };
+        let options = CallOptions::new(self.shared().deadline(), false);
         Call::new(Cow::Borrowed(self), function.into(), argument, options)
     }
 
@@ -129,10 +126,7 @@ impl<C: Codec> Pool<C> {
         function: impl Into<Cow<'static, str>>,
         argument: A,
     ) -> Call<'static, C, A, R> {
-        let options = CallOptions {
-            deadline: self.shared().deadline(),
-            idempotent: false,
-        };
+        let options = CallOptions::new(self.shared().deadline(), false);
         let pool = Cow::Owned(self.clone());
         Call::new(pool, function.into(), argument, options)
     }
@@ -150,10 +144,7 @@ impl<C: Codec> Pool<C> {
     /// # }
     /// ```
     pub fn stream<'a, A, T>(&'a self, function: &'a str, argument: A) -> ItemStream<'a, C, A, T> {
-        let options = CallOptions {
-            deadline: None,
-            idempotent: false,
-        };
+        let options = CallOptions::default();
         ItemStream::new(Cow::Borrowed(self), function.into(), argument, options)
     }
 
@@ -164,10 +155,7 @@ impl<C: Codec> Pool<C> {
         function: impl Into<Cow<'static, str>>,
         argument: A,
     ) -> ItemStream<'static, C, A, T> {
-        let options = CallOptions {
-            deadline: None,
-            idempotent: false,
-        };
+        let options = CallOptions::default();
         let pool = Cow::Owned(self.clone());
         ItemStream::new(pool, function.into(), argument, options)
     }

@@ -77,10 +77,8 @@ impl<C: Codec> Remote<C> {
     /// Calls the interface's function of this index.
     pub fn call<A, R>(&self, function: usize, arguments: A) -> Call<'_, C, A, R> {
         let function = &self.interface.functions[function];
-        let options = CallOptions {
-            deadline: function.deadline.or(self.pool.shared().deadline()),
-            idempotent: function.idempotent,
-        };
+        let deadline = function.deadline.or(self.pool.shared().deadline());
+        let options = CallOptions::new(deadline, function.idempotent);
         let pool = Cow::Borrowed(&self.pool);
         Call::new(pool, function.name.into(), arguments, options)
     }
@@ -98,10 +96,7 @@ impl<C: Codec> Remote<C> {
         E: From<Error>,
     {
         let function = &self.interface.functions[function];
-        let options = CallOptions {
-            deadline: function.deadline,
-            idempotent: function.idempotent,
-        };
+        let options = CallOptions::new(function.deadline, function.idempotent);
         let pool = Cow::Owned(self.pool.clone());
         ErrorsInto {
             items: ItemStream::new(pool, function.name.into(), arguments, options),

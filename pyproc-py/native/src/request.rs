@@ -1,8 +1,11 @@
 //! A call that waits for its turn, or runs.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 use pyproc_proto::{CallId, Metadata};
 
 /// A call that waits for its turn.
@@ -30,6 +33,32 @@ pub(crate) struct Request {
     /// What has the names of pool and slot.
     #[pyo3(get)]
     pub(crate) connection: Py<PyAny>,
+    /// What goes back beside the result, if there is anything.
+    pub(crate) reply_metadata: Mutex<Option<Py<PyDict>>>,
+}
+
+impl Request {
+    /// What goes back beside the result, if there is anything.
+    pub(crate) fn sent_back(&self, py: Python<'_>) -> PyResult<Option<Metadata>> {
+        let Some(pairs) = self.reply_metadata(py) else {
+            return Ok(None);
+        };
+        let mut metadata = Metadata::new();
+        for (key, value) in pairs {
+            let (key, value): (String, String) = (key.extract()?, value.extract()?);
+            // The package has held them against the limit.
+            metadata
+                .push(key, value)
+                .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        }
+        Ok(Some(metadata))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Py<PyDict>>> {
+        self.reply_metadata
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
@@ -38,5 +67,17 @@ impl Request {
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.metadata.iter().collect::<Vec<_>>())
+    }
+
+    #[getter]
+    fn reply_metadata<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        self.locked().as_ref().map(|pairs| pairs.bind(py).clone())
+    }
+
+    #[setter]
+    fn set_reply_metadata(&self, pairs: Option<Py<PyDict>>) {
+        let old = std::mem::replace(&mut *self.locked(), pairs);
+        // Its end may run Python code.
+        drop(old);
     }
 }

@@ -97,6 +97,10 @@ class Connection:
         """Answer a call with its result."""
         raise NotImplementedError
 
+    def reply_accompanied(self, request: Request, body: bytes) -> None:
+        """Answer a call with its result and its metadata, where the protocol has a place for it."""
+        self.reply(request.call, body)
+
     def fail(self, call: int, status: int, failure: Failure) -> None:
         """Answer a call with an error."""
         raise NotImplementedError

@@ -19,6 +19,7 @@ from ._protocol import (
     decode_header,
     encode_frame,
     encode_header,
+    encode_metadata,
     parse_fields,
 )
 from ._request import Request
@@ -159,6 +160,11 @@ class BinaryConnection(Connection):
     def reply(self, call: int, body: bytes) -> None:
         self._send(Kind.REPLY, call, body, "reply")
 
+    def reply_accompanied(self, request: Request, body: bytes) -> None:
+        metadata = request.reply_metadata or {}
+        fields = encode_metadata(metadata.items())
+        self._send(Kind.REPLY, request.call, body, "reply", Flag.METADATA, fields)
+
     def begin(self, request: Request, items: Iterator[object]) -> None:
         stream = self.streams.get(request.call)
         if stream is None:
@@ -176,13 +182,15 @@ class BinaryConnection(Connection):
         del self.streams[call]
         self._write(encode_frame(Kind.STREAM_END, call=call))
 
-    def _send(self, kind: int, call: int, body: bytes, what: str) -> None:
-        length = MIN_FRAME + len(body)
+    def _send(
+        self, kind: int, call: int, body: bytes, what: str, flags: int = 0, fields: bytes = b""
+    ) -> None:
+        length = MIN_FRAME + len(fields) + len(body)
         if length > self.max_frame:
             message = f"the {what} has {length} bytes, more than the limit of {self.max_frame}"
             self.fail(call, Status.TOO_LARGE, refusal(message))
             return
-        header = encode_header(length, kind, 0, 0, call)
+        header = encode_header(length, kind, flags, 0, call) + fields
         if length < LARGE_BYTES:
             self.output.append(header + body)
         else:

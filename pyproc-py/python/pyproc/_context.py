@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ._request import Request
 
 
+MAX_METADATA_BYTES = 65_535
+"""What a frame has room for, in bytes: two for the length of each text, and the text."""
+
+
 class Context:
     """The call that runs.
 
@@ -19,7 +23,15 @@ class Context:
     test of your own make one with what the function looks at: `Context(pool="iris")`.
     """
 
-    __slots__ = ("_deadline_ns", "call_id", "metadata", "pool", "slot")
+    __slots__ = (
+        "_deadline_ns",
+        "_reply_metadata",
+        "_request",
+        "call_id",
+        "metadata",
+        "pool",
+        "slot",
+    )
 
     call_id: int
     """Identifies the call on its connection, and in the host's log."""
@@ -47,6 +59,8 @@ class Context:
         self.pool = pool
         self.slot = slot
         self._deadline_ns = None if deadline is None else int(deadline * 1e9)
+        self._request: Request | None = None
+        self._reply_metadata: dict[str, str] | None = None
 
     @classmethod
     def _of(cls, request: Request) -> Context:
@@ -57,6 +71,7 @@ class Context:
             slot=request.connection.slot,
         )
         context._deadline_ns = request.deadline_ns
+        context._request = request
         return context
 
     @property
@@ -67,6 +82,33 @@ class Context:
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, negative once it has passed; `None` for ever."""
         return None if self._deadline_ns is None else (self._deadline_ns - now_ns()) / 1e9
+
+    def set_metadata(self, key: str, value: str) -> None:
+        """Send a pair of texts back beside the result, in place of an earlier one of this key.
+
+        The caller finds it in the metadata of its response. An error has none, nor has a stream.
+        Raises `ValueError` when all pairs together, with 4 bytes for each, have more than 65,535
+        bytes, or are no text that UTF-8 can carry.
+        """
+        for text in (key, value):
+            if not isinstance(text, str):
+                raise TypeError(f"metadata are texts, not {type(text).__name__}")
+        pairs = {**self.reply_metadata, key: value}
+        size = sum(2 + len(text.encode()) for pair in pairs.items() for text in pair)
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(
+                f"the metadata take {size} bytes, and a frame has {MAX_METADATA_BYTES} for them"
+            )
+        if self._request is None:
+            self._reply_metadata = pairs
+        else:
+            self._request.reply_metadata = pairs
+
+    @property
+    def reply_metadata(self) -> Mapping[str, str]:
+        """What `set_metadata` has been given so far."""
+        holder = self._reply_metadata if self._request is None else self._request.reply_metadata
+        return {} if holder is None else holder
 
     def __repr__(self) -> str:
         place = self.pool if self.slot is None else f"{self.pool}/{self.slot}"

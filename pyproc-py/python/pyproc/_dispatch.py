@@ -107,8 +107,10 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
         else:
             if is_stream:
                 request.connection.begin(request, body)
-            else:
+            elif request.reply_metadata is None:
                 request.connection.reply(request.call, body)
+            else:
+                request.connection.reply_accompanied(request, body)
 
     return answer
 

@@ -154,10 +154,10 @@ def encode_frame(
     if deadline is not None:
         flags |= Flag.DEADLINE
         fields = deadline.to_bytes(8, "big")
-    pairs = _encode_metadata(metadata)
-    if pairs or flags & Flag.METADATA:
+    pairs = encode_metadata(metadata)
+    if len(pairs) > 2 or flags & Flag.METADATA:
         flags |= Flag.METADATA
-        fields += len(pairs).to_bytes(2, "big") + pairs
+        fields += pairs
     length = MIN_FRAME + len(fields) + len(body)
     return encode_header(length, kind, flags, index, call) + fields + body
 
@@ -182,13 +182,15 @@ def _parse_metadata(data: bytes) -> Metadata:
     return tuple(zip(texts[::2], texts[1::2], strict=True))
 
 
-def _encode_metadata(metadata: Iterable[tuple[str, str]]) -> bytes:
+def encode_metadata(metadata: Iterable[tuple[str, str]]) -> bytes:
+    """Return the total and the pairs, which must fit."""
     parts = []
     for pair in metadata:
         for text in pair:
             data = text.encode()
             parts.append(len(data).to_bytes(2, "big") + data)
-    return b"".join(parts)
+    pairs = b"".join(parts)
+    return len(pairs).to_bytes(2, "big") + pairs
 
 
 _HEADER = Struct(">IBBHQ")

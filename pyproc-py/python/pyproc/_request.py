@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 class Request:
     """A call that waits for its turn, or runs."""
 
-    __slots__ = ("body", "call", "connection", "deadline_ns", "function", "metadata")
+    __slots__ = (
+        "body",
+        "call",
+        "connection",
+        "deadline_ns",
+        "function",
+        "metadata",
+        "reply_metadata",
+    )
 
     call: int
     """Its id on the connection."""
@@ -30,6 +38,9 @@ class Request:
     metadata: Metadata
     connection: Connection
 
+    reply_metadata: dict[str, str] | None
+    """What goes back beside the result; `None` until somebody says so."""
+
     def __init__(
         self,
         connection: Connection,
@@ -45,3 +56,4 @@ class Request:
         self.body = body
         self.deadline_ns = deadline_ns
         self.metadata = metadata
+        self.reply_metadata = None

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyproc_proto::{Codec, Metadata, Request};
 use serde::Serialize;
 
 use super::answer::{Answer, Tries, refusal, tripped, unsendable};
+use super::options::CallOptions;
 use super::scratch::Scratch;
 use crate::connection::{Look, Sender, Unsent};
 use crate::deadline;
@@ -43,13 +44,6 @@ pub(super) struct Caller<'a, C: Codec, A> {
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
     state: State,
-}
-
-/// What may be set per call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CallOptions {
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) idempotent: bool,
 }
 
 enum State {
@@ -159,6 +153,11 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             .finish_non_exhaustive()
     }
 
+    fn metadata(&self) -> Result<&Metadata> {
+        let metadata = self.options.metadata();
+        metadata.map_err(|error| error.with_function(&self.function))
+    }
+
     fn promise(&self) -> (Promise, Receipt) {
         match self.credit {
             Some(_) => Promise::of_stream(),
@@ -198,6 +197,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
     fn enter(&mut self, body: &Scratch, now: Instant) -> Result<Option<State>> {
         let shared = self.pool.shared();
         let arrival = self.ticket.map_or(Arrival::New, Arrival::Returning);
+        let metadata = self.metadata()?;
         let mut waiting = None;
         let parcel = || {
             let (promise, receipt) = self.promise();
@@ -207,6 +207,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 body: body.to_bytes(),
                 deadline: self.deadline,
                 clock: shared.deadline_clock(),
+                metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
                 credit: self.credit,
                 promise,
             }
@@ -242,14 +243,13 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         let shared = self.pool.shared();
         let has_siblings = self.ended_before != shared.counters().ended();
         let (promise, receipt) = self.promise();
-        let metadata = Metadata::default();
         let request = Request {
             function: &self.function,
             body: body.body(),
             deadline: self
                 .deadline
                 .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
-            metadata: &metadata,
+            metadata: self.metadata()?,
             credit: self.credit,
             has_items: false,
         };

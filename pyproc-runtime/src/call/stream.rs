@@ -82,6 +82,12 @@ impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
         self.caller.options.idempotent = true;
         self
     }
+
+    /// Sends a pair of texts beside the argument: see [`Call::metadata`](super::Call::metadata).
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.caller.options.push_metadata(key.into(), value.into());
+        self
+    }
 }
 
 impl<C: Codec, A: Serialize, T: DeserializeOwned> ItemStream<'_, C, A, T> {

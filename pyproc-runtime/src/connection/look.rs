@@ -7,7 +7,7 @@ use pyproc_proto::HostEvent;
 
 use super::Connection;
 use crate::lane::Received;
-use crate::ledger::{Entry, Failure, Receipt};
+use crate::ledger::{Entry, Failure, Receipt, Reply};
 use crate::sync::thread;
 
 /// What a caller owes a connection that does not wake the driver: either it looks for its reply, or it tells the driver
@@ -108,8 +108,13 @@ impl Connection {
                 state.note_answer(&event);
             }
             match event {
-                HostEvent::Reply { token, body, .. } if answer.is_none() => {
-                    answer = Some((token, Ok(body.into())));
+                HostEvent::Reply {
+                    token,
+                    metadata,
+                    body,
+                    ..
+                } if answer.is_none() => {
+                    answer = Some((token, Ok(Reply::new(body, metadata))));
                 }
                 HostEvent::Failed { token, error, .. } if is_answer && answer.is_none() => {
                     answer = Some((token, Err(Failure::Remote(error))));

@@ -10,7 +10,7 @@ use pyproc_proto::{CallId, HostEvent, ProtocolError, Status};
 
 use super::{Connection, ConnectionEvent, Notice, State};
 use crate::lane::Received;
-use crate::ledger::{Entry, Failure, ReturnedPermits};
+use crate::ledger::{Entry, Failure, Reply, ReturnedPermits};
 
 /// A request with a large body takes two.
 const SLICES_PER_WRITE: usize = 16;
@@ -321,7 +321,12 @@ impl Connection {
 
     fn hand_out_one(&self, event: HostEvent<Entry>, tell: &mut impl FnMut(ConnectionEvent)) {
         match event {
-            HostEvent::Reply { token, body, .. } => token.end(Ok(body.into())),
+            HostEvent::Reply {
+                token,
+                metadata,
+                body,
+                ..
+            } => token.end(Ok(Reply::new(body, metadata))),
             HostEvent::Failed { token, error, .. } => token.end(Err(Failure::Remote(error))),
             HostEvent::StreamEnd { token, .. } => token.end(Ok(Bytes::new().into())),
             HostEvent::Overdue { .. } => tell(ConnectionEvent::Notice(Notice::Overdue)),

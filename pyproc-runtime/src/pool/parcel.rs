@@ -19,6 +19,8 @@ pub(crate) struct Parcel {
     pub(crate) body: Bytes,
     pub(crate) deadline: Option<Instant>,
     pub(crate) clock: DeadlineClock,
+    /// `None` where there are none.
+    pub(crate) metadata: Option<Box<Metadata>>,
     /// For a stream, what the worker may send of it at first.
     pub(crate) credit: Option<u32>,
     pub(crate) promise: Promise,
@@ -34,6 +36,8 @@ pub(super) enum Handover {
     Closed(Parcel, Option<Permit>),
 }
 
+static NO_METADATA: Metadata = Metadata::new();
+
 impl Parcel {
     /// Sends the call.
     pub(super) fn send(self, connection: &Arc<Connection>, permit: Permit) -> Handover {
@@ -45,15 +49,15 @@ impl Parcel {
             body,
             deadline,
             clock,
+            metadata,
             credit,
             promise,
         } = self;
-        let metadata = Metadata::default();
         let request = Request {
             function: &function,
             body: Body::Shared(&body),
             deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
-            metadata: &metadata,
+            metadata: metadata.as_deref().unwrap_or(&NO_METADATA),
             credit,
             has_items: false,
         };
@@ -72,6 +76,7 @@ impl Parcel {
                     body,
                     deadline,
                     clock,
+                    metadata,
                     credit,
                     promise,
                 };

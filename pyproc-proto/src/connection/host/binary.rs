@@ -154,8 +154,13 @@ impl<T> HostConnection<T> {
         let calls = &mut self.in_flight;
         let event = match kind {
             Kind::Reply => {
-                let (token, body) = (calls.remove(call, kind)?, frame.body);
-                HostEvent::Reply { call, token, body }
+                let (token, metadata) = (calls.remove(call, kind)?, frame.metadata);
+                HostEvent::Reply {
+                    call,
+                    token,
+                    metadata: (!metadata.is_empty()).then(|| Box::new(metadata)),
+                    body: frame.body,
+                }
             }
             Kind::StreamItem => {
                 check_index(&frame)?;

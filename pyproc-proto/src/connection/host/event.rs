@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{CallId, LogRecord, RemoteError, Welcome};
+use crate::{CallId, LogRecord, Metadata, RemoteError, Welcome};
 
 /// What happened on a [`HostConnection`](super::HostConnection).
 ///
@@ -20,6 +20,8 @@ pub enum HostEvent<T> {
         call: CallId,
         /// What the host attached to it.
         token: T,
+        /// What accompanies the value; `None` where nothing does, which costs nothing.
+        metadata: Option<Box<Metadata>>,
         /// The encoded value: a view into the input, not a copy.
         body: Bytes,
     },

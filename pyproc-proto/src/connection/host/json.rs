@@ -39,7 +39,12 @@ impl<T> HostConnection<T> {
         let call = CallId::new(reply.id).ok_or(unknown)?;
         let token = self.in_flight.remove(call, Kind::Reply)?;
         self.events.push_back(match reply.outcome {
-            Ok(body) => HostEvent::Reply { call, token, body },
+            Ok(body) => HostEvent::Reply {
+                call,
+                token,
+                metadata: None,
+                body,
+            },
             Err(error) => HostEvent::Failed {
                 call,
                 token,

@@ -5,7 +5,7 @@ use crate::frame::Outgoing;
 use crate::header::{Header, LENGTH_LEN};
 use crate::json_protocol::{JsonReply, Unwritable, write_framed};
 use crate::remote_error::halve;
-use crate::{CallId, Flags, HEADER_LEN, Kind, LogRecord, Protocol, RemoteError, Status};
+use crate::{CallId, Flags, HEADER_LEN, Kind, LogRecord, Metadata, Protocol, RemoteError, Status};
 
 /// Why an answer was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,9 @@ pub enum AnswerError {
     },
 }
 
+/// What most frames carry.
+pub(super) const NO_METADATA: &Metadata = &Metadata::new();
+
 impl WorkerConnection {
     /// Ends a call with a value that `encode` writes to the end of the output, so that nothing is
     /// copied.
@@ -58,13 +61,28 @@ impl WorkerConnection {
         call: CallId,
         encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
     ) -> Result<(), ReplyError<E>> {
+        self.reply_accompanied(call, NO_METADATA, encode)
+    }
+
+    /// [`reply_with`](Self::reply_with), and these pairs beside the value. The JSON protocol has no
+    /// place for them and leaves them out.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplyError`]; nothing was sent then, and what was written is gone.
+    pub fn reply_accompanied<E>(
+        &mut self,
+        call: CallId,
+        metadata: &Metadata,
+        encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
+    ) -> Result<(), ReplyError<E>> {
         let id = self.waiting(call, false)?;
         if self.protocol != Some(Protocol::Binary) || !self.is_open() {
             // The body must be looked at before it is sent, or is not sent at all.
             let body = ReplyBody::collect(encode).map_err(ReplyError::Encode)?;
             return Ok(self.reply(call, &body)?);
         }
-        self.write_with(Kind::Reply, id, encode)?;
+        self.write_with(Kind::Reply, id, metadata, encode)?;
         self.unanswered.remove(call);
         Ok(())
     }
@@ -75,11 +93,17 @@ impl WorkerConnection {
         &mut self,
         kind: Kind,
         id: u64,
+        metadata: &Metadata,
         encode: impl FnOnce(&mut ReplyBody<'_>) -> Result<(), E>,
     ) -> Result<usize, ReplyError<E>> {
         let output = self.output.buffer_mut();
         let start = output.len();
         output.extend_from_slice(&[0; HEADER_LEN]);
+        let mut flags = Flags::NONE;
+        if !metadata.is_empty() {
+            flags = Flags::METADATA;
+            metadata.encode(output);
+        }
         let mut body = ReplyBody::new(output);
         let encoded = encode(&mut body);
         let (shared, shared_len) = body.into_shared();
@@ -95,7 +119,7 @@ impl WorkerConnection {
         }
         let header = Header {
             kind,
-            flags: Flags::NONE,
+            flags,
             index: 0,
             call: id,
             length: bytes as u32,

@@ -1,5 +1,6 @@
 //! How a worker answers a call with a stream.
 
+use super::answer::NO_METADATA;
 use super::{AnswerError, ReplyBody, ReplyError, WorkerConnection};
 use crate::frame::Outgoing;
 use crate::header::LENGTH_LEN;
@@ -29,7 +30,7 @@ impl WorkerConnection {
             let body = ReplyBody::collect(encode).map_err(ReplyError::Encode)?;
             return Ok(self.item(call, &body)?);
         }
-        let bytes = self.write_with(Kind::StreamItem, id, encode)?;
+        let bytes = self.write_with(Kind::StreamItem, id, NO_METADATA, encode)?;
         self.spend(call, bytes);
         Ok(())
     }

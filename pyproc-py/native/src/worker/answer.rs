@@ -1,5 +1,6 @@
 //! What becomes of one request: run, or refused.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::PySystemExit;
@@ -96,11 +97,8 @@ impl<'py> Worker<'py> {
                     Err(error) => error,
                 }
             }
-            Ok((result, _)) => {
-                let bodies = &self.bodies;
-                let encoded = self
-                    .protocol
-                    .reply_with(call, |body| bodies.encode(&result, body));
+            Ok((result, running)) => {
+                let encoded = self.reply(call, &result, running.get());
                 self.running.get().end();
                 match encoded {
                     Ok(()) => return Ok(()),
@@ -122,6 +120,24 @@ impl<'py> Worker<'py> {
             }
         };
         self.fail(call, error, stage)
+    }
+
+    /// Sends the result, and what the function wants sent beside it.
+    fn reply(
+        &mut self,
+        call: CallId,
+        result: &Bound<'py, PyAny>,
+        request: &Request,
+    ) -> Result<(), ReplyError<PyErr>> {
+        let bodies = &self.bodies;
+        match request.sent_back(self.py).map_err(ReplyError::Encode)? {
+            None => self
+                .protocol
+                .reply_with(call, |body| bodies.encode(result, body)),
+            Some(metadata) => self
+                .protocol
+                .reply_accompanied(call, &metadata, |body| bodies.encode(result, body)),
+        }
     }
 
     fn is_stream(&self, running: &Bound<'py, Request>) -> bool {
@@ -164,6 +180,7 @@ impl<'py> Worker<'py> {
                 deadline_ns: request.deadline_ns,
                 metadata: request.metadata,
                 connection: self.python.connection.clone().unbind(),
+                reply_metadata: Mutex::new(None),
             },
         )?;
         self.python.set_running.call1((&running,))?;
