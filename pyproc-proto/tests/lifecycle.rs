@@ -179,14 +179,14 @@ fn a_call_expires_once_and_is_overdue_once() {
         assert_eq!(pair.host.poll_event(), None);
         pair.advance(Duration::from_millis(1)).expect("expired");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Expired { call }));
-        assert_eq!(pair.host.late_since(call), Some(pair.now));
+        assert_eq!(pair.host.unwanted_since(call), Some(pair.now));
         assert_eq!(
             pair.host.poll_timeout(),
             Some(pair.now + Duration::from_secs(1))
         );
         pair.advance(Duration::from_secs(1)).expect("overdue");
         assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
-        assert_eq!(pair.host.late_since(call), None);
+        assert_eq!(pair.host.unwanted_since(call), None);
         pair.advance(Duration::from_secs(100))
             .expect("nothing more");
         assert_eq!(pair.host.poll_event(), None);
@@ -337,6 +337,49 @@ fn a_cancelled_call_tells_the_worker_once_and_stays_until_it_is_answered() {
         pair.host.poll_event(),
         Some(HostEvent::Failed { token: 7, .. })
     ));
+}
+
+#[test]
+fn a_cancelled_call_becomes_overdue_only_where_the_host_interrupts_such_calls() {
+    let second = Duration::from_secs(1);
+    for interrupts in [false, true] {
+        let mut pair = Pair::ready();
+        if interrupts {
+            pair.host.interrupts_cancelled();
+        }
+        let calls = [pair.call(7), pair.call(8)];
+        // The one behind it has not had its turn.
+        pair.host.cancel(calls[1], pair.now);
+        pair.advance(10 * second).expect("nothing");
+        assert_eq!(pair.host.poll_event(), None);
+        pair.host.cancel(calls[0], pair.now);
+        let since = interrupts.then_some(pair.now);
+        assert_eq!(pair.host.unwanted_since(calls[0]), since);
+        assert_eq!(pair.host.cancelled_since(calls[0]), Some(pair.now));
+        assert!(pair.host.has_unwanted());
+        assert_eq!(pair.host.poll_timeout(), since.map(|since| since + second));
+        pair.advance(second).expect("overdue, perhaps");
+        let overdue = interrupts.then_some(HostEvent::Overdue { call: calls[0] });
+        assert_eq!(pair.host.poll_event(), overdue);
+        pair.advance(10 * second).expect("once");
+        assert_eq!(pair.host.poll_event(), None);
+    }
+}
+
+#[test]
+fn a_cancelled_call_is_not_given_more_time_by_its_deadline() {
+    let mut pair = Pair::ready();
+    pair.host.interrupts_cancelled();
+    let request = with_deadline(&pair, Duration::from_millis(300));
+    let call = pair.host.request(request, 7, pair.now).expect("accepted");
+    pair.host.cancel(call, pair.now);
+    let since = Some(pair.now);
+    pair.advance(Duration::from_millis(300)).expect("expired");
+    assert_eq!(pair.host.poll_event(), Some(HostEvent::Expired { call }));
+    assert_eq!(pair.host.unwanted_since(call), since);
+    pair.advance(Duration::from_millis(700)).expect("overdue");
+    assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
+    assert_eq!(pair.host.unwanted_since(call), None);
 }
 
 #[test]

@@ -315,3 +315,17 @@ fn a_stream_that_waits_for_its_reader_is_not_stuck_unless_it_is_to_end() {
     pair.advance(Duration::from_secs(60)).expect("only overdue");
     assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
 }
+
+#[test]
+fn a_stream_that_was_cancelled_and_does_not_end_becomes_overdue() {
+    let mut pair = Pair::ready();
+    pair.host.interrupts_cancelled();
+    let stream = pair.stream(7, 100);
+    pair.carry();
+    pair.advance(Duration::from_secs(60)).expect("nothing");
+    assert_eq!(pair.host.poll_event(), None);
+    pair.host.cancel(stream, pair.now);
+    pair.advance(Duration::from_secs(1)).expect("only overdue");
+    let overdue = HostEvent::Overdue { call: stream };
+    assert_eq!(pair.host.poll_event(), Some(overdue));
+}

@@ -45,8 +45,11 @@ use caller::Caller;
 /// # Cancel safety
 ///
 /// Dropping the future cancels the call. One that waits for its turn is never sent; one that the worker has queued is
-/// skipped there; a function that already runs goes on, and occupies its worker until it returns, is interrupted at its
-/// deadline, or is taken to be stuck, [`overdue_after`](crate::PoolBuilder::overdue_after) past it.
+/// skipped there; a function that already runs is interrupted (see
+/// [`interrupt_after`](crate::PoolBuilder::interrupt_after)). It keeps its place until it has ended, so that no other call
+/// gets a worker that is not free; one that does not end costs its worker,
+/// [`overdue_after`](crate::PoolBuilder::overdue_after) later. Where nothing is known of what the worker does, and where
+/// the pool does not interrupt, a function that runs goes on to its end or its deadline.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<'a, C: Codec, A, R> {
     caller: Caller<'a, C, A>,

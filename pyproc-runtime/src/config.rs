@@ -63,7 +63,8 @@ pub(crate) struct Recipe {
     pub(crate) listens: bool,
 }
 
-/// When what is done about a function that runs on after its deadline, each counted from the deadline.
+/// When what is done about a function that runs on when nobody wants it any more, each counted from its deadline or from
+/// when it was cancelled, whichever was first.
 #[derive(Debug, Clone)]
 pub(crate) struct Ladder {
     /// `None`: it is never interrupted.

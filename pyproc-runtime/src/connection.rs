@@ -77,6 +77,8 @@ struct State {
     returned: u64,
     /// There are `Cancel`s of which the state page does not tell yet.
     has_cancels: bool,
+    /// A call was cancelled of which the supervisor has not been told.
+    has_unwanted: bool,
     /// What a caller has read that only the driver can deal with.
     for_driver: VecDeque<HostEvent<Entry>>,
     /// What the driver's timer is set to.
@@ -104,11 +106,15 @@ pub(crate) struct Submitted {
     pub(crate) look: Option<Look>,
 }
 
-/// A call that runs although its deadline has passed.
+/// A call that runs although its deadline has passed, or although it was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Late {
+pub(crate) struct Unwanted {
     pub(crate) call: CallId,
-    pub(crate) deadline: Instant,
+    /// The first of the two. `None` for a call that was cancelled and may run on until its deadline.
+    pub(crate) since: Option<Instant>,
+    /// Whether its caller waits to be told what came of it.
+    pub(crate) is_awaited: bool,
+    pub(crate) is_stream: bool,
 }
 
 /// What a worker runs.
@@ -130,10 +136,11 @@ const REST_TURNS: usize = 64;
 /// What a connection tells its supervisor.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// The worker has a call whose deadline has passed, and by the state page it can be known whether it runs it.
-    Late,
-    /// A call did not end some time after its deadline.
-    Overdue,
+    /// The worker has a call whose deadline has passed, or that was cancelled, and by the state page it can be known
+    /// whether it runs it.
+    Unwanted,
+    /// This call did not end some time after its deadline, or after it was cancelled.
+    Overdue(CallId),
     /// The worker takes no more calls, and will end when it has finished those that it has.
     Draining,
     /// The worker has answered many calls in a row with exceptions.
@@ -194,6 +201,7 @@ impl Connection {
             is_suspect: false,
             returned: 0,
             has_cancels: false,
+            has_unwanted: false,
             for_driver: VecDeque::new(),
             armed: None,
         };
@@ -255,17 +263,53 @@ impl Connection {
         })
     }
 
-    /// The call that the worker runs although its deadline has passed. `None` without a state page, which alone can tell.
-    pub(crate) fn late(&self) -> Option<Late> {
-        let state = self.lock();
-        let call = CallId::new(self.runs(&state)?)?;
-        let deadline = state.protocol.late_since(call)?;
-        Some(Late { call, deadline })
+    /// From now on calls that run are interrupted when they are cancelled, where it can be known which one runs.
+    pub(crate) fn interrupt_cancelled(&self) {
+        if self.page.as_ref().is_some_and(StatePage::is_alive) {
+            self.lock().protocol.interrupts_cancelled();
+        }
     }
 
-    /// Whether the worker has calls whose deadline has passed, so that it may turn out to run one of them.
-    pub(crate) fn has_late(&self) -> bool {
-        self.page.is_some() && self.lock().protocol.has_late()
+    /// The call that the worker runs although nobody wants it any more. `None` without a state page, which alone can tell.
+    pub(crate) fn unwanted(&self) -> Option<Unwanted> {
+        let state = self.lock();
+        let call = CallId::new(self.runs(&state)?)?;
+        let entry = state.protocol.token(call)?;
+        let since = state.protocol.unwanted_since(call);
+        since.or(state.protocol.cancelled_since(call))?;
+        Some(Unwanted {
+            call,
+            since,
+            is_awaited: entry.is_awaited(),
+            is_stream: entry.is_stream(),
+        })
+    }
+
+    /// Whether the worker has calls that nobody wants any more, so that it may turn out to run one of them.
+    pub(crate) fn has_unwanted(&self) -> bool {
+        self.page.is_some() && self.lock().protocol.has_unwanted()
+    }
+
+    /// Whether the caller of this call waits to be told what came of it.
+    pub(crate) fn is_awaited(&self, call: CallId) -> bool {
+        let state = self.lock();
+        state.protocol.token(call).is_some_and(Entry::is_awaited)
+    }
+
+    /// What is said of a call that does not end: which function it is of, and why it should have ended.
+    pub(crate) fn describe_overdue(&self, call: CallId) -> String {
+        let state = self.lock();
+        let function = match state.protocol.function_of(call) {
+            Some(name) => format!("a call of `{name}`"),
+            None => "a call on it".to_owned(),
+        };
+        let protocol = &state.protocol;
+        let end = match (protocol.late_since(call), protocol.cancelled_since(call)) {
+            (None, Some(_)) => "it was cancelled",
+            (Some(deadline), Some(cancelled)) if cancelled < deadline => "it was cancelled",
+            _ => "its deadline",
+        };
+        format!("{function} did not end after {end}")
     }
 
     /// Whether this is the call that the worker took last, or the stream that it goes on with, and it has not answered it.
@@ -369,8 +413,7 @@ impl Connection {
         if matches!(sender, Sender::Line | Sender::Supervisor) {
             let entry = state.protocol.token(call);
             if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
-                state.protocol.cancel(call, Instant::now());
-                state.has_cancels = true;
+                state.cancel(call);
             }
         }
         let is_alone = state.protocol.in_flight_len() == 1;
@@ -396,8 +439,7 @@ impl Connection {
     /// Tells the worker that nobody waits for the call any more.
     pub(crate) fn cancel(&self, call: CallId) {
         let mut state = self.lock();
-        state.protocol.cancel(call, Instant::now());
-        state.has_cancels = true;
+        state.cancel(call);
         state.is_looked_for = false;
         drop(state);
         self.kick.notify_one();

@@ -46,8 +46,8 @@ pub(crate) enum Cause {
     ConnectionFailed(String),
     /// The worker sent what the protocol does not allow.
     Protocol(String),
-    /// A call was still running some time after its deadline.
-    Overdue,
+    /// A call was still running some time after its deadline, or after it was cancelled.
+    Overdue(String),
     /// The health check failed.
     Unhealthy(String),
     /// The pool was shut down, and the worker did not finish in time.
@@ -176,10 +176,10 @@ impl fmt::Display for DeathReport {
             (Cause::Protocol(violation), _) => {
                 write!(formatter, "the worker broke the protocol: {violation}")?;
             }
-            (Cause::Overdue, _) => {
+            (Cause::Overdue(what), _) => {
                 write!(
                     formatter,
-                    "the worker was {}, because a call on it did not end after its deadline",
+                    "the worker was {}, because {what}",
                     self.measure()
                 )?;
             }

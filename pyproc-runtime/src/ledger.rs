@@ -328,6 +328,11 @@ impl Promise {
     pub(crate) fn is_abandoned(&self) -> bool {
         matches!(*self.cell.lock(), State::Settled)
     }
+
+    /// Whether somebody waits for the outcome, and has not been told any.
+    fn is_awaited(&self) -> bool {
+        matches!(*self.cell.lock(), State::Open(_))
+    }
 }
 
 impl Drop for Promise {
@@ -360,6 +365,11 @@ impl Entry {
         // An entry is sent once: what is sent again has an entry of its own.
         let _ = self.promise.cell.sent.set(sent);
         !self.promise.is_abandoned()
+    }
+
+    /// Whether the caller waits, and was not told of an end yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.promise.is_awaited()
     }
 
     /// Whether the call is answered by a stream.

@@ -194,16 +194,27 @@ impl<T> HostConnection<T> {
         self.in_flight.oldest()
     }
 
-    /// The deadline of a call in flight that has [expired](HostEvent::Expired) and is not
-    /// [overdue](HostEvent::Overdue) yet.
+    /// Since when a call in flight is unwanted: since its deadline, which it has
+    /// [passed](HostEvent::Expired), or since it was cancelled, where that
+    /// [counts](Self::interrupts_cancelled). `None` for one that is [overdue](HostEvent::Overdue).
+    pub fn unwanted_since(&self, call: CallId) -> Option<Instant> {
+        self.in_flight.unwanted_since(call)
+    }
+
+    /// Whether any call in flight is cancelled, or unwanted and not overdue yet. It takes as long
+    /// as there are calls.
+    pub fn has_unwanted(&self) -> bool {
+        self.in_flight.has_unwanted()
+    }
+
+    /// The deadline of a call in flight that has [passed](HostEvent::Expired) it.
     pub fn late_since(&self, call: CallId) -> Option<Instant> {
         self.in_flight.late_since(call)
     }
 
-    /// Whether any call is in flight whose deadline has passed, and which is not overdue yet. It
-    /// takes as long as there are calls.
-    pub fn has_late(&self) -> bool {
-        self.in_flight.has_late()
+    /// Since when nobody waits for a call in flight any more.
+    pub fn cancelled_since(&self, call: CallId) -> Option<Instant> {
+        self.in_flight.cancelled_since(call)
     }
 
     /// What the host attached to each of the calls in flight, in no particular order.

@@ -27,7 +27,9 @@ pub struct InFlight<T> {
 /// do not stand in that order: between their items the worker runs what else there is. It can be
 /// stuck in each of them, unless it has set it aside because it may not send more items.
 ///
-/// A call becomes overdue when the worker can be stuck in nothing but calls that are late.
+/// A call is unwanted from its deadline on, and, where the host interrupts such calls, from the
+/// moment when it is cancelled. One becomes overdue when the worker can be stuck in nothing but
+/// calls that are unwanted.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     entries: HashMap<CallId, Entry<T>, BuildHasherDefault<IdHasher>>,
@@ -42,6 +44,8 @@ pub(super) struct Table<T> {
     /// an answer costs no search; a moment that turns out to be nobody's is looked at once.
     earliest: Option<Instant>,
     overdue_after: Duration,
+    /// Whether a call is unwanted when it is cancelled.
+    unwanted_if_cancelled: bool,
 }
 
 /// The call that was requested before all others in flight that are no streams.
@@ -60,7 +64,10 @@ struct Entry<T> {
     /// Where its request ends in the stream of bytes.
     end: u64,
     timer: Timer,
-    abandoned: bool,
+    /// Since when nobody waits for it any more.
+    cancelled: Option<Instant>,
+    /// It was said to be overdue.
+    is_overdue: bool,
     /// For a stream, what the worker may send of it.
     credit: Option<Credit>,
     /// The argument whose items follow, where there is one.
@@ -77,13 +84,13 @@ struct Items {
     has_ended: bool,
 }
 
-/// What will happen to a call that stays unanswered.
+/// The deadline of a call.
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     Expires(Instant),
-    /// Its deadline was this one. It becomes overdue if it is the oldest, or when it has been.
+    /// It was this one.
     IsLate(Instant),
-    /// It has no deadline, or was said to be overdue.
+    /// It has none.
     Nothing,
 }
 
@@ -103,7 +110,13 @@ impl<T> Table<T> {
             heard: None,
             earliest: None,
             overdue_after,
+            unwanted_if_cancelled: false,
         }
+    }
+
+    /// From now on calls are unwanted when they are cancelled.
+    pub(super) fn count_cancelled_as_unwanted(&mut self) {
+        self.unwanted_if_cancelled = true;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -133,7 +146,8 @@ impl<T> Table<T> {
             function,
             end,
             timer: deadline.map_or(Timer::Nothing, Timer::Expires),
-            abandoned: false,
+            cancelled: None,
+            is_overdue: false,
             credit: is_stream.then(Credit::default),
             items: None,
         };
@@ -202,18 +216,31 @@ impl<T> Table<T> {
         Some(self.oldest?.call)
     }
 
-    /// The deadline of a call that has expired and is not overdue yet.
-    pub(super) fn late_since(&self, call: CallId) -> Option<Instant> {
-        match self.entries.get(&call)?.timer {
-            Timer::IsLate(deadline) => Some(deadline),
-            Timer::Expires(_) | Timer::Nothing => None,
-        }
+    /// Since when a call is unwanted that is not overdue yet.
+    pub(super) fn unwanted_since(&self, call: CallId) -> Option<Instant> {
+        self.unwanted(self.entries.get(&call)?)
     }
 
-    /// Whether any call has expired that is not overdue yet.
-    pub(super) fn has_late(&self) -> bool {
-        let is_late = |entry: &Entry<T>| matches!(entry.timer, Timer::IsLate(_));
-        self.entries.values().any(is_late)
+    /// Whether any call is cancelled, or unwanted and not overdue yet.
+    pub(super) fn has_unwanted(&self) -> bool {
+        let is_unwanted =
+            |entry: &Entry<T>| entry.cancelled.is_some() || self.unwanted(entry).is_some();
+        self.entries.values().any(is_unwanted)
+    }
+
+    /// The deadline of a call that has expired.
+    pub(super) fn late_since(&self, call: CallId) -> Option<Instant> {
+        self.entries.get(&call)?.late_since()
+    }
+
+    /// Since when nobody waits for a call any more.
+    pub(super) fn cancelled_since(&self, call: CallId) -> Option<Instant> {
+        self.entries.get(&call)?.cancelled
+    }
+
+    fn unwanted(&self, entry: &Entry<T>) -> Option<Instant> {
+        let cancelled = entry.cancelled.filter(|_| self.unwanted_if_cancelled);
+        earlier(entry.late_since(), cancelled).filter(|_| !entry.is_overdue)
     }
 
     /// Takes out a call that a frame of this kind has ended. [`settle`](Self::settle) must follow.
@@ -251,7 +278,8 @@ impl<T> Table<T> {
     /// Notes that the worker may send so much more of a stream. Returns whether it is one in which
     /// somebody is interested.
     pub(super) fn grant(&mut self, call: CallId, bytes: u32) -> bool {
-        let entry = self.entries.get_mut(&call).filter(|entry| !entry.abandoned);
+        let entry = self.entries.get_mut(&call);
+        let entry = entry.filter(|entry| entry.cancelled.is_none());
         let Some(credit) = entry.and_then(|entry| entry.credit.as_mut()) else {
             return false;
         };
@@ -301,8 +329,8 @@ impl<T> Table<T> {
     }
 
     /// When a call becomes overdue, and which: the oldest of those that the worker can be stuck in,
-    /// if all of these are late. The clock starts at their last deadline, or when the oldest had its
-    /// turn or a stream moved, if that was later.
+    /// if all of these are unwanted. The clock starts when the last of them became so, or when the
+    /// oldest had its turn or a stream moved, if that was later.
     fn becomes_overdue(&self) -> Option<(Instant, CallId)> {
         let since = self.oldest.and_then(|oldest| oldest.since);
         let mut start = since.max(self.heard);
@@ -315,10 +343,8 @@ impl<T> Table<T> {
         let moving = moving.filter(|(_, entry)| entry.is_moving());
         let moving = moving.map(|(call, _)| *call);
         for call in self.oldest().into_iter().chain(moving) {
-            let Timer::IsLate(deadline) = self.entries.get(&call)?.timer else {
-                return None;
-            };
-            start = start.max(Some(deadline));
+            let unwanted = self.unwanted(self.entries.get(&call)?)?;
+            start = start.max(Some(unwanted));
             first = Some(first.map_or(call, |first: CallId| first.min(call)));
         }
         Some((start?.checked_add(self.overdue_after)?, first?))
@@ -326,12 +352,16 @@ impl<T> Table<T> {
 
     /// Notes that nobody waits for the call any more. Returns whether that is news.
     pub(super) fn abandon(&mut self, call: CallId, now: Instant) -> bool {
-        let entry = self.entries.get_mut(&call).filter(|entry| !entry.abandoned);
-        let Some(entry) = entry else { return false };
-        entry.abandoned = true;
+        let entry = self.entries.get_mut(&call);
+        let Some(entry) = entry.filter(|entry| entry.cancelled.is_none()) else {
+            return false;
+        };
+        entry.cancelled = Some(now);
         if entry.is_stream() {
             // Its worker is to end it now, whether it had set it aside or not.
             self.heard = Some(now);
+            self.look_for_overdue();
+        } else if self.unwanted_if_cancelled {
             self.look_for_overdue();
         }
         true
@@ -342,7 +372,7 @@ impl<T> Table<T> {
         self.earliest
     }
 
-    /// Lets timers fire, in the order of their calls. An abandoned call expires as well: nobody
+    /// Lets timers fire, in the order of their calls. A cancelled call expires as well: nobody
     /// waits for it, but its worker has no more time for it than for any other.
     pub(super) fn fire(&mut self, now: Instant, mut late: impl FnMut(Late)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
@@ -365,7 +395,7 @@ impl<T> Table<T> {
             Some((at, call)) if at <= now => {
                 fired.push(Late::Overdue(call));
                 if let Some(entry) = self.entries.get_mut(&call) {
-                    entry.timer = Timer::Nothing;
+                    entry.is_overdue = true;
                 }
             }
             overdue => self.earliest = earlier(self.earliest, overdue.map(|(at, _)| at)),
@@ -399,10 +429,17 @@ impl<T> Entry<T> {
         self.credit.is_some()
     }
 
+    fn late_since(&self) -> Option<Instant> {
+        match self.timer {
+            Timer::IsLate(deadline) => Some(deadline),
+            Timer::Expires(_) | Timer::Nothing => None,
+        }
+    }
+
     /// Whether it is a stream that the worker goes on with: it may send more of it, or is to end it.
     fn is_moving(&self) -> bool {
         self.credit
-            .is_some_and(|credit| credit.is_left() || self.abandoned)
+            .is_some_and(|credit| credit.is_left() || self.cancelled.is_some())
     }
 }
 

@@ -20,10 +20,11 @@ pub struct Limits {
     /// not extend it. 30 s by default: even the largest frame takes milliseconds, so whoever takes
     /// longer has stopped in the middle.
     pub progress_timeout: Duration,
-    /// How long after its deadline a call that is still unanswered is reported as overdue; 5 s by
-    /// default, because losing the worker costs more than a function that is merely late. Only the
-    /// host looks at it. A call that waits behind others at the worker has this
-    /// time from the moment when it is the oldest without an answer, if that is later.
+    /// How long after its deadline, or after it was cancelled, where the host interrupts such calls,
+    /// a call that is still unanswered is reported as overdue; 5 s by default, because losing the
+    /// worker costs more than a function that is merely late. Only the host looks at it. A call
+    /// that waits behind others at the worker has this time from the moment when it is the oldest
+    /// without an answer, if that is later.
     pub overdue_after: Duration,
 }
 

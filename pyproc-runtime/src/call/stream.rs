@@ -40,7 +40,7 @@ use crate::pool::Pool;
 ///
 /// Waiting for an item is cancel safe: an item that has arrived is there for the next poll. Dropping the stream closes
 /// the generator, where `GeneratorExit` reaches its `finally`: at once if it is between two items, otherwise when it
-/// next yields.
+/// next yields. One that does not yield within 20 ms is interrupted, as a [`Call`](super::Call) is.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct ItemStream<'a, C: Codec, A, T> {
     caller: Caller<'a, C, A>,

@@ -99,6 +99,13 @@ impl Rush {
 }
 
 impl State {
+    /// Nobody waits for the call any more.
+    pub(super) fn cancel(&mut self, call: CallId) {
+        self.protocol.cancel(call, Instant::now());
+        self.has_cancels = true;
+        self.has_unwanted = true;
+    }
+
     fn next_event(&mut self) -> Option<HostEvent<Entry>> {
         self.for_driver
             .pop_front()
@@ -114,9 +121,11 @@ impl State {
                     self.errors_in_a_row = 0;
                 }
             }
-            HostEvent::Failed { call, error, .. } => {
+            HostEvent::Failed { call, error, token } => {
                 let is_to_a_call = self.count_answer(*call);
-                if is_to_a_call && error.status == Status::Exception {
+                // What comes of an interrupt says nothing against the worker.
+                let is_counted = || error.status == Status::Exception && token.is_awaited();
+                if is_to_a_call && is_counted() {
                     self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
                     let is_suspicious = |errors| self.errors_in_a_row % errors == 0;
                     self.is_suspect |= self.suspicious_errors.is_some_and(is_suspicious);
@@ -148,7 +157,7 @@ impl Connection {
             last_items,
             woken,
         } = harvest;
-        let mut is_late = false;
+        let mut is_unwanted = false;
         let mut place = None;
         let (result, has_left, is_suspect) = {
             let mut state = self.lock();
@@ -158,7 +167,7 @@ impl Connection {
                 match event {
                     HostEvent::Expired { call } => {
                         // One that the worker has not begun may just be about to be: its clock was read before.
-                        is_late |= self.page.is_some();
+                        is_unwanted |= self.page.is_some();
                         // The caller of a function that runs learns first what comes of the steps that are taken about
                         // it. The entry of any other stays in the table, so it ends under the lock; its caller is woken
                         // outside.
@@ -169,8 +178,7 @@ impl Connection {
                         }
                         if is_stream {
                             // It may be set aside, where no interrupt reaches it.
-                            state.protocol.cancel(call, Instant::now());
-                            state.has_cancels = true;
+                            state.cancel(call);
                             self.kick.notify_one();
                         }
                     }
@@ -202,6 +210,7 @@ impl Connection {
                 }
             }
             let is_suspect = std::mem::take(&mut state.is_suspect);
+            is_unwanted |= std::mem::take(&mut state.has_unwanted) && self.page.is_some();
             (result, state.has_left, is_suspect)
         };
         if is_suspect {
@@ -211,8 +220,8 @@ impl Connection {
             issuer.serve(Instant::now());
         }
         woken.drain(..).for_each(Waker::wake);
-        if is_late {
-            tell(ConnectionEvent::Notice(Notice::Late));
+        if is_unwanted {
+            tell(ConnectionEvent::Notice(Notice::Unwanted));
         }
         self.hand_out(events, tell);
         match result {
@@ -329,7 +338,7 @@ impl Connection {
             } => token.end(Ok(Reply::new(body, metadata))),
             HostEvent::Failed { token, error, .. } => token.end(Err(Failure::Remote(error))),
             HostEvent::StreamEnd { token, .. } => token.end(Ok(Bytes::new().into())),
-            HostEvent::Overdue { .. } => tell(ConnectionEvent::Notice(Notice::Overdue)),
+            HostEvent::Overdue { call } => tell(ConnectionEvent::Notice(Notice::Overdue(call))),
             HostEvent::Draining => {
                 self.close();
                 tell(ConnectionEvent::Notice(Notice::Draining));

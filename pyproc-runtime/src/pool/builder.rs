@@ -310,9 +310,10 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How long after a call's deadline the function is interrupted, if it still runs: the exception `pyproc.Interrupted`
-    /// is raised in it, which it may catch to clean up. `None`: never. Default zero: nobody waits for it any more, and a
-    /// function that is interrupted costs nothing, while a worker that is killed costs a start.
+    /// How long after a call's deadline, or after it was cancelled, the function is interrupted, if it still runs: the
+    /// exception `pyproc.Interrupted` is raised in it, which it may catch to clean up. `None`: never, and a function whose
+    /// call was cancelled goes on to its end or its deadline. Default zero: nobody waits for it any more, and a function
+    /// that is interrupted costs nothing, while a worker that is killed costs a start.
     ///
     /// Python raises exceptions between two steps of Python code, so a function that is busy in C is interrupted when it
     /// comes back from there, and threads of its own are not interrupted at all. Workers that listen by themselves or were
@@ -337,8 +338,9 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How long after a call's deadline its worker may still run it, before it is taken to be stuck and is replaced.
-    /// Default 5 s: cheaper than a replacement for a function that is merely late.
+    /// How long after a call's deadline, or after it was cancelled and could be interrupted, its worker may still run it,
+    /// before it is taken to be stuck and is replaced. Default 5 s: cheaper than a replacement for a function that is
+    /// merely late.
     ///
     /// A worker runs one call after the other, so a call that waits behind another at the same worker (see
     /// [`max_in_flight_per_worker`](Self::max_in_flight_per_worker)) has this time from when its turn came, if that is

@@ -74,8 +74,8 @@ async fn watch(
     let lingering = linger(worker, shared);
     let silent_end = finish_silently(worker, shared);
     let reports = worker.log.keep_reporting();
-    let late = Notify::new();
-    let ladder = ladder::climb(worker, &shared.config().ladder, &late);
+    let unwanted = Notify::new();
+    let ladder = ladder::climb(worker, &shared.config().ladder, &unwanted);
     tokio::pin!(drive, health, lingering, silent_end, reports, ladder);
     let mut is_draining = false;
     let mut is_retiring = false;
@@ -93,8 +93,8 @@ async fn watch(
             never = &mut reports => match never {},
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
             Some(notice) = inbox.recv() => match notice {
-                Notice::Late => late.notify_one(),
-                Notice::Overdue => return Cause::Overdue,
+                Notice::Unwanted => unwanted.notify_one(),
+                Notice::Overdue(call) => return Cause::Overdue(connection.describe_overdue(call)),
                 Notice::Suspect => shared.suspect(),
                 Notice::Draining => {
                     shared.close_slot(connection.worker());
@@ -127,7 +127,7 @@ async fn watch(
                 return leave(worker, is_retiring, shared).await;
             }
             () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
-            () = &mut ladder => return Cause::Overdue,
+            call = &mut ladder => return Cause::Overdue(connection.describe_overdue(call)),
             () = until(stop_by) => return Cause::Shutdown,
         }
     }

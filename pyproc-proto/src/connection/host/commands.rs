@@ -82,6 +82,12 @@ impl<T> HostConnection<T> {
         }
     }
 
+    /// Says that this host interrupts a call that runs when it is cancelled. From now on such a call
+    /// becomes overdue as one does that is late.
+    pub fn interrupts_cancelled(&mut self) {
+        self.in_flight.count_cancelled_as_unwanted();
+    }
+
     /// Notes that nobody waits for a call any more, and tells the worker so where the protocol can.
     /// The call stays in flight until the worker answers it; one that is not in flight is ignored.
     pub fn cancel(&mut self, call: CallId, now: Instant) {

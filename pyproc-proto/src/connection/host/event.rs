@@ -60,9 +60,10 @@ pub enum HostEvent<T> {
         /// The call.
         call: CallId,
     },
-    /// A call, cancelled or not, is still unanswered some time after its deadline, and after all
-    /// calls that were requested before it were answered: the worker seems to be stuck in it. Once
-    /// per call.
+    /// A call is still unanswered some time after it became [unwanted], and after all calls that
+    /// were requested before it were answered: the worker seems to be stuck in it. Once per call.
+    ///
+    /// [unwanted]: super::HostConnection::unwanted_since
     Overdue {
         /// The call.
         call: CallId,

@@ -1,0 +1,113 @@
+"""Functions whose callers go, each with a way of its own to end, or not to."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyproc import expose
+
+
+@expose
+def pid() -> int:
+    return os.getpid()
+
+
+@expose
+def echo(value: object) -> object:
+    return value
+
+
+@expose
+def sleep(started: str) -> None:
+    announce(started)
+    time.sleep(1000)
+
+
+@expose
+def loop(started: str) -> None:
+    announce(started)
+    while True:
+        pass
+
+
+@expose
+def tidy(started: str, end: str) -> None:
+    """Leaves a file behind that says what it was ended with."""
+    announce(started)
+    try:
+        time.sleep(1000)
+    except BaseException as error:
+        Path(end).write_text(type(error).__name__)
+        raise
+
+
+@expose
+def swallow(started: str) -> None:
+    """Ends for nobody."""
+    announce(started)
+    while True:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:
+            pass
+
+
+@expose
+def translate(started: str) -> None:
+    """Makes an exception of its own of what it is ended with."""
+    announce(started)
+    try:
+        time.sleep(1000)
+    except BaseException as error:
+        raise RuntimeError("something went wrong") from error
+
+
+@expose
+def hold(started: str, gate: str) -> str:
+    """Goes on until there is such a file, and returns."""
+    announce(started)
+    while not os.path.exists(gate):
+        time.sleep(0.001)
+    return "held"
+
+
+@expose
+def stuck_in_next(started: str) -> Iterator[int]:
+    yield 1
+    announce(started)
+    while True:
+        pass
+
+
+@expose
+def yield_soon(end: str) -> Iterator[int]:
+    """Yields every few milliseconds, and leaves a file behind that says what it was ended with."""
+    number = 0
+    try:
+        while True:
+            time.sleep(0.002)
+            yield number
+            number += 1
+    except BaseException as error:
+        Path(end).write_text(type(error).__name__)
+        raise
+
+
+@expose
+def never_yields(started: str) -> Iterator[int]:
+    announce(started)
+    while True:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:
+            pass
+    yield 1
+
+
+def announce(started: str) -> None:
+    partial = Path(started + ".partial")
+    partial.write_text(str(os.getpid()))
+    partial.rename(started)
