@@ -6,6 +6,8 @@ compile_error!("pyproc runs on Linux and macOS: it needs Unix sockets, process g
 
 // Calls, typed and by name.
 pub use pyproc_derive::remote;
+#[cfg(feature = "tower")]
+pub use pyproc_runtime::FunctionService;
 pub use pyproc_runtime::blocking;
 pub use pyproc_runtime::{
     Call, CallWithMetadata, ItemStream, Metadata, Pool, PoolBuilder, Response, Target, script,

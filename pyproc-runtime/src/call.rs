@@ -7,6 +7,8 @@ mod response;
 mod scratch;
 mod stream;
 
+#[cfg(feature = "tower")]
+pub(crate) use answer::refusal;
 pub(crate) use options::CallOptions;
 pub use response::{CallWithMetadata, Response};
 pub use stream::ItemStream;

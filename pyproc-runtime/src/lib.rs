@@ -4,17 +4,23 @@
 //! the router chooses the slot, the ledger gets an entry, and the worker's connection carries the frames of the
 //! protocol over a lane. The supervisor starts, watches and replaces the workers.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // A call, from the caller's side.
 pub mod blocking;
 mod call;
 mod error;
 mod remote;
+#[cfg(feature = "tower")]
+mod service;
 
 pub use call::{Call, CallWithMetadata, ItemStream, Response};
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;
 #[doc(hidden)]
 pub use remote::{Arguments, FunctionSpec, Interface, Remote};
+#[cfg(feature = "tower")]
+pub use service::FunctionService;
 
 // The pool: who may run where.
 mod config;

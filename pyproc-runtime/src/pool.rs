@@ -296,6 +296,16 @@ impl<C: Codec> Pool<C> {
         async move { commands.closed().await }
     }
 
+    /// Whether a call of a function can be made at all.
+    #[cfg(feature = "tower")]
+    pub(crate) fn check_open(&self, function: &str) -> Result<()> {
+        let shared = self.shared();
+        match shared.gate().refuses_for_good() {
+            Some(reason) => Err(crate::call::refusal(reason, function, shared)),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn codec(&self) -> &C {
         &self.codec
     }

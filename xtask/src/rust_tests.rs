@@ -8,18 +8,18 @@ use crate::command::{run, tee};
 use crate::native;
 use crate::step::{Context, Outcome};
 
-/// The crates whose features are additive and may each be chosen alone.
-const CRATES_WITH_FEATURES: [&str; 3] = ["pyproc-proto", "pyproc-runtime", "pyproc"];
+/// The crates whose features are additive and may each be chosen alone: those of the codecs, and those given here.
+const CRATES_WITH_FEATURES: [(&str, &[&str]); 3] = [
+    ("pyproc-proto", &[]),
+    ("pyproc-runtime", &["tower"]),
+    ("pyproc", &["tower"]),
+];
 
 /// What `cargo xtask` runs, and nobody depends on.
 const PROGRAMS: [&str; 2] = ["pyproc-bench", "pyproc-chaos"];
 
 /// Beside the default set, which every other step builds, and all of them, which clippy builds.
-const COMBINATIONS: [&[&str]; 3] = [
-    &["--no-default-features"],
-    &["--no-default-features", "--features", "json"],
-    &["--no-default-features", "--features", "msgpack"],
-];
+const CODECS: [&str; 3] = ["", "json", "msgpack"];
 
 /// What the macro accepts depends neither on the codec nor on the platform, and these tests build
 /// every dependency once more.
@@ -60,7 +60,13 @@ pub(crate) fn programs(context: &mut Context) -> Result<Outcome> {
 
 pub(crate) fn msgpack(context: &mut Context) -> Result<Outcome> {
     let mut command = context.workspace.cargo(["test", "--package", "pyproc"]);
-    command.args(["--features", "msgpack", "--lib", "--tests", "--examples"]);
+    command.args([
+        "--features",
+        "msgpack,tower",
+        "--lib",
+        "--tests",
+        "--examples",
+    ]);
     native::require(&context.workspace, &mut command)?;
     skip_ui_tests(&mut command);
     counted(context, &mut command)
@@ -93,10 +99,11 @@ pub(crate) fn concurrency(context: &mut Context) -> Result<Outcome> {
 }
 
 pub(crate) fn features(context: &mut Context) -> Result<Outcome> {
-    for package in CRATES_WITH_FEATURES {
-        for combination in COMBINATIONS {
+    for (package, others) in CRATES_WITH_FEATURES {
+        for features in CODECS.iter().chain(others) {
             let mut command = context.workspace.cargo(["clippy", "--package", package]);
-            run(command.args(combination).args(["--", "-D", "warnings"]))?;
+            command.args(["--no-default-features", "--features", features]);
+            run(command.args(["--", "-D", "warnings"]))?;
         }
     }
     Ok(Outcome::Passed)

@@ -107,7 +107,7 @@ pub(crate) fn listed_tests(workspace: &Workspace) -> Result<Vec<Listed>> {
     // The builds in which the steps before this one have run all their tests.
     for build in [
         &["--workspace"][..],
-        &["--package", "pyproc", "--features", "msgpack"],
+        &["--package", "pyproc", "--features", "msgpack,tower"],
     ] {
         let ignored = list(build, &["--ignored"])?;
         tests.extend(

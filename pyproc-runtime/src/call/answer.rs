@@ -133,7 +133,7 @@ impl Answer {
 }
 
 /// The error of a call that was not admitted.
-pub(super) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error {
+pub(crate) fn refusal(reason: Refusal, function: &str, shared: &Shared) -> Error {
     let error = match reason {
         Refusal::Overloaded => {
             let (in_flight, waiting) = shared.gate().load();

@@ -424,6 +424,16 @@ impl<L: Clone, P> Admission<L, P> {
         self.phase != Phase::Closed && !self.slots.iter().all(is_lost)
     }
 
+    /// What every new call is refused with from now on, if that is so.
+    #[cfg(feature = "tower")]
+    pub(crate) fn refuses_for_good(&self) -> Option<Refusal> {
+        match (self.phase, self.is_live()) {
+            (Phase::Draining | Phase::Closed, _) => Some(Refusal::Closed),
+            (Phase::Open, false) => Some(Refusal::Unavailable),
+            (Phase::Open, true) => None,
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.phase != Phase::Open
     }

@@ -131,6 +131,12 @@ impl Gate {
         self.lock().is_live()
     }
 
+    /// What every new call is refused with from now on, if that is so.
+    #[cfg(feature = "tower")]
+    pub(crate) fn refuses_for_good(&self) -> Option<Refusal> {
+        self.lock().refuses_for_good()
+    }
+
     pub(crate) fn fail_slot(self: &Arc<Self>, slot: usize) {
         self.change(|admission| admission.fail_slot(slot));
     }
