@@ -1,6 +1,7 @@
 """The worker of the benchmark: functions so small that nearly all of a call is pyproc's."""
 
 import time
+from collections.abc import Iterator
 
 from pyproc import expose
 
@@ -13,6 +14,13 @@ def predict(body: dict[str, int]) -> dict[str, int]:
 @expose
 def echo(body: bytes) -> bytes:
     return body
+
+
+@expose
+def items(items: int, size: int) -> Iterator[bytes]:
+    rest = bytes(size - 8)
+    for number in range(items):
+        yield number.to_bytes(8, "little") + rest
 
 
 @expose

@@ -4,6 +4,7 @@ mod blocking;
 mod echo;
 mod futex;
 mod grpcio;
+mod items;
 mod memcpy;
 mod mosec;
 mod peer;
@@ -22,6 +23,7 @@ use crate::spec::{Spec, Subject};
 use server::Server;
 
 pub(crate) use echo::serve as serve_echo;
+pub(crate) use items::serve as serve_items;
 
 pub(crate) fn run(spec: &str) -> Result<ExitCode> {
     let spec: Spec = serde_json::from_str(spec)?;
@@ -46,6 +48,9 @@ pub(crate) fn run(spec: &str) -> Result<ExitCode> {
         Subject::Pyproc if spec.started_by_order => start::pool(&spec, &mut server)?,
         Subject::Pyproc => pool::run(&spec, cores, &mut server)?,
         Subject::FloorRustEcho | Subject::FloorPythonEcho => echo::run(&spec, cores, &mut server)?,
+        Subject::FloorRustItems | Subject::FloorPythonItems => {
+            items::run(&spec, cores, &mut server)?;
+        }
         Subject::FloorFutex => futex::run(&spec, cores, &mut server)?,
         Subject::Grpcio => grpcio::run(&spec, cores, &mut server)?,
         Subject::Mosec => mosec::run(&spec, cores, &mut server)?,
@@ -59,5 +64,11 @@ pub(crate) fn run(spec: &str) -> Result<ExitCode> {
 /// The far side of the Rust floor.
 pub(crate) fn echo() -> Result<ExitCode> {
     serve_echo()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The far side of the Rust floor of a stream.
+pub(crate) fn items() -> Result<ExitCode> {
+    serve_items()?;
     Ok(ExitCode::SUCCESS)
 }

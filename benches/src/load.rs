@@ -4,6 +4,7 @@ pub(crate) mod blocking;
 pub(crate) mod closed;
 pub(crate) mod open;
 pub(crate) mod paced;
+pub(crate) mod stream;
 mod tally;
 
 pub(crate) use tally::Tally;

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         },
         Some(Role::Child { spec }) => child::run(&spec),
         Some(Role::Echo) => child::echo(),
+        Some(Role::Items) => child::items(),
     };
     match result {
         Ok(code) => code,

@@ -24,6 +24,9 @@ pub(crate) enum Role {
     /// Send back every message that arrives on descriptor 0.
     #[command(hide = true)]
     Echo,
+    /// Send as many items as are asked for on descriptor 0.
+    #[command(hide = true)]
+    Items,
 }
 
 #[derive(Args)]

@@ -41,6 +41,8 @@ pub(crate) enum Load {
     Open { per_second: f64 },
     /// One caller, whose argument and whose result are so many bytes.
     Echo { bytes: usize },
+    /// One reader, which reads so many items of so many bytes, again and again.
+    Stream { items: u64, bytes: usize },
     /// The subject is started, and that is what is measured.
     Start,
     /// A worker is killed, and its replacement is what is measured.
@@ -80,6 +82,7 @@ pub(crate) enum Answer {
 /// The numbers of one round.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Round {
+    /// How many, or how many items of a stream.
     pub(crate) calls: u64,
     pub(crate) elapsed_ns: u64,
     /// The processor time of the side that calls, if it can be known.

@@ -64,7 +64,7 @@ impl Row {
     pub(crate) fn callers(&self) -> Option<usize> {
         match self.load {
             Load::Closed { callers, .. } | Load::Saturate { calls: callers } => Some(callers),
-            Load::Paced { .. } | Load::Echo { .. } => Some(1),
+            Load::Paced { .. } | Load::Echo { .. } | Load::Stream { .. } => Some(1),
             Load::Open { .. } | Load::Start | Load::Replace | Load::Idle => None,
         }
     }
@@ -72,7 +72,7 @@ impl Row {
     /// The length of a body, where that is what varies.
     pub(crate) fn bytes(&self) -> Option<usize> {
         match self.load {
-            Load::Echo { bytes } => Some(bytes),
+            Load::Echo { bytes } | Load::Stream { bytes, .. } => Some(bytes),
             _ => None,
         }
     }
@@ -80,6 +80,7 @@ impl Row {
     pub(crate) fn unit(&self) -> Option<Unit> {
         match self.load {
             Load::Echo { .. } => Some(Unit::Bytes),
+            Load::Stream { .. } => Some(Unit::Items),
             Load::Start | Load::Replace | Load::Idle => None,
             _ => Some(Unit::Calls),
         }
@@ -91,6 +92,7 @@ impl Row {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
     Calls,
+    Items,
     Bytes,
 }
 
@@ -148,7 +150,7 @@ impl Measured {
         let seconds = self.elapsed.as_secs_f64();
         let unit = self.row.unit()?;
         let units = match unit {
-            Unit::Calls => self.calls as f64,
+            Unit::Calls | Unit::Items => self.calls as f64,
             Unit::Bytes => self.calls as f64 * self.row.bytes().unwrap_or(0) as f64,
         };
         (seconds > 0.0).then_some(units / seconds)

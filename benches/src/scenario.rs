@@ -11,6 +11,7 @@ mod runtimes;
 mod scaling;
 mod sequential;
 mod startup;
+mod stream;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -33,6 +34,8 @@ pub(crate) enum Scenario {
     OpenLoop,
     /// From no bytes to 64 MiB.
     Payload,
+    /// A generator of a million small items.
+    Stream,
     /// From nothing to ready.
     Startup,
     /// From a killed worker to the next one's first answer.
@@ -76,6 +79,10 @@ impl Scenario {
                 "One caller, whose bytes come back. The Rust floor sends the same message whole both ways, with \
                  buffers that it keeps; memcpy copies it once."
             }
+            Self::Stream => {
+                "One reader of a generator's items, to its end, and then of the next one's. The latencies are those of first \
+                 items; the floors send the same bytes over a bare socket, many items at a time. CPU is that of one item."
+            }
             Self::Startup => {
                 "From the start of a pool to its readiness, in a new process each time. n counts starts, and CPU is \
                  that of one."
@@ -100,7 +107,10 @@ impl Scenario {
 
     /// Whether callers that are threads can take part.
     pub(crate) fn can_block(self) -> bool {
-        !matches!(self, Self::OpenLoop | Self::Startup | Self::Replacement)
+        !matches!(
+            self,
+            Self::OpenLoop | Self::Stream | Self::Startup | Self::Replacement
+        )
     }
 
     pub(crate) fn run(self, bench: &mut Bench<'_>) -> Result<()> {
@@ -111,6 +121,7 @@ impl Scenario {
             Self::Scaling => scaling::run(bench),
             Self::OpenLoop => open_loop::run(bench),
             Self::Payload => payload::run(bench),
+            Self::Stream => stream::run(bench),
             Self::Startup => startup::start(bench),
             Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),

@@ -85,6 +85,10 @@ pub(crate) enum Subject {
     FloorFutex,
     /// The bytes copied once within a process.
     FloorMemcpy,
+    /// A Rust process that sends items over a Unix socket when it is asked to.
+    FloorRustItems,
+    /// A bare Python loop that does the same.
+    FloorPythonItems,
     /// `python3 -c pass`, from its start to its end.
     FloorPythonStart,
     /// A grpcio server, called by tonic over a Unix socket.

@@ -16,8 +16,10 @@ impl Style {
         let class = match spec.subject {
             Subject::Pyproc if spec.worker == Some(Worker::Native) => "native",
             Subject::Pyproc => "pure",
-            Subject::FloorPythonEcho | Subject::FloorPythonStart => "floor-python",
-            Subject::FloorRustEcho => "floor-rust",
+            Subject::FloorPythonEcho | Subject::FloorPythonItems | Subject::FloorPythonStart => {
+                "floor-python"
+            }
+            Subject::FloorRustEcho | Subject::FloorRustItems => "floor-rust",
             Subject::FloorFutex | Subject::FloorMemcpy => "floor-futex",
             Subject::Grpcio => "grpcio",
             Subject::Mosec => "mosec",
@@ -53,6 +55,8 @@ pub(crate) fn name(row: &Row) -> String {
         Subject::Pyproc => "pyproc, pure",
         Subject::FloorPythonEcho => "bare Python echo",
         Subject::FloorRustEcho => "bare Rust echo",
+        Subject::FloorPythonItems => "bare Python sender",
+        Subject::FloorRustItems => "bare Rust sender",
         Subject::FloorFutex => "futex wakes",
         Subject::FloorMemcpy => "memcpy",
         Subject::FloorPythonStart => "python3 -c pass",

@@ -13,6 +13,8 @@ pub(crate) struct Tally {
     /// The part of the time that went into checking replies where they are so large that it counts.
     pub(crate) checking: Duration,
     idle_seconds: u64,
+    /// Of streams, in which only the first one has a latency.
+    items: Option<u64>,
 }
 
 impl Tally {
@@ -41,6 +43,12 @@ impl Tally {
         self.latencies_ns.push(nanoseconds);
     }
 
+    /// Adds the items of a stream that took so long.
+    pub(crate) fn add_items(&mut self, items: u64, time: Duration) {
+        self.items = Some(self.items.unwrap_or(0) + items);
+        self.elapsed += time;
+    }
+
     /// Adds what another caller recorded at the same time.
     pub(crate) fn absorb(&mut self, mut other: Self) {
         self.latencies_ns.append(&mut other.latencies_ns);
@@ -58,7 +66,9 @@ impl Tally {
             }
         }
         Round {
-            calls: self.latencies_ns.len() as u64 + self.idle_seconds,
+            calls: self
+                .items
+                .unwrap_or(self.latencies_ns.len() as u64 + self.idle_seconds),
             elapsed_ns: nanoseconds(self.elapsed.saturating_sub(self.checking)),
             host_cpu_ns: Some(nanoseconds(host.saturating_sub(self.checking))),
             worker_cpu_ns: worker.map(nanoseconds),
