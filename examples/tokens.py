@@ -10,7 +10,7 @@ from pyproc import expose
 
 @dataclass
 class Generators:
-    """How many texts were begun, how many of them have stopped, and after how many words the last one did."""
+    """How many texts were begun, how many have stopped, and how long the last of these was."""
 
     begun: int = 0
     stopped: int = 0
@@ -31,7 +31,7 @@ def generate(prompt: str) -> Iterator[str]:
             words += 1
             yield word
     finally:
-        # The reader has gone. Whatever the text has occupied, a model's cache say, is given back here.
+        # The reader has gone. What the text has occupied, a model's cache say, is given back.
         _generators.stopped += 1
         _generators.words = words
 
