@@ -277,6 +277,14 @@ def test_a_path_where_somebody_listens_is_left_alone(start: Start, tmp_path: Pat
         assert host.call("echo", 1) == 1
 
 
+def test_an_async_function_is_refused_where_it_cannot_be_served(start: Start) -> None:
+    worker = start(PRELUDE + "@expose\nasync def f(x): return x\n")
+    _, err = worker.process.communicate(timeout=TIMEOUT_SECONDS)
+    assert worker.process.returncode == 1
+    assert "is async, which a worker that listens does not serve" in err
+    assert "app.py:3)" in err
+
+
 def test_a_file_that_is_no_socket_is_left_alone(start: Start, tmp_path: Path) -> None:
     (tmp_path / "worker.sock").write_text("precious")
     worker = start()

@@ -57,18 +57,30 @@ def test_callables_of_other_kinds() -> None:
         expose(Model())
 
 
-def test_what_this_version_does_not_serve_is_refused_at_once() -> None:
-    async def coroutine() -> None: ...
+def test_what_kind_of_function_it_is_shows_through_methods_and_partials() -> None:
+    class Model:
+        async def __call__(self, x: int) -> int:
+            return x
 
-    async def stream() -> object:
-        yield
+        async def predict(self, x: int) -> object:
+            yield x
 
-    for function, what in (
-        (coroutine, "an async function"),
-        (stream, "an async generator"),
+    async def scale(x: int, y: int) -> int:
+        return x * y
+
+    def numbers(n: int) -> object:
+        yield n
+
+    for function, is_async, is_stream in (
+        (scale, True, False),
+        (functools.partial(scale, 2), True, False),
+        (Model(), True, False),
+        (Model().predict, True, True),
+        (numbers, False, True),
+        (add, False, False),
     ):
-        with pytest.raises(RegistrationError, match=f"is {what}, which this version"):
-            expose(function)
+        found = Function(function, "f", "auto")
+        assert (found.is_async, found.is_stream) == (is_async, is_stream), function
 
 
 def test_a_missing_function_is_told_with_the_nearest_name() -> None:

@@ -35,14 +35,9 @@ if TYPE_CHECKING:
             "two functions are called `f`: one at worker.py:2, another at worker.py:4",
         ),
         (
-            "from pyproc import expose\n@expose\nasync def f(): pass\n",
+            "from pyproc import on_start\n@on_start\nasync def warm(): pass\n",
             "RegistrationError",
-            "function `f` (worker.py:2) is an async function",
-        ),
-        (
-            "from pyproc import expose\n@expose\nasync def f(): ...\n",
-            "RegistrationError",
-            "function `f` (worker.py:2) is an async function",
+            "the hook `warm` (worker.py:2) is async, and there is no event loop here",
         ),
         (
             "from pyproc import expose\n@expose\ndef f(x: 'Absent'): pass\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -46,6 +47,15 @@ def test_call_gives_a_context() -> None:
     assert remaining < 0
     with pytest.raises(LookupError):
         pyproc.current_context()
+
+
+def test_an_async_function_runs_on_an_event_loop_of_its_own() -> None:
+    @expose
+    async def tell(x: int) -> list[int]:
+        await asyncio.sleep(0)
+        return [x, pyproc.current_context().call_id]
+
+    assert testing.call(tell, 5) == [5, 1]
 
 
 def test_a_function_need_not_be_exposed() -> None:

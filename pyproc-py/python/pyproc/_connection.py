@@ -13,7 +13,7 @@ from ._splitter import Splitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ._codec import Codec
     from ._dispatch import Answer
@@ -41,6 +41,9 @@ class Connection:
 
     slot: int | None = None
     """The worker's place in that pool."""
+
+    cancel_running: Callable[[int], None] | None = None
+    """What cancels a call that has begun, where that can be done."""
 
     answers: dict[int | str, tuple[Function, Answer]]
     """What runs requests, by what they call their function; filled as they come."""

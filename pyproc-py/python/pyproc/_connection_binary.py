@@ -252,7 +252,7 @@ class BinaryConnection(Connection):
     def _cancel(self, call: int) -> None:
         if not 0 < call <= self._last_call:
             raise ProtocolError(f"CANCEL has the call id {call}, which no request had")
-        # A call that runs or has been answered is past cancelling.
+        # A call that has been answered is past cancelling, and so is a plain function that runs.
         stream = self.streams.get(call)
         if stream is not None and stream.items is not None:
             stream.is_cancelled = True
@@ -264,3 +264,5 @@ class BinaryConnection(Connection):
                 message = "the call was cancelled before it began"
                 self.fail(call, Status.CANCELLED, refusal(message))
                 return
+        if self.cancel_running is not None:
+            self.cancel_running(call)

@@ -81,22 +81,22 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
     run_as = running_request.set
 
     def answer(request: Request) -> None:
-        stage = _ARGUMENTS
+        stage = ARGUMENTS
         run_as(request)
         try:
             try:
                 running.call = request.call
                 value = decode(request.body)
                 if takes_body_as_it_is:
-                    stage = _FUNCTION
+                    stage = FUNCTION
                     result = call(value)
                 else:
                     arguments, keywords = bind(value)
                     if context_parameter is not None:
                         keywords[context_parameter] = Context._of(request)
-                    stage = _FUNCTION
+                    stage = FUNCTION
                     result = call(*arguments, **keywords)
-                stage = _RESULT
+                stage = RESULT
                 body = encode(dump(result))
             finally:
                 running.call = 0
@@ -135,14 +135,14 @@ def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int
     left = stream.burst
     while stream.credit > 0 and left:
         left -= 1
-        stage = _FUNCTION
+        stage = FUNCTION
         try:
             try:
                 running.call = call
                 item = next(items, _NO_ITEM)
                 if item is _NO_ITEM or guard.is_child:
                     break
-                stage = _RESULT
+                stage = RESULT
                 body = encode(dump(item))
             finally:
                 running.call = 0
@@ -150,7 +150,7 @@ def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int
             raise
         except BaseException as error:
             _fail(request, running, error, stage)
-            if stage == _RESULT:
+            if stage == RESULT:
                 close_stream(stream, running)
             return
         send(stream, body)
@@ -222,19 +222,19 @@ def exit_before(error: BaseException) -> SystemExit | None:
     return None
 
 
-_ARGUMENTS = 0
-_FUNCTION = 1
-_RESULT = 2
+ARGUMENTS = 0
+FUNCTION = 1
+RESULT = 2
 # The compiled core has these numbers too.
 
 
 def explain(error: BaseException, stage: int) -> tuple[int, Failure]:
     """Return status and description of what ended a call."""
-    if stage != _FUNCTION:
+    if stage != FUNCTION:
         if isinstance(error, RecursionError):
             error = (
                 InvalidBody("the body is nested too deeply")
-                if stage == _ARGUMENTS
+                if stage == ARGUMENTS
                 else InvalidResult("$", "nested too deeply, or in itself")
             )
         # A user's class may raise a `CallError` of its own making, without the name of a status.

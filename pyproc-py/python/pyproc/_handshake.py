@@ -43,6 +43,7 @@ class Hello:
     __slots__ = (
         "codec",
         "descriptors",
+        "event_loop",
         "has_absolute_deadlines",
         "log_level",
         "max_frame",
@@ -61,6 +62,8 @@ class Hello:
     """Records below it are not sent, by the numbers of Python's `logging`."""
     spin_us: int
     """How long the worker may look for requests without blocking before it sleeps, in µs."""
+    event_loop: str
+    """What runs the async functions: `asyncio` or `uvloop`."""
     descriptors: list[str]
     """What the descriptors are that travel beside the frame, in their order."""
 
@@ -96,6 +99,7 @@ class Hello:
         hello.slot = _take(entries, "slot", int, None) if "slot" in entries else None
         hello.log_level = _take(entries, "log_level", int, 20)
         hello.spin_us = _take(entries, "spin_us", int, 0)
+        hello.event_loop = _take(entries, "event_loop", str, "asyncio")
         hello.descriptors = _take(entries, "descriptors", list, [])
         for name, value, most in (
             ("slot", hello.slot, 2**32 - 1),
@@ -137,7 +141,7 @@ def _describe(function: Function) -> dict[str, object]:
             for each in binding.parameters
         ],
         "returns": binding.returns,
-        "async": False,
+        "async": function.is_async,
         "stream": function.is_stream,
         "batch": 0,
     }

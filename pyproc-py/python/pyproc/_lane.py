@@ -13,6 +13,7 @@ from ._context import now_ns
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Callable
 
     from ._signals import StopSignal
     from ._spin import Spin
@@ -33,11 +34,12 @@ class Lane:
     def __init__(self, sock: socket, stop: StopSignal) -> None:
         self._socket = sock
         self._stop = stop
-        self._unwritten: deque[bytes] = deque()
+        self._unwritten: deque[bytes | memoryview] = deque()
         # Added to without a lock, so it may be a little off until nothing is unwritten.
         self._unwritten_bytes = 0
         self._writing = allocate_lock()
         self._writer: int | None = None
+        self._wake: Callable[[], None] | None = None
         self.is_closed = False
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
@@ -105,6 +107,11 @@ class Lane:
         anybody while the lane is not full, and a signal handler or a destructor that logs while
         its own thread writes never does.
         """
+        if self._wake is not None:
+            self._unwritten.extend(pieces)
+            self._unwritten_bytes += sum(map(len, pieces))
+            self.write_now()
+            return
         wait = False
         if not self._unwritten and self._writing.acquire(False):
             # As it is nearly always: nobody else writes, and nothing waits.
@@ -125,6 +132,32 @@ class Lane:
             finally:
                 self._writing.release()
 
+    def never_wait(self, wake: Callable[[], None] | None) -> None:
+        """Let `write` wait for nobody from now on: what the socket has no room for is left.
+
+        Then `wake` is called, by whichever thread that happens in, so that `write_now` is when
+        there is room. Without it, `write` waits again.
+        """
+        self._wake = wake
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """How much waits for room in the socket, about."""
+        return self._unwritten_bytes
+
+    def write_now(self) -> bool:
+        """Write what is left as far as there is room, and return whether that was all."""
+        while self._unwritten and self._writing.acquire(False):
+            try:
+                if not self._write_some():
+                    break
+            finally:
+                self._writing.release()
+        is_all = not self._unwritten
+        if not is_all and self._wake is not None:
+            self._wake()
+        return is_all
+
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self._socket.fileno()
@@ -142,6 +175,21 @@ class Lane:
         self.is_closed = True
         self._unwritten.clear()
         self._socket.close()
+
+    def _write_some(self) -> bool:
+        """Write what there is room for, and return whether that was all."""
+        while self._unwritten:
+            data = self._unwritten.popleft()
+            try:
+                sent = self._socket.send(data, MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            self._unwritten_bytes -= sent
+            if sent < len(data):
+                self._unwritten.appendleft(memoryview(data)[sent:])
+                return False
+        self._unwritten_bytes = 0
+        return True
 
     def _write_all(self) -> None:
         self._writer = get_ident()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from ._dispatch import Dispatcher
+from ._errors import RegistrationError
 from ._fork import ForkGuard
 from ._hooks import run_start_hooks, run_stop_hooks
 from ._listener import Listener
@@ -22,6 +23,13 @@ def listen(path: str) -> None:
     be served, and what a start hook raises.
     """
     dispatcher = Dispatcher(REGISTRY)
+    for function in dispatcher.functions:
+        if function.is_async:
+            raise RegistrationError(
+                f"function `{function.name}` ({function.place}) is async, which a worker that "
+                "listens does not serve; let the host start the worker, or make it a plain "
+                "function, which may call `asyncio.run`"
+            )
     run_start_hooks()
     stop = StopSignal()
     guard = ForkGuard()

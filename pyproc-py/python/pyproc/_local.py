@@ -10,6 +10,8 @@ from ._request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._registry import Function
 
 
@@ -31,6 +33,11 @@ def call(function: Function, body: object, *, codec_name: str = "json") -> objec
     token = running_request.set(request)
     try:
         result = function.call(*arguments, **keywords)
+        if function.is_async and not function.is_stream:
+            from asyncio import run
+
+            coroutine: Any = result
+            result = run(coroutine)
     finally:
         running_request.reset(token)
     return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))

@@ -6,7 +6,7 @@ from ._context import now_ns, running_request
 from ._dispatch import QUICK_NS
 from ._runner import Runner
 from ._spin import Spin
-from ._state_page import BYTES, CANCEL_SEQ
+from ._state_page import CANCEL_SEQ, NO_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_BYTES = 256 * 1024
 """More than this is written before the next call, however quick the calls are."""
-
-_NO_WORDS = memoryview(bytes(BYTES)).cast("Q")
-"""In place of a state page; nothing moves here."""
 
 
 class SyncLoop:
@@ -45,7 +42,7 @@ class SyncLoop:
         self._connection = connection
         self._stop = stop
         self._runner = Runner(dispatcher, guard, self._flush, page, running)
-        self._words = _NO_WORDS if page is None else page.words
+        self._words = NO_WORDS if page is None else page.words
 
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.

@@ -59,7 +59,16 @@ def expose(  # noqa: F811
 class Function:
     """One exposed function, and what was worked out about it."""
 
-    __slots__ = ("arguments", "binding", "call", "is_quick", "is_stream", "name", "place")
+    __slots__ = (
+        "arguments",
+        "binding",
+        "call",
+        "is_async",
+        "is_quick",
+        "is_stream",
+        "name",
+        "place",
+    )
 
     name: str
     """What hosts call it."""
@@ -75,6 +84,9 @@ class Function:
     place: str
     """Where it was written, `file:line`."""
 
+    is_async: bool
+    """Whether it is an `async def`, whose calls share an event loop."""
+
     is_stream: bool
     """Whether its items are sent one by one."""
 
@@ -88,15 +100,10 @@ class Function:
         self.name = given
         self.call = call
         self.arguments = arguments
-        self.place, flags = _look_at(call)
-        self.is_stream = bool(flags & _IS_GENERATOR)
+        self.place, flags = look_at(call)
+        self.is_async = bool(flags & (_IS_COROUTINE | _IS_ASYNC_GENERATOR))
+        self.is_stream = bool(flags & (_IS_GENERATOR | _IS_ASYNC_GENERATOR))
         self.is_quick = False
-        for flag, what in _NOT_YET.items():
-            if flags & flag:
-                raise RegistrationError(
-                    f"function `{given}` ({self.place}) is {what}, which this version does not "
-                    "serve; expose a plain function"
-                )
 
     def bind(self) -> Binding:
         """Work out how it is called, once. Raises `SchemaError`."""
@@ -160,14 +167,11 @@ class Registry:
 
 
 _IS_GENERATOR = 0x20  # `inspect.CO_GENERATOR`
-
-_NOT_YET = {
-    0x80: "an async function",  # `inspect.CO_COROUTINE`
-    0x200: "an async generator",  # `inspect.CO_ASYNC_GENERATOR`
-}
+_IS_COROUTINE = 0x80  # `inspect.CO_COROUTINE`
+_IS_ASYNC_GENERATOR = 0x200  # `inspect.CO_ASYNC_GENERATOR`
 
 
-def _look_at(function: Any) -> tuple[str, int]:
+def look_at(function: Any) -> tuple[str, int]:
     """Return where a callable was written, and the flags of its code."""
     while hasattr(function, "func"):  # `functools.partial`
         function = function.func

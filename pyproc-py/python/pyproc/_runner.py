@@ -51,7 +51,7 @@ class Runner:
         """
         connection = request.connection
         if request.deadline_ns is not None and now_ns >= request.deadline_ns:
-            connection.fail(request.call, Status.DEADLINE, _EXPIRED)
+            connection.fail(request.call, Status.DEADLINE, EXPIRED)
             return now_ns
         found = connection.answers.get(request.function) or self._find(request)
         if found is None:
@@ -134,4 +134,4 @@ class Runner:
         return found
 
 
-_EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")
+EXPIRED = Failure("DeadlineExceeded", "the deadline passed before the call began")

@@ -30,6 +30,9 @@ RESUMED = 4
 INTERRUPT = 8
 CANCEL_SEQ = 9
 
+NO_WORDS = memoryview(bytearray(BYTES)).cast("Q")
+"""In place of a state page where there is none; nobody reads what is written here."""
+
 
 class StatePage:
     """The page of a worker."""

@@ -32,6 +32,7 @@ from ._title import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Mapping
     from typing import Any
 
@@ -105,6 +106,8 @@ class Worker:
         self._guard.add(self._stop.close)
         self._page: StatePage | None = None
         self._running: Running = PureRunning()
+        self._loop: AbstractEventLoop | None = None
+        """What runs the async functions, where there are any."""
 
     def run(self) -> None:
         """Shake hands, load the module, and run calls until the host has had enough."""
@@ -125,7 +128,7 @@ class Worker:
             if STATE_PAGE in descriptors:
                 self._share(descriptors[STATE_PAGE])
             self._prepare(hello)
-            dispatcher = self._load()
+            dispatcher = self._load(hello)
             connection.open(hello, dispatcher.functions)
         except Refusal as refusal:
             connection.refuse(refusal)
@@ -141,6 +144,7 @@ class Worker:
         except SystemExit as exit:
             # Before the interpreter waits for threads: the host need not wait for them too.
             self._close()
+            self._close_loop()
             leave_threads(exit.code)
             raise
         except ProtocolError as error:
@@ -154,7 +158,8 @@ class Worker:
             )
 
         running_request.set(None)
-        run_stop_hooks()
+        run_stop_hooks(self._loop)
+        self._close_loop()
         if not connection.has_ended:
             connection.say_goodbye()
             self._say_last(connection)
@@ -166,7 +171,20 @@ class Worker:
         connection: BinaryConnection,
         dispatcher: Dispatcher,
     ) -> None:
-        if core is None:
+        if self._loop is not None:
+            from ._loop_async import AsyncLoop
+
+            AsyncLoop(
+                self._loop,
+                self._lane,
+                connection,
+                dispatcher,
+                self._stop,
+                self._guard,
+                self._page,
+                self._running,
+            ).run()
+        elif core is None:
             from ._loop_sync import SyncLoop
 
             spin_ns = hello.spin_us * 1000
@@ -208,6 +226,12 @@ class Worker:
         except OSError:
             pass  # As above.
 
+    def _close_loop(self) -> None:
+        if self._loop is not None:
+            from ._event_loop import close_loop
+
+            close_loop(self._loop)
+
     def _watch(self, descriptors: Mapping[str, int]) -> None:
         """End with the host from now on, and show it where this process is."""
         if LIFELINE in descriptors:
@@ -248,11 +272,18 @@ class Worker:
 
         when_imported(send_logs)
 
-    def _load(self) -> Dispatcher:
+    def _load(self, hello: Hello) -> Dispatcher:
         try:
             self._target.load()
             dispatcher = Dispatcher(REGISTRY)
-            run_start_hooks()
+            if any(function.is_async for function in dispatcher.functions):
+                # It takes longer to import than all of this package.
+                from ._event_loop import make_loop
+
+                self._loop = make_loop(hello.event_loop)
+            run_start_hooks(self._loop)
+        except Refusal:
+            raise
         except BaseException as error:
             failure = explain(error, self._target.label)
             raise Refusal(Status.START_FAILED, failure) from None

@@ -1,0 +1,290 @@
+"""Runs the calls of a worker that has async functions: many at once, on one event loop."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ._async_calls import AsyncCalls
+from ._context import now_ns, running_request
+from ._dispatch import QUICK_NS
+from ._event_loop import cancel_all
+from ._lane import MAX_UNWRITTEN_BYTES
+from ._protocol import Status
+from ._runner import EXPIRED, Runner
+from ._state_page import CANCEL_SEQ, NO_WORDS
+from ._steps import Marks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from ._connection import Connection
+    from ._dispatch import Dispatcher
+    from ._fork import ForkGuard
+    from ._interrupt import Running
+    from ._lane import Lane
+    from ._registry import Function
+    from ._request import Request
+    from ._signals import StopSignal
+    from ._state_page import StatePage
+    from ._stream import Stream
+
+WRITE_BYTES = 4096
+"""More than this is written at once; less of it waits for the others of its turn.
+
+The host has something to do then while the calls behind it run.
+"""
+
+
+class AsyncLoop:
+    """Reads, begins and writes, in the turns of an event loop.
+
+    Calls are begun in the order in which they come. Those of async functions are tasks from then
+    on. Plain functions run one at a time, outside of the event loop: it stands still for them, and
+    has a turn after each that was not short. So they may well have an event loop of their own.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        lane: Lane,
+        connection: Connection,
+        dispatcher: Dispatcher,
+        stop: StopSignal,
+        guard: ForkGuard,
+        page: StatePage | None,
+        running: Running,
+    ) -> None:
+        self._loop = loop
+        self._lane = lane
+        self._connection = connection
+        self._functions = dispatcher.functions
+        self._stop = stop
+        self._guard = guard
+        self._words = NO_WORDS if page is None else page.words
+        self._cancel_seq = self._words[CANCEL_SEQ]
+        self._runner = Runner(dispatcher, guard, self._flush, page, running)
+        marks = Marks(self._words, running, guard)
+        self._calls = AsyncCalls(loop, connection, marks, self._flush, self._end, self._settle)
+        connection.cancel_running = self._calls.cancel
+        self._moving: deque[Stream] = deque()
+        """The streams of plain generators that can go on."""
+        self._is_streams_turn = False
+        self._will_flush = False
+        self._waits_for_room = False
+        self._is_reading = False
+        self._is_leaving = False
+        self._is_over = False
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do what `SyncLoop.run` does.
+
+        Where the host has gone, or a function ends the process, the calls that run are cancelled.
+        """
+        loop = self._loop
+        self._lane.never_wait(self._ask_for_room)
+        loop.add_reader(self._stop.fileno(), self._attempt, self._heed_stop)
+        self._set_reading(True)
+        loop.call_soon(self._attempt, self._flush)
+        try:
+            while not self._is_over:
+                loop.run_forever()
+                self._is_leaving = False
+                if self._error is not None:
+                    raise self._error
+                self._run_plain()
+        except SystemExit:
+            self._flush()
+            raise
+        finally:
+            self._is_over = True
+            self._set_reading(False)
+            loop.remove_reader(self._stop.fileno())
+            loop.remove_writer(self._lane.fileno())
+            self._lane.never_wait(None)
+            cancel_all(loop, self._calls.tasks)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Do something in a turn of the event loop, which keeps no exception to itself."""
+        try:
+            action()
+        except BaseException as error:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        """Leave the event loop with an exception."""
+        self._error = self._error or error
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave the event loop at the end of its turn, or of the next one where it stands still."""
+        if not self._is_leaving and not self._is_over:
+            self._is_leaving = True
+            self._loop.stop()
+
+    def _read(self) -> None:
+        self._take(self._lane.read_now(self._connection.room))
+        self._begin()
+
+    def _read_now(self) -> None:
+        count: int | None = 1
+        while count is not None and not self._connection.has_ended:
+            count = self._lane.read_now(self._connection.room)
+            self._take(count)
+
+    def _take(self, count: int | None) -> None:
+        if count:
+            self._connection.filled(count)
+        elif count is not None:
+            self._connection.has_ended = True
+
+    def _begin(self) -> None:
+        """Begin the calls that wait, as far as they are async, and leave the loop for others."""
+        while (request := self._next()) is not None:
+            function = self._function(request)
+            if function is None or not function.is_async:
+                break
+            self._connection.requests.popleft()
+            self._begin_async(request, function)
+        self._settle()
+        self._leave_for_plain()
+
+    def _begin_async(self, request: Request, function: Function) -> None:
+        if request.deadline_ns is not None and now_ns() >= request.deadline_ns:
+            self._connection.fail(request.call, Status.DEADLINE, EXPIRED)
+        else:
+            self._calls.begin(request, function)
+
+    def _next(self) -> Request | None:
+        """Return the call whose turn it is, if any may be begun now."""
+        if self._words[CANCEL_SEQ] != self._cancel_seq:
+            # The host says so when it has cancelled some that wait; it is read before them.
+            self._cancel_seq = self._words[CANCEL_SEQ]
+            self._read_now()
+        moving = self._connection.moving
+        while moving:
+            stream = moving.popleft()
+            if stream.request.call in self._calls:
+                self._calls.go_on(stream)
+            else:
+                self._moving.append(stream)
+        if self._lane.unwritten_bytes > MAX_UNWRITTEN_BYTES:
+            # Nothing is read and nothing begun until the host has read.
+            self._set_reading(False)
+            return None
+        requests = self._connection.requests
+        return requests[0] if requests else None
+
+    def _function(self, request: Request) -> Function | None:
+        place = request.function
+        if isinstance(place, int) and place < len(self._functions):
+            return self._functions[place]
+        return None
+
+    @property
+    def _has_plain(self) -> bool:
+        """Whether something is to be run outside of the event loop."""
+        return self._is_reading and bool(self._moving or self._connection.requests)
+
+    def _run_plain(self) -> None:
+        """Run plain functions and generators for a while; async calls between them are begun."""
+        connection, calls = self._connection, self._calls
+        now = turn_began = now_ns()
+        while calls.have_begun and now - turn_began < QUICK_NS and not connection.has_ended:
+            request = self._next()
+            if self._moving and (self._is_streams_turn or request is None):
+                self._is_streams_turn = False
+                now = self._runner.go_on(self._moving.popleft(), now)
+                continue
+            if request is None:
+                break
+            connection.requests.popleft()
+            function = self._function(request)
+            if function is not None and function.is_async:
+                self._begin_async(request, function)
+            else:
+                self._is_streams_turn = True
+                now = self._runner.run(request, now)
+        running_request.set(None)
+        self._settle()
+        self._leave_for_plain()
+
+    def _leave_for_plain(self) -> None:
+        """Leave the event loop if something waits to run outside of it.
+
+        It has one turn before; and whoever was begun first has its first step first.
+        """
+        if not self._has_plain:
+            return
+        if self._calls.have_begun:
+            self._leave()
+        else:
+            self._loop.call_soon(self._leave)
+
+    def _settle(self) -> None:
+        """See to it that what is finished is written, and that the loop ends when all is done."""
+        connection = self._connection
+        if self._is_over:
+            return  # The host is told nothing of the calls that are cancelled then.
+        if connection.output:
+            if not len(self._calls) or connection.output_bytes > WRITE_BYTES:
+                self._flush()
+            elif not self._will_flush:
+                self._will_flush = True
+                self._loop.call_soon(self._attempt, self._flush)
+        if connection.has_ended:
+            self._be_over()
+        elif connection.is_draining and not (
+            connection.requests or connection.streams or len(self._calls)
+        ):
+            # What crossed the drain on its way is refused rather than left unanswered.
+            self._read_now()
+            self._flush()
+            self._be_over()
+
+    def _be_over(self) -> None:
+        if self._loop.is_running():
+            self._leave()
+        self._is_over = True
+
+    def _heed_stop(self) -> None:
+        self._stop.clear()
+        if self._stop.requested and not self._connection.is_draining:
+            # What has arrived by now still counts as queued.
+            self._read_now()
+            self._connection.drain()
+            self._flush()
+            self._begin()
+
+    def _flush(self) -> None:
+        self._will_flush = False
+        if self._connection.output and not self._is_over:
+            self._lane.write(*self._connection.take_pieces())
+
+    def _set_reading(self, wanted: bool) -> None:
+        if wanted == self._is_reading:
+            return
+        self._is_reading = wanted
+        if wanted:
+            self._loop.add_reader(self._lane.fileno(), self._attempt, self._read)
+        else:
+            self._loop.remove_reader(self._lane.fileno())
+
+    def _ask_for_room(self) -> None:
+        """Have the lane written to when the host has read; any thread may ask."""
+        if not self._waits_for_room:
+            self._waits_for_room = True
+            self._loop.call_soon_threadsafe(
+                self._loop.add_writer, self._lane.fileno(), self._attempt, self._write
+            )
+
+    def _write(self) -> None:
+        # Whoever finds no room from now on asks again.
+        self._waits_for_room = False
+        if self._lane.write_now():
+            self._loop.remove_writer(self._lane.fileno())
+        if self._lane.unwritten_bytes <= MAX_UNWRITTEN_BYTES and not self._is_reading:
+            self._set_reading(True)
+            self._begin()
