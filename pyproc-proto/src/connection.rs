@@ -11,7 +11,7 @@ mod output;
 mod progress;
 mod worker;
 
-pub use host::{Body, HostConnection, HostEvent, ItemError, Rejected, Request, RequestError};
+pub use host::{Body, HostConnection, HostEvent, ItemError, Mode, Rejected, Request, RequestError};
 pub use in_flight::InFlight;
 pub use limits::{DEFAULT_MAX_FRAME, Limits};
 pub use worker::{AnswerError, FunctionRef, ReplyBody, ReplyError, WorkerConnection, WorkerEvent};

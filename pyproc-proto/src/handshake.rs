@@ -42,6 +42,10 @@ pub struct Hello {
     /// most, in microseconds, before it sleeps; 0, not at all, if the host does not say.
     #[serde(default)]
     pub spin_us: u32,
+    /// In how many threads the worker is to run the functions that are not asynchronous; 1, its
+    /// main one, if the host does not say.
+    #[serde(default = "one")]
+    pub threads: u32,
     /// What the descriptors are that travel beside the frame, in their order: `lifeline`,
     /// `state_page`, `stacks`. A worker closes those that it does not know.
     #[serde(default)]

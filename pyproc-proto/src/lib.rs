@@ -59,7 +59,7 @@ mod error;
 
 pub use connection::{
     AnswerError, Body, DEFAULT_MAX_FRAME, FunctionRef, HostConnection, HostEvent, InFlight,
-    ItemError, Limits, Protocol, Rejected, ReplyBody, ReplyError, Request, RequestError,
+    ItemError, Limits, Mode, Protocol, Rejected, ReplyBody, ReplyError, Request, RequestError,
     WorkerConnection, WorkerEvent,
 };
 pub use error::ProtocolError;

@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use pyproc_proto::{
-    AnswerError, CallDeadline, CallId, HostEvent, InFlight, ProtocolError, RemoteError, Request,
-    RequestError, Status, WorkerEvent,
+    AnswerError, CallDeadline, CallId, HostEvent, InFlight, Mode, ProtocolError, RemoteError,
+    Request, RequestError, Status, WorkerEvent,
 };
 use support::{Pair, request};
 
@@ -380,6 +380,57 @@ fn a_cancelled_call_is_not_given_more_time_by_its_deadline() {
     pair.advance(Duration::from_millis(700)).expect("overdue");
     assert_eq!(pair.host.poll_event(), Some(HostEvent::Overdue { call }));
     assert_eq!(pair.host.unwanted_since(call), None);
+}
+
+#[test]
+fn how_a_worker_runs_a_function_is_told_by_its_table_and_its_threads() {
+    use Mode::{Alone, Batch, Concurrent};
+    let functions = ["classify", "score", "fetch"];
+    for (threads, expected) in [
+        (1, [Alone, Batch, Concurrent]),
+        (2, [Concurrent, Batch, Concurrent]),
+    ] {
+        let mut pair = Pair::with_threads(threads);
+        let calls = functions.map(|function| {
+            let request = request(function, b"{}");
+            pair.host.request(request, 7, pair.now).expect("accepted")
+        });
+        assert_eq!(
+            calls.map(|call| pair.host.mode_of(call)),
+            expected.map(Some)
+        );
+        let of_mode: Vec<_> = pair.host.calls_in(Batch).collect();
+        assert_eq!(of_mode, [calls[1]]);
+    }
+    let mut pair = Pair::json();
+    let call = pair.call(7);
+    assert_eq!(pair.host.mode_of(call), Some(Alone));
+}
+
+#[test]
+fn a_call_is_not_overdue_while_the_worker_may_be_busy_with_one_beside_it() {
+    for beside in ["fetch", "score"] {
+        let mut pair = Pair::ready();
+        let late = with_deadline(&pair, Duration::from_millis(100));
+        let late = pair.host.request(late, 7, pair.now).expect("accepted");
+        let beside = pair.host.request(request(beside, b"{}"), 8, pair.now);
+        let beside = beside.expect("accepted");
+        assert_eq!(pair.host.oldest(), Some(late));
+        pair.carry();
+        pair.advance(Duration::from_secs(60)).expect("only late");
+        let expired = HostEvent::Expired { call: late };
+        assert_eq!(pair.host.poll_event(), Some(expired));
+        assert_eq!(pair.host.poll_event(), None);
+        pair.worker.reply(beside, b"1").expect("it waits");
+        pair.carry();
+        assert!(matches!(
+            pair.host.poll_event(),
+            Some(HostEvent::Reply { .. })
+        ));
+        pair.advance(Duration::from_secs(1)).expect("only overdue");
+        let overdue = HostEvent::Overdue { call: late };
+        assert_eq!(pair.host.poll_event(), Some(overdue));
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub fn hello() -> Hello {
         generation: 1,
         log_level: 20,
         spin_us: 0,
+        threads: 1,
         descriptors: vec!["lifeline".to_owned()],
         capabilities: Vec::new(),
     }

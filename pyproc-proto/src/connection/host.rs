@@ -10,6 +10,7 @@ mod json;
 mod request;
 
 pub use event::HostEvent;
+pub use functions::Mode;
 pub use items::ItemError;
 pub use request::{Body, Rejected, Request, RequestError};
 
@@ -67,6 +68,8 @@ pub struct HostConnection<T> {
     codec: String,
     welcome: Option<Welcome>,
     functions: FunctionTable,
+    /// In how many threads the worker was told to run its functions.
+    threads: u32,
     pings: Pings,
 }
 
@@ -99,6 +102,7 @@ impl<T> HostConnection<T> {
         let due = now.checked_add(limits.handshake_timeout);
         let mut connection = Self::new(Protocol::Binary, limits, State::Greeting { due });
         connection.codec.clone_from(&hello.codec);
+        connection.threads = hello.threads;
         // Numbers, strings and lists of strings can always be written as JSON.
         let body = serde_json::to_vec(hello).unwrap_or_default();
         connection.send(&Outgoing::of_connection(Kind::Hello, &body));
@@ -126,6 +130,7 @@ impl<T> HostConnection<T> {
             codec: String::new(),
             welcome: None,
             functions: FunctionTable::default(),
+            threads: 1,
             pings: Pings::default(),
         }
     }
@@ -188,8 +193,19 @@ impl<T> HostConnection<T> {
         self.functions.name(self.in_flight.function(call)?)
     }
 
-    /// The call in flight that was requested before all others, streams left aside: the one that
-    /// the worker runs, as far as its answers tell.
+    /// How the worker runs a call in flight.
+    pub fn mode_of(&self, call: CallId) -> Option<Mode> {
+        self.in_flight.mode(call)
+    }
+
+    /// The calls in flight that the worker runs as this one, of whichever function, in no
+    /// particular order.
+    pub fn calls_in(&self, mode: Mode) -> impl Iterator<Item = CallId> {
+        self.in_flight.calls_in(mode)
+    }
+
+    /// The call in flight that was requested before all others that have the worker to themselves,
+    /// streams left aside: the one that it runs, as far as its answers tell.
     pub fn oldest(&self) -> Option<CallId> {
         self.in_flight.oldest()
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, hash_map as map};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
+use super::Mode;
 use super::credit::Credit;
 use super::progress::earlier;
 use crate::{CallId, FunctionIndex, Kind, ProtocolError};
@@ -23,9 +24,10 @@ pub struct InFlight<T> {
 /// The calls in flight, with their timers.
 ///
 /// A worker runs one call after the other, in the order of their requests, so of those that are
-/// unanswered it can only be stuck in the oldest. Those behind it have not had their turn. Streams
-/// do not stand in that order: between their items the worker runs what else there is. It can be
-/// stuck in each of them, unless it has set it aside because it may not send more items.
+/// unanswered it can only be stuck in the oldest. Those behind it have not had their turn. Some do
+/// not stand in that line: streams, between whose items the worker runs what else there is, and
+/// calls that it runs beside others or together with them. It can be stuck in each of these, unless
+/// it is a stream that it has set aside because it may not send more items.
 ///
 /// A call is unwanted from its deadline on, and, where the host interrupts such calls, from the
 /// moment when it is cancelled. One becomes overdue when the worker can be stuck in nothing but
@@ -33,12 +35,14 @@ pub struct InFlight<T> {
 #[derive(Debug)]
 pub(super) struct Table<T> {
     entries: HashMap<CallId, Entry<T>, BuildHasherDefault<IdHasher>>,
-    /// How many of them are streams.
-    streams: usize,
-    /// The oldest of those that are none.
+    /// How many of them do not stand in the line.
+    outside: usize,
+    /// One of them has ended since that was looked at.
+    has_one_less: bool,
+    /// The oldest of those that do.
     oldest: Option<Oldest>,
-    /// When a stream may have moved last: something arrived while there was one, or one was
-    /// cancelled.
+    /// When one outside of the line may have moved last: something arrived while there was one, or a
+    /// stream was cancelled.
     heard: Option<Instant>,
     /// No timer is earlier than this. Calls that are answered leave it behind as it was, so that
     /// an answer costs no search; a moment that turns out to be nobody's is looked at once.
@@ -48,7 +52,7 @@ pub(super) struct Table<T> {
     unwanted_if_cancelled: bool,
 }
 
-/// The call that was requested before all others in flight that are no streams.
+/// The call that was requested before all others that stand in the line.
 #[derive(Clone, Copy, Debug)]
 struct Oldest {
     call: CallId,
@@ -64,6 +68,7 @@ struct Entry<T> {
     /// Where its request ends in the stream of bytes.
     end: u64,
     timer: Timer,
+    mode: Mode,
     /// Since when nobody waits for it any more.
     cancelled: Option<Instant>,
     /// It was said to be overdue.
@@ -82,6 +87,13 @@ struct Items {
     /// What may be sent of it.
     credit: Credit,
     has_ended: bool,
+}
+
+/// How a call is run, and how it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) mode: Mode,
+    pub(super) is_stream: bool,
 }
 
 /// The deadline of a call.
@@ -105,7 +117,8 @@ impl<T> Table<T> {
     pub(super) fn new(overdue_after: Duration) -> Self {
         Self {
             entries: HashMap::default(),
-            streams: 0,
+            outside: 0,
+            has_one_less: false,
             oldest: None,
             heard: None,
             earliest: None,
@@ -133,11 +146,11 @@ impl<T> Table<T> {
         token: T,
         end: u64,
         deadline: Option<Instant>,
-        is_stream: bool,
+        Manner { mode, is_stream }: Manner,
     ) {
         self.earliest = earlier(self.earliest, deadline);
-        if is_stream {
-            self.streams += 1;
+        if is_stream || mode != Mode::Alone {
+            self.outside += 1;
         } else if self.oldest.is_none() {
             self.oldest = Some(Oldest { call, since: None });
         }
@@ -146,6 +159,7 @@ impl<T> Table<T> {
             function,
             end,
             timer: deadline.map_or(Timer::Nothing, Timer::Expires),
+            mode,
             cancelled: None,
             is_overdue: false,
             credit: is_stream.then(Credit::default),
@@ -211,7 +225,19 @@ impl<T> Table<T> {
         self.entries.get(&call)?.function
     }
 
-    /// The call that was requested before all others in flight that are no streams.
+    /// How the worker runs a call in flight.
+    pub(super) fn mode(&self, call: CallId) -> Option<Mode> {
+        Some(self.entries.get(&call)?.mode)
+    }
+
+    /// The calls in flight that the worker runs in this way, in no particular order.
+    pub(super) fn calls_in(&self, mode: Mode) -> impl Iterator<Item = CallId> {
+        let entries = self.entries.iter();
+        let calls = entries.filter(move |(_, entry)| entry.mode == mode);
+        calls.map(|(call, _)| *call)
+    }
+
+    /// The call that was requested before all others that stand in the line.
     pub(super) fn oldest(&self) -> Option<CallId> {
         Some(self.oldest?.call)
     }
@@ -254,8 +280,12 @@ impl<T> Table<T> {
             Kind::Reply if is_stream => Err(ProtocolError::WrongAnswer { kind, call: number }),
             Kind::StreamEnd if !is_stream => Err(ProtocolError::WrongAnswer { kind, call: number }),
             _ => {
-                self.streams -= usize::from(is_stream);
-                Ok(entry.remove().token)
+                let entry = entry.remove();
+                if entry.is_outside() {
+                    self.outside -= 1;
+                    self.has_one_less = true;
+                }
+                Ok(entry.token)
             }
         }
     }
@@ -295,7 +325,7 @@ impl<T> Table<T> {
             self.earliest = None;
             return;
         }
-        let mut is_news = self.streams > 0;
+        let mut is_news = std::mem::take(&mut self.has_one_less) || self.outside > 0;
         if is_news {
             self.heard = Some(now);
         }
@@ -317,12 +347,12 @@ impl<T> Table<T> {
         self.earliest = earlier(self.earliest, overdue);
     }
 
-    /// The first call from this id on that is no stream.
+    /// The first call from this id on that stands in the line.
     fn oldest_from(&self, mut call: CallId) -> Option<CallId> {
-        if self.entries.len() == self.streams {
+        if self.entries.len() == self.outside {
             return None;
         }
-        while self.entries.get(&call).is_none_or(Entry::is_stream) {
+        while self.entries.get(&call).is_none_or(Entry::is_outside) {
             call = call.next();
         }
         Some(call)
@@ -330,13 +360,13 @@ impl<T> Table<T> {
 
     /// When a call becomes overdue, and which: the oldest of those that the worker can be stuck in,
     /// if all of these are unwanted. The clock starts when the last of them became so, or when the
-    /// oldest had its turn or a stream moved, if that was later.
+    /// oldest had its turn or one outside of the line moved, if that was later.
     fn becomes_overdue(&self) -> Option<(Instant, CallId)> {
         let since = self.oldest.and_then(|oldest| oldest.since);
         let mut start = since.max(self.heard);
         let mut first = None;
-        // Without a stream there is only one to look at.
-        let moving = self.entries.iter().take(match self.streams {
+        // Without any outside of the line there is only one to look at.
+        let moving = self.entries.iter().take(match self.outside {
             0 => 0,
             _ => usize::MAX,
         });
@@ -409,7 +439,7 @@ impl<T> Table<T> {
     pub(super) fn take(&mut self, written: u64) -> Vec<InFlight<T>> {
         self.earliest = None;
         self.oldest = None;
-        self.streams = 0;
+        self.outside = 0;
         let mut calls: Vec<_> = self
             .entries
             .drain()
@@ -436,10 +466,18 @@ impl<T> Entry<T> {
         }
     }
 
-    /// Whether it is a stream that the worker goes on with: it may send more of it, or is to end it.
+    /// Whether it does not stand in the line.
+    fn is_outside(&self) -> bool {
+        self.is_stream() || self.mode != Mode::Alone
+    }
+
+    /// Whether it does not stand in the line, and the worker goes on with it. A stream it does if it
+    /// may send more of it, or is to end it.
     fn is_moving(&self) -> bool {
-        self.credit
-            .is_some_and(|credit| credit.is_left() || self.cancelled.is_some())
+        match self.credit {
+            Some(credit) => credit.is_left() || self.cancelled.is_some(),
+            None => self.mode != Mode::Alone,
+        }
     }
 }
 

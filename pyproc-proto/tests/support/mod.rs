@@ -52,6 +52,7 @@ pub(crate) fn hello() -> Hello {
         generation: 1,
         log_level: 20,
         spin_us: 0,
+        threads: 1,
         descriptors: vec!["lifeline".to_owned()],
         capabilities: Vec::new(),
     }
@@ -93,6 +94,14 @@ pub(crate) fn welcome() -> Welcome {
                 parameters: vec![values],
                 ..function("echo")
             },
+            FunctionInfo {
+                is_async: true,
+                ..function("fetch")
+            },
+            FunctionInfo {
+                batch: 8,
+                ..function("score")
+            },
         ],
     }
 }
@@ -119,9 +128,13 @@ pub(crate) struct Pair {
 impl Pair {
     /// A pair in the binary protocol, before any byte has moved.
     pub(crate) fn binary() -> Self {
+        Self::greeting(&hello())
+    }
+
+    fn greeting(hello: &Hello) -> Self {
         let now = Instant::now();
         Self {
-            host: HostConnection::binary(&hello(), limits(), now),
+            host: HostConnection::binary(hello, limits(), now),
             worker: WorkerConnection::new(limits(), now),
             now,
         }
@@ -129,7 +142,12 @@ impl Pair {
 
     /// A pair in the binary protocol with the handshake done.
     pub(crate) fn ready() -> Self {
-        let mut pair = Self::binary();
+        Self::with_threads(1)
+    }
+
+    /// A pair with the handshake done, whose worker is to run its functions in so many threads.
+    pub(crate) fn with_threads(threads: u32) -> Self {
+        let mut pair = Self::greeting(&Hello { threads, ..hello() });
         pair.carry();
         let event = pair.worker.poll_event();
         assert!(matches!(event, Some(WorkerEvent::Hello(_))), "{event:?}");

@@ -50,6 +50,7 @@ class Hello:
         "pool",
         "slot",
         "spin_us",
+        "threads",
     )
 
     codec: str
@@ -64,6 +65,8 @@ class Hello:
     """How long the worker may look for requests without blocking before it sleeps, in µs."""
     event_loop: str
     """What runs the async functions: `asyncio` or `uvloop`."""
+    threads: int
+    """In how many threads the plain functions run."""
     descriptors: list[str]
     """What the descriptors are that travel beside the frame, in their order."""
 
@@ -100,10 +103,12 @@ class Hello:
         hello.log_level = _take(entries, "log_level", int, 20)
         hello.spin_us = _take(entries, "spin_us", int, 0)
         hello.event_loop = _take(entries, "event_loop", str, "asyncio")
+        hello.threads = _take(entries, "threads", int, 1)
         hello.descriptors = _take(entries, "descriptors", list, [])
         for name, value, most in (
             ("slot", hello.slot, 2**32 - 1),
             ("spin_us", hello.spin_us, 2**32 - 1),
+            ("threads", hello.threads, 2**32 - 1),
             ("log_level", hello.log_level, 255),
         ):
             if value is not None and not 0 <= value <= most:

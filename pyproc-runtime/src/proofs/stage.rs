@@ -423,6 +423,7 @@ fn shake_hands() -> (HostConnection<Entry>, WorkerConnection) {
         generation: 1,
         log_level: 20,
         spin_us: 0,
+        threads: 1,
         descriptors: Vec::new(),
         capabilities: Vec::new(),
     };

@@ -37,7 +37,7 @@ impl<T> HostConnection<T> {
             true => Flags::ITEMS_FOLLOW,
             false => Flags::NONE,
         };
-        let (index, items) = (function.index, function.items);
+        let (index, mode, items) = (function.index, function.mode, function.items);
         let mut frame = Outgoing {
             kind: Kind::Request,
             flags: wants_stream | items_follow,
@@ -63,6 +63,7 @@ impl<T> HostConnection<T> {
         Ok(Queued {
             call,
             function: Some(index),
+            mode,
             items,
         })
     }
@@ -128,7 +129,7 @@ impl<T> HostConnection<T> {
                 answered: welcome.codec,
             });
         }
-        self.functions = FunctionTable::new(&welcome.functions)?;
+        self.functions = FunctionTable::new(&welcome.functions, self.threads)?;
         self.state = State::Ready;
         self.welcome = Some(welcome.clone());
         self.events.push_back(HostEvent::Ready(Box::new(welcome)));

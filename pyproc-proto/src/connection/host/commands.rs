@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use super::super::in_flight::Manner;
 use super::super::{InFlight, Protocol};
-use super::{HostConnection, Rejected, Request, RequestError, State};
+use super::{HostConnection, Mode, Rejected, Request, RequestError, State};
 use crate::frame::Outgoing;
 use crate::{CallId, FunctionIndex, Kind};
 
@@ -26,12 +27,14 @@ impl<T> HostConnection<T> {
             Ok(Queued {
                 call,
                 function,
+                mode,
                 items,
             }) => {
                 let end = self.output.end();
                 let is_stream = request.credit.is_some();
+                let manner = Manner { mode, is_stream };
                 let table = &mut self.in_flight;
-                table.insert(call, function, token, end, deadline, is_stream);
+                table.insert(call, function, token, end, deadline, manner);
                 if let Some(credit) = request.credit {
                     self.grant(call, credit);
                 }
@@ -68,6 +71,7 @@ impl<T> HostConnection<T> {
             Protocol::Json => self.queue_message(request).map(|call| Queued {
                 call,
                 function: None,
+                mode: Mode::Alone,
                 items: None,
             }),
         }
@@ -136,6 +140,7 @@ pub(super) struct Queued {
     pub(super) call: CallId,
     /// Under the JSON protocol there is no table that it could stand in.
     pub(super) function: Option<FunctionIndex>,
+    pub(super) mode: Mode,
     /// The place of the parameter whose items follow.
     pub(super) items: Option<u16>,
 }

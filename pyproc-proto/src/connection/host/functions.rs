@@ -9,12 +9,26 @@ pub(super) struct FunctionTable {
     functions: Vec<Function>,
 }
 
+/// How a worker runs the calls of a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Each has the worker to itself, in the order of their requests. Nothing else is known under
+    /// the JSON protocol.
+    #[default]
+    Alone,
+    /// Some of them together.
+    Batch,
+    /// Each beside the others: it is asynchronous, or runs in one of several threads.
+    Concurrent,
+}
+
 /// What a request must know of a function.
 #[derive(Debug)]
 pub(super) struct Function {
     name: Box<str>,
     pub(super) index: FunctionIndex,
     pub(super) is_stream: bool,
+    pub(super) mode: Mode,
     /// The place of the parameter that is a stream.
     pub(super) items: Option<u16>,
 }
@@ -23,7 +37,7 @@ impl FunctionTable {
     /// # Errors
     ///
     /// More functions than a request could name, two of one name, or two streams for one function.
-    pub(super) fn new(functions: &[FunctionInfo]) -> Result<Self, ProtocolError> {
+    pub(super) fn new(functions: &[FunctionInfo], threads: u32) -> Result<Self, ProtocolError> {
         let count = functions.len();
         let mut table: Vec<Function> = Vec::with_capacity(count);
         for (place, function) in functions.iter().enumerate() {
@@ -33,6 +47,12 @@ impl FunctionTable {
                 name: Box::from(function.name.as_str()),
                 index: FunctionIndex(index),
                 is_stream: function.is_stream,
+                mode: match function {
+                    function if function.is_async => Mode::Concurrent,
+                    function if function.batch > 0 => Mode::Batch,
+                    _ if threads > 1 => Mode::Concurrent,
+                    _ => Mode::Alone,
+                },
                 items: items(function)?,
             });
         }
