@@ -140,6 +140,24 @@ const TARGETS: &[Target] = &[
         value: |run| run.payload_ratio(Worker::Pure),
     },
     Target {
+        name: "1,000,000 stream items of 64 bytes, native, across",
+        limit: AtMost(1.0),
+        unit: "s",
+        value: |run| run.million_items_s(Worker::Native),
+    },
+    Target {
+        name: "stream items/s, native, across: of the bare Python sender",
+        limit: AtLeast(0.5),
+        unit: "×",
+        value: |run| run.stream_ratio(Worker::Native),
+    },
+    Target {
+        name: "stream items/s, pure, across: of the bare Python sender",
+        limit: AtLeast(0.15),
+        unit: "×",
+        value: |run| run.stream_ratio(Worker::Pure),
+    },
+    Target {
         name: "start of a worker, pure without msgspec, above `python3 -c pass`",
         limit: AtMost(60.0),
         unit: "ms",

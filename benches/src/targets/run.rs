@@ -106,6 +106,22 @@ impl Run<'_> {
         Some(ours.p50_us? / floor.p50_us?)
     }
 
+    fn stream(&self, worker: Worker) -> Option<&Record> {
+        self.pool(Scenario::Stream, worker, |record| {
+            record.placement == Some(Placement::Across)
+        })
+    }
+
+    pub(super) fn million_items_s(&self, worker: Worker) -> Option<f64> {
+        Some(1e6 / self.stream(worker)?.per_second?)
+    }
+
+    pub(super) fn stream_ratio(&self, worker: Worker) -> Option<f64> {
+        let sender = Subject::FloorPythonItems;
+        let floor = self.floor(sender, Scenario::Stream, Placement::Across)?;
+        Some(self.stream(worker)?.per_second? / floor.per_second?)
+    }
+
     pub(super) fn start_ms(&self, worker: Worker, codec: Codec) -> Option<f64> {
         let interpreter = self.find(Scenario::Startup, |record| {
             record.subject == Subject::FloorPythonStart

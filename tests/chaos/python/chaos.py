@@ -13,6 +13,7 @@ import stat  # noqa: E402
 import struct  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 from typing import TypedDict  # noqa: E402
 
 from pyproc import expose  # noqa: E402
@@ -28,6 +29,12 @@ class Reply(TypedDict):
     id: int
     mark: int
     pad: str
+
+
+class Item(TypedDict):
+    id: int
+    number: int
+    mark: int
 
 
 class Asked(Exception):
@@ -79,6 +86,19 @@ def fail(id: int, mark: int) -> Reply:
 def unsendable(id: int, mark: int) -> object:
     write(EXECUTED, id)
     return type(f"call_{id}_", (), {})()
+
+
+@expose
+def count(id: int, mark: int, items: int) -> Iterator[Item]:
+    write(EXECUTED, id)
+    for number in range(items):
+        yield {"id": id, "number": number, "mark": turned(id + number, mark)}
+
+
+@expose
+def count_and_fail(id: int, mark: int, items: int) -> Iterator[Item]:
+    yield from count(id, mark, items)
+    raise Asked(f"{id} {turned(id, mark)}")
 
 
 # What follows ends its worker.

@@ -12,6 +12,8 @@ pub(crate) enum Finding {
     Doubled,
     /// A reply carried what belongs to another call.
     Swapped,
+    /// A stream left an item out, had one twice, or ended before its last one.
+    Torn,
     /// A function ran again for a call that is not idempotent.
     ExecutedTwice,
     /// A call was the last one of more workers than it may take with it.
@@ -30,6 +32,8 @@ pub(crate) enum Finding {
     Miscounted,
     /// A call ended long after its deadline.
     EndedLate,
+    /// Nothing is called, and a pool has calls in flight or waiting all the same.
+    NotIdle,
     /// The events of a pool contradict each other, or tell of what cannot be.
     Contradictory,
     /// A fatal act was not noticed.

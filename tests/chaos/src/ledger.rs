@@ -113,6 +113,11 @@ impl Ledger {
         self.next.load(Ordering::Relaxed)
     }
 
+    /// Whether all calls that were made have ended.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.ends().values().sum::<u64>() == self.opened()
+    }
+
     pub(crate) fn executions(&self) -> u64 {
         self.executions.load(Ordering::Relaxed)
     }

@@ -16,7 +16,14 @@ use crate::team::Team;
 /// Calls until it is told to stop, or the pools are closed.
 pub(crate) struct Load {
     callers: JoinSet<()>,
-    stop: Arc<AtomicBool>,
+    signs: Arc<Signs>,
+}
+
+/// What callers are told.
+#[derive(Debug, Default)]
+struct Signs {
+    stop: AtomicBool,
+    rest: AtomicBool,
 }
 
 /// Of each pool: enough for a line to form, and for calls to go on while some wait for a worker that is stopped.
@@ -25,7 +32,7 @@ const CALLERS: u32 = 32;
 impl Load {
     /// So many calls a second, over all pools together. A caller that was held up does not catch up.
     pub(crate) fn start(fleet: &Fleet, ledger: &Arc<Ledger>, seed: u64, rate: u32) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let signs = Arc::new(Signs::default());
         let mut callers = JoinSet::new();
         let count = CALLERS * u32::try_from(fleet.teams.len()).unwrap_or(1);
         let pace = Duration::from_secs(1) * count / rate;
@@ -33,25 +40,38 @@ impl Load {
             for caller in 0..u64::from(CALLERS) {
                 let team = Arc::clone(team);
                 let ledger = Arc::clone(ledger);
-                let stop = Arc::clone(&stop);
+                let signs = Arc::clone(&signs);
                 let random = Rng::with_seed(seed ^ mark(index << 32 | caller));
-                callers.spawn(async move { call(&team, &ledger, &stop, random, pace).await });
+                callers.spawn(async move { call(&team, &ledger, &signs, random, pace).await });
             }
         }
-        Self { callers, stop }
+        Self { callers, signs }
+    }
+
+    /// Has the callers make no calls for a while. Those that are being made go on.
+    pub(crate) fn rest(&self, whether: bool) {
+        self.signs.rest.store(whether, Ordering::Relaxed);
     }
 
     /// Waits for the calls that are being made, and makes no more.
     pub(crate) async fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.signs.stop.store(true, Ordering::Relaxed);
+        self.rest(false);
         self.callers.join_all().await;
     }
 }
 
-async fn call(team: &Team, ledger: &Ledger, stop: &AtomicBool, mut random: Rng, pace: Duration) {
+/// How often callers that rest look whether they may go on.
+const REST: Duration = Duration::from_millis(10);
+
+async fn call(team: &Team, ledger: &Ledger, signs: &Signs, mut random: Rng, pace: Duration) {
     let mut due = Instant::now() + pace.mul_f64(random.f64());
-    while !stop.load(Ordering::Relaxed) {
+    while !signs.stop.load(Ordering::Relaxed) {
         sleep_until(due).await;
+        if signs.rest.load(Ordering::Relaxed) {
+            due = Instant::now() + REST;
+            continue;
+        }
         // Most calls come alone, some in a burst, whose calls wait behind each other at their worker.
         let burst = match random.u32(0..50) {
             0 => random.u32(2..40),

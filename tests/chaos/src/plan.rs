@@ -16,6 +16,10 @@ pub(crate) enum Function {
     Compute,
     Fail,
     Unsendable,
+    /// A stream of items.
+    Count,
+    /// The same, and then an exception.
+    CountAndFail,
     /// There is an argument too many.
     Unfit,
     Unknown,
@@ -43,6 +47,10 @@ pub(crate) struct Plan {
     pub(crate) idempotent: bool,
     /// The caller loses interest after so long, and drops the future.
     pub(crate) dropped_after: Option<Duration>,
+    /// The reader of a stream has had enough after so many items, and drops it.
+    pub(crate) items_wanted: Option<u32>,
+    /// The reader of a stream takes a rest after each so many items, in which its credit may run out.
+    pub(crate) rest_every: Option<u32>,
 }
 
 /// The arguments of a call by their names.
@@ -76,7 +84,10 @@ impl Plan {
     /// A call as the callers of a service make it.
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let (function, amount) = match random.u32(0..1000) {
-            0..700 => (Function::Echo, random.u32(0..200)),
+            0..660 => (Function::Echo, random.u32(0..200)),
+            660..690 => (Function::Count, random.u32(0..300)),
+            690..692 => (Function::Count, random.u32(5_000..20_000)),
+            692..700 => (Function::CountAndFail, random.u32(0..300)),
             700..776 => (Function::Echo, random.u32(1000..100_000)),
             776..780 => (Function::Echo, random.u32(100_000..900_000)),
             780..810 => (Function::Rest, random.u32(1..15)),
@@ -89,11 +100,18 @@ impl Plan {
         };
         let mut plan = Self::of(function, amount);
         plan.idempotent = random.bool();
+        if function.is_stream() {
+            match random.u32(0..4) {
+                0 => plan.items_wanted = Some(random.u32(1..300)),
+                1 => plan.rest_every = Some(random.u32(1..2_000)),
+                _ => {}
+            }
+        }
         match random.u32(0..1000) {
             // Some of these pass while the call waits, some while it runs.
             0..30 => plan.deadline = Duration::from_millis(random.u64(1..50)),
-            30..60 => plan.dropped_after = Some(Duration::from_micros(random.u64(0..10_000))),
-            60..62 => {
+            30..80 => plan.dropped_after = Some(Duration::from_micros(random.u64(0..10_000))),
+            80..82 => {
                 (plan.function, plan.amount) = (Function::Rest, 200);
                 plan.deadline = Duration::from_millis(50);
             }
@@ -109,6 +127,8 @@ impl Plan {
             deadline: DEADLINE,
             idempotent: false,
             dropped_after: None,
+            items_wanted: None,
+            rest_every: None,
         }
     }
 
@@ -131,6 +151,7 @@ impl Plan {
                 add("seconds".into(), Argument::Seconds(seconds));
             }
             Compute => add("rounds".into(), whole()),
+            Count | CountAndFail => add("items".into(), whole()),
             Leave => add("code".into(), whole()),
             Hold | Fork | Spin => add("milliseconds".into(), whole()),
             Flood => add("kilobytes".into(), whole()),
@@ -153,12 +174,14 @@ impl Plan {
 }
 
 impl Function {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Echo,
         Self::Rest,
         Self::Compute,
         Self::Fail,
         Self::Unsendable,
+        Self::Count,
+        Self::CountAndFail,
         Self::Unfit,
         Self::Unknown,
         Self::TooLong,
@@ -182,6 +205,8 @@ impl Function {
             Self::Compute => "compute",
             Self::Fail => "fail",
             Self::Unsendable => "unsendable",
+            Self::Count => "count",
+            Self::CountAndFail => "count_and_fail",
             Self::Unknown => "unknown",
             Self::Leave => "leave",
             Self::Crash => "crash",
@@ -210,6 +235,11 @@ impl Function {
         )
     }
 
+    /// Whether it is a generator.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Count | Self::CountAndFail)
+    }
+
     fn ends_its_worker(self) -> bool {
         use Function::*;
         matches!(self, Leave | Crash | Garble | CloseAll | Orphan)
@@ -218,7 +248,7 @@ impl Function {
     /// Whether a call of it may end with this error. Any call may be refused, be late, or lose its worker.
     pub(crate) fn may_end_with(self, kind: ErrorKind) -> bool {
         match kind {
-            ErrorKind::Exception => self == Self::Fail,
+            ErrorKind::Exception => matches!(self, Self::Fail | Self::CountAndFail),
             ErrorKind::InvalidResult => self == Self::Unsendable,
             ErrorKind::InvalidArgument => self == Self::Unfit,
             ErrorKind::FunctionNotFound => self == Self::Unknown,
@@ -240,6 +270,11 @@ pub(crate) fn mark(id: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+/// What the worker makes of it for an item of a stream.
+pub(crate) fn turned_for(id: u64, number: u64) -> u64 {
+    turned(id).wrapping_add(number)
 }
 
 /// What the worker makes of it.

@@ -37,6 +37,12 @@ const SETTLED: Duration = Duration::from_secs(60);
 /// A pool's workers are all ready again after this time at most.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
 
+/// The callers' last calls end with their deadlines.
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
+
+/// A call that nobody waits for is interrupted, and a worker that is stuck in it is replaced.
+const IDLE_WITHIN: Duration = Duration::from_secs(10);
+
 /// The promises are about one in a hundred: of fewer kills than this, that would be about the slowest few.
 const KILLS_FOR_P99: u64 = 1000;
 const NOTICED_P99_MS: f64 = 100.0;
@@ -126,6 +132,9 @@ impl Stage<'_> {
             recover(&adversary).await;
             anyhow::Ok(adversary)
         })?;
+        load.rest(true);
+        self.other.block_on(come_to_rest(&fleet, self.ledger));
+        load.rest(false);
         watch.stop();
         // The callers go on while the pools are shut down.
         self.host.block_on(fleet.shutdown())?;
@@ -296,6 +305,28 @@ async fn haunt(adversary: &Arc<Adversary>, books: &mut Books, kills: Option<u64>
         }
         adversary.budget.grant(missing);
     }
+}
+
+/// When nobody calls, nothing is in flight: every permit is back, those of calls that were dropped included.
+async fn come_to_rest(fleet: &Fleet, ledger: &Ledger) {
+    // A call that is lost is found by its own entry.
+    let _ = within(QUIET_WITHIN, || ledger.is_quiet()).await;
+    for team in &fleet.teams {
+        if !within(IDLE_WITHIN, || team.is_idle()).await {
+            let finding = || format!("{}: {:?}", team.name(), team.status());
+            ledger.findings.add(Finding::NotIdle, finding);
+        }
+    }
+}
+
+/// Whether a condition holds before the time is over.
+async fn within(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(time, waiting).await.is_ok()
 }
 
 /// Every slot has a worker again.

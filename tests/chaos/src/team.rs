@@ -1,6 +1,7 @@
 //! A pool under load, and the counts that its own must agree with.
 
 mod judgement;
+mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +11,10 @@ use anyhow::{Context as _, Result};
 use pyproc::{Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolStatus, Restart};
 
 use crate::findings::Finding;
-use crate::ledger::Ledger;
+use crate::ledger::{End, Ledger};
 use crate::plan::{Arguments, DEADLINE, MAX_FRAME, POISON_LIMIT, Plan};
 use judgement::{Judgement, Reply};
+use reading::Reading;
 
 /// Bodies are encoded in one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,14 @@ impl Team {
         }
     }
 
+    /// Whether the pool has no call, neither in flight nor waiting.
+    pub(crate) fn is_idle(&self) -> bool {
+        let status = self.status();
+        status.in_flight == 0
+            && status.waiting == 0
+            && status.workers.iter().all(|worker| worker.in_flight == 0)
+    }
+
     pub(crate) async fn shutdown(&self) -> Result<()> {
         let ended = match &self.pool {
             AnyPool::Json(pool) => pool.shutdown().await,
@@ -123,11 +133,29 @@ impl Team {
         let begin = Instant::now();
         let arguments = plan.arguments(entry.id);
         let patience = plan.dropped_after.unwrap_or(plan.deadline + PATIENCE);
-        let Ok(result) = tokio::time::timeout(patience, self.call(plan, &arguments)).await else {
-            self.tally.cancelled.fetch_add(1, Ordering::Relaxed);
+        let mut reading = Reading::new(entry.id, plan);
+        let ending = async {
+            match plan.function.is_stream() {
+                true => self.read(plan, &arguments, &mut reading).await,
+                false => Some(self.call(plan, &arguments).await.map(Some)),
+            }
+        };
+        let ending = tokio::time::timeout(patience, ending).await;
+        let (result, was_dropped) = match ending {
+            Ok(Some(result)) => (Some(result), false),
+            Ok(None) => (None, true),
             // An entry that is not ended is a call that was lost.
-            if plan.dropped_after.is_some() {
-                entry.end(crate::ledger::End::MayHaveRun, "cancelled");
+            Err(_) => (None, plan.dropped_after.is_some()),
+        };
+        if let Some(finding) = reading.finding() {
+            ledger.findings.add(finding, || {
+                format!("{reading:?} on {}: {plan:?}: {result:?}", self.name())
+            });
+        }
+        let Some(result) = result else {
+            self.tally.cancelled.fetch_add(1, Ordering::Relaxed);
+            if was_dropped {
+                entry.end(reading.end().unwrap_or(End::MayHaveRun), "cancelled");
             }
             return Outcome::Dropped;
         };
@@ -145,7 +173,7 @@ impl Team {
             Err(_) => &self.tally.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        let judgement = Judgement::of(plan, id, &result);
+        let judgement = Judgement::of(plan, id, reading.end(), &result);
         if let Some(finding) = judgement.finding {
             ledger.findings.add(finding, || {
                 format!("call {id} on {}: {plan:?}: {result:?}", self.name())
@@ -207,6 +235,20 @@ impl Team {
             AnyPool::Json(pool) => call(pool, plan, arguments).await,
             AnyPool::MsgPack(pool) => call(pool, plan, arguments).await,
         }
+    }
+
+    /// Reads a stream. `None` says that its reader has had enough.
+    async fn read(
+        &self,
+        plan: &Plan,
+        arguments: &Arguments,
+        reading: &mut Reading,
+    ) -> Option<Result<Option<Reply>, Error>> {
+        let ended = match &self.pool {
+            AnyPool::Json(pool) => reading.read(pool, plan, arguments).await,
+            AnyPool::MsgPack(pool) => reading.read(pool, plan, arguments).await,
+        };
+        Some(ended?.map(|()| None))
     }
 }
 

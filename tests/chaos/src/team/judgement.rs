@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use crate::findings::Finding;
 use crate::ledger::End;
-use crate::plan::{Plan, badge, turned};
+use crate::plan::{Function, Plan, badge, turned};
 
 /// What a function returns that says to which call it belongs.
 #[derive(Debug, Deserialize)]
@@ -22,17 +22,31 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn of(plan: &Plan, id: u64, result: &Result<Reply, Error>) -> Self {
+    /// `proven` is what is known of the end of a stream by its items; a stream that was read to its end has no reply.
+    pub(super) fn of(
+        plan: &Plan,
+        id: u64,
+        proven: Option<End>,
+        result: &Result<Option<Reply>, Error>,
+    ) -> Self {
         match result {
-            Ok(reply) => Self {
+            Ok(Some(reply)) => Self {
                 end: End::Ran,
                 word: "returned",
                 finding: (!fits(plan, id, reply)).then_some(Finding::Swapped),
             },
+            Ok(None) => Self {
+                end: End::Ran,
+                word: "read",
+                finding: (plan.function != Function::Count).then_some(Finding::Unexpected),
+            },
             Err(error) => Self {
-                end: end_of(error),
+                end: proven.unwrap_or_else(|| end_of(error)),
                 word: word_of(error.kind()),
-                finding: of_error(plan, id, error),
+                finding: match (proven, error.fate()) {
+                    (Some(_), Fate::NotStarted) => Some(Finding::Unexpected),
+                    _ => of_error(plan, id, error),
+                },
             },
         }
     }
