@@ -10,7 +10,8 @@ pub use pyproc_derive::remote;
 pub use pyproc_runtime::FunctionService;
 pub use pyproc_runtime::blocking;
 pub use pyproc_runtime::{
-    Call, CallWithMetadata, ItemStream, Metadata, Pool, PoolBuilder, Response, Target, script,
+    Call, CallWithMetadata, ItemStream, Metadata, Pool, PoolBuilder, Priority, Response, Target,
+    script,
 };
 
 // What a call can end with.
@@ -21,8 +22,8 @@ pub use pyproc_runtime::{
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{
     Breaker, Candidate, Core, Counts, Event, Events, InFlight, LeastLoaded, PoolStatus, Recycle,
-    RecycleReason, Resource, Restart, RoundRobin, Router, RunningCall, ShutdownReport, Spin,
-    WorkerState, WorkerStatus,
+    RecycleReason, Resource, Restart, RoundRobin, Route, Router, RunningCall, ShutdownReport, Spin,
+    Weighted, WorkerState, WorkerStatus,
 };
 
 // How bodies and frames are encoded.

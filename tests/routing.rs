@@ -5,13 +5,48 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
-use pyproc::{ErrorKind, Fate, PoolBuilder};
+use futures::FutureExt;
+use pyproc::{ErrorKind, Fate, Pool, PoolBuilder, Priority, Weighted, WorkerState};
 use serde_json::json;
-use support::{assert_error, scenario, scenario_without_runtime};
+use support::{assert_error, kill, scenario, scenario_without_runtime, until};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("routing.py").workers(count)
+}
+
+/// A file for which functions wait that are held.
+struct Gate {
+    directory: tempfile::TempDir,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("open")
+    }
+
+    fn open(&self) {
+        fs::write(self.path(), "").unwrap();
+    }
+}
+
+/// Where the call of a key goes, when it is the only one.
+async fn slot_of(pool: &Pool, key: usize) -> usize {
+    pool.call("slot", json!({})).key(key).await.unwrap()
+}
+
+/// Polls a call once, so that it has asked for its place.
+fn begun<F: Future + Unpin>(mut call: F) -> F {
+    assert!((&mut call).now_or_never().is_none());
+    call
 }
 
 #[test]
@@ -90,5 +125,131 @@ fn a_program_without_a_runtime_sends_metadata_too() {
         assert_eq!(response.value, "00-1");
         assert_eq!(response.metadata.get("order"), Some("ab"));
         pool.shutdown().unwrap();
+    });
+}
+
+#[test]
+fn a_slow_worker_gets_less() {
+    scenario(async {
+        let pool = workers(2)
+            .router(Weighted::default())
+            .start()
+            .await
+            .unwrap();
+        let mut calls = [0; 2];
+        for _ in 0..40 {
+            let slot: usize = pool.call("slow_in_slot_0", json!({})).await.unwrap();
+            calls[slot] += 1;
+        }
+        // One to measure it, and a few more when the machine is slower than both.
+        assert!((1..=6).contains(&calls[0]), "{calls:?}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_hot_key_overloads_no_worker_and_stays_where_it_is_when_it_cools() {
+    scenario(async {
+        let pool = workers(4)
+            .max_in_flight_per_worker(64)
+            .start()
+            .await
+            .unwrap();
+        let home = slot_of(&pool, 7).await;
+        let gate = Gate::new();
+        let call = |_| begun(pool.call::<_, usize>("hold", gate.path()).key(7_usize));
+        let calls: Vec<_> = (0..32).map(call).collect();
+        let loads: Vec<_> = pool
+            .status()
+            .workers
+            .iter()
+            .map(|worker| worker.in_flight)
+            .collect();
+        assert_eq!(loads.iter().sum::<usize>(), 32);
+        // A quarter more than the average of 8.
+        assert_eq!(
+            (loads[home], loads.iter().max()),
+            (10, Some(&10)),
+            "{loads:?}"
+        );
+        gate.open();
+        for result in futures::future::join_all(calls).await {
+            result.unwrap();
+        }
+        for _ in 0..5 {
+            assert_eq!(slot_of(&pool, 7).await, home);
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dead_slot_moves_only_its_keys_and_has_them_again_when_it_is_back() {
+    for comes_back in [false, true] {
+        scenario(async {
+            let pool = workers(3).restart(comes_back).start().await.unwrap();
+            let mut homes = Vec::new();
+            for key in 0..30 {
+                homes.push(slot_of(&pool, key).await);
+            }
+            assert!((0..3).all(|slot| homes.contains(&slot)), "{homes:?}");
+            let dead = homes[0];
+            let status = || pool.status().workers[dead].clone();
+            kill(status().pid.unwrap());
+            until(
+                "it is gone for good, or its successor is there",
+                || match status().state {
+                    WorkerState::Ready => status().generation == 2,
+                    state => state == WorkerState::Failed,
+                },
+            )
+            .await;
+            for (key, home) in homes.into_iter().enumerate() {
+                let stays = comes_back || home != dead;
+                assert_eq!(slot_of(&pool, key).await == home, stays, "{key}");
+            }
+            pool.shutdown().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn low_priority_is_passed_over_seven_times_and_not_starved() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .start()
+            .await
+            .unwrap();
+        let gate = Gate::new();
+        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let note = |name: &str, priority| {
+            begun(
+                pool.call::<_, ()>("note", name.to_owned())
+                    .priority(priority),
+            )
+        };
+        let mut calls = vec![note("low", Priority::Low), note("normal", Priority::Normal)];
+        for number in 0..20 {
+            calls.push(note(&format!("high {number}"), Priority::High));
+        }
+        gate.open();
+        held.await.unwrap();
+        for result in futures::future::join_all(calls).await {
+            result.unwrap();
+        }
+        let notes: Vec<String> = pool.call("notes", json!({})).await.unwrap();
+        let place = |name| notes.iter().position(|note| note == name);
+        assert_eq!(
+            [place("high 0"), place("high 6")],
+            [Some(0), Some(6)],
+            "{notes:?}"
+        );
+        assert_eq!(
+            [place("low"), place("normal")],
+            [Some(7), Some(15)],
+            "{notes:?}"
+        );
+        pool.shutdown().await.unwrap();
     });
 }

@@ -16,6 +16,7 @@ pub use stream::ItemStream;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -27,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::ledger::Reply;
-use crate::pool::Pool;
+use crate::pool::{Pool, Priority, hash_key};
 use caller::Caller;
 
 /// A call of a Python function: a future that does nothing until it is polled.
@@ -92,6 +93,22 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
     /// place for them, and leaves them out.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.caller.options.push_metadata(key.into(), value.into());
+        self
+    }
+
+    /// When its turn comes among those that wait: see [`Priority`], which says how long others may be passed over. Default
+    /// [`Priority::Normal`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.caller.options.priority = priority;
+        self
+    }
+
+    /// Sends this call to the worker that has had the earlier ones with the same key, which may have kept something for it:
+    /// a session, a cache, a conversation. It is no promise. A worker that has a quarter more calls than the average, or as
+    /// many as it may, passes the call on to another one, always the same one too; and so does one that is dead, until its
+    /// successor is ready, which has kept nothing. See [`Route::by_key`](crate::Route::by_key).
+    pub fn key(mut self, key: impl Hash) -> Self {
+        self.caller.options.key = Some(hash_key(&key));
         self
     }
 

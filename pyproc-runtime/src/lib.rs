@@ -28,8 +28,8 @@ mod pool;
 mod script;
 
 pub use pool::{
-    Breaker, Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, RoundRobin,
-    Router, RunningCall, WorkerState, WorkerStatus,
+    Breaker, Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, Priority,
+    RoundRobin, Route, Router, RunningCall, Weighted, WorkerState, WorkerStatus,
 };
 pub use script::Target;
 

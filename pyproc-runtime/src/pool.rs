@@ -3,22 +3,26 @@
 mod admission;
 mod breaker;
 mod builder;
+mod claim;
 mod gate;
 mod line;
 mod pace;
 mod parcel;
 mod router;
+mod service_time;
 mod shared;
 mod status;
 
 pub use breaker::Breaker;
 pub use builder::PoolBuilder;
+pub use claim::Priority;
 pub use pace::InFlight;
-pub use router::{Candidate, LeastLoaded, RoundRobin, Router};
+pub use router::{Candidate, LeastLoaded, RoundRobin, Route, Router, Weighted};
 pub use status::{Counts, PoolStatus, RunningCall, WorkerState, WorkerStatus};
 
 pub(crate) use admission::Arrival;
 pub(crate) use breaker::{Trial, Tripped};
+pub(crate) use claim::{Claim, hash_key};
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
 pub(crate) use pace::room_for;

@@ -23,3 +23,39 @@ def echo_metadata(reply: dict[str, str], context: Context) -> dict[str, str]:
 def trace(first: str, second: str) -> str:
     current_context().set_metadata("order", first + second)
     return current_context().metadata.get("traceparent", "none")
+
+
+@expose
+def slot() -> int:
+    place = current_context().slot
+    assert place is not None
+    return place
+
+
+@expose
+def slow_in_slot_0() -> int:
+    """Takes ten times as long in one worker as in the others."""
+    place = slot()
+    time.sleep(0.02 if place == 0 else 0.002)
+    return place
+
+
+@expose
+def hold(path: str) -> int:
+    """Goes on when there is such a file."""
+    while not os.path.exists(path):
+        time.sleep(0.001)
+    return slot()
+
+
+NOTES: list[str] = []
+
+
+@expose
+def note(text: str) -> None:
+    NOTES.append(text)
+
+
+@expose
+def notes() -> list[str]:
+    return NOTES

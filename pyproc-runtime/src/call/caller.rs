@@ -16,7 +16,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flavor::yields_cheaply;
 use crate::ledger::{Items, Outcome, Promise, Receipt, Reply};
-use crate::pool::{Admittance, Arrival, Entrance, Parcel, Place, Pool, Ticket, Trial};
+use crate::pool::{Admittance, Arrival, Claim, Entrance, Parcel, Place, Pool, Ticket, Trial};
 
 /// The state of a call, until it ends.
 pub(super) struct Caller<'a, C: Codec, A> {
@@ -198,6 +198,12 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         let shared = self.pool.shared();
         let arrival = self.ticket.map_or(Arrival::New, Arrival::Returning);
         let metadata = self.metadata()?;
+        let claim = Claim {
+            function: &self.function,
+            deadline: self.deadline,
+            priority: self.options.priority,
+            key: self.options.key,
+        };
         let mut waiting = None;
         let parcel = || {
             let (promise, receipt) = self.promise();
@@ -206,6 +212,8 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 function: self.function.as_ref().into(),
                 body: body.to_bytes(),
                 deadline: self.deadline,
+                priority: self.options.priority,
+                key: self.options.key,
                 clock: shared.deadline_clock(),
                 metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
                 credit: self.credit,
@@ -214,7 +222,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
         };
         let entrance = shared
             .gate()
-            .enter(self.deadline, arrival, now, parcel)
+            .enter(claim, arrival, now, parcel)
             .map_err(|reason| refusal(reason, &self.function, shared))?;
         match (entrance, waiting) {
             (Entrance::Line(_place, ticket), Some(receipt)) => {

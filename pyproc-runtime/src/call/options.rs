@@ -5,6 +5,7 @@ use std::time::Duration;
 use pyproc_proto::{Metadata, MetadataTooLong};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::pool::Priority;
 
 /// What may be set per call. What few calls have lies behind one pointer, so that a call without it allocates nothing
 /// and stays small.
@@ -12,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
+    pub(super) priority: Priority,
+    /// What its key comes to.
+    pub(super) key: Option<u64>,
     extras: Option<Box<Extras>>,
 }
 
@@ -30,7 +34,7 @@ impl CallOptions {
         Self {
             deadline,
             idempotent,
-            extras: None,
+            ..Self::default()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +17,7 @@ use super::caller::{Caller, Step};
 use super::{CallOptions, decode};
 use crate::error::Result;
 use crate::ledger::Items;
-use crate::pool::Pool;
+use crate::pool::{Pool, Priority, hash_key};
 
 /// What a Python generator yields: a stream that does nothing until it is polled.
 ///
@@ -86,6 +87,19 @@ impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
     /// Sends a pair of texts beside the argument: see [`Call::metadata`](super::Call::metadata).
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.caller.options.push_metadata(key.into(), value.into());
+        self
+    }
+
+    /// When its turn comes among those that wait: see [`Priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.caller.options.priority = priority;
+        self
+    }
+
+    /// Sends this call to the worker that has had the earlier ones with the same key: see
+    /// [`Call::key`](super::Call::key).
+    pub fn key(mut self, key: impl Hash) -> Self {
+        self.caller.options.key = Some(hash_key(&key));
         self
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The invariants: never more than `max_in_flight` calls are in flight, never more than `max_in_flight_per_worker` on one
 //! worker when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do
-//! not count), and the line is first come, first served. Slots that were given up, for a while or for good, take their
+//! not count), and the line is first come, first served, within a [priority](super::Priority). Slots that were given up, for a while or for good, take their
 //! share of the two limits of the pool with them.
 //!
 //! A stream has a place until it has yielded its first item. From then on its worker runs other calls between the items,
@@ -19,9 +19,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use super::claim::{Claim, Waits};
 use super::line::{Line, Ticket};
 use super::pace::{InFlight, Pace};
-use super::router::{Candidate, Router};
+use super::router::{Candidate, Route, Router};
+use super::service_time::ServiceTime;
 use crate::ledger::{Ended, Refusal, Seat};
 
 /// The limits that admission keeps.
@@ -110,6 +112,7 @@ struct Slot<L> {
     /// How many of them are streams that have yielded.
     streams: usize,
     pace: Pace,
+    service_time: ServiceTime,
     /// How many calls the worker may have whatever its pace.
     room: usize,
     /// The calls of earlier ones, which finish what they have while their successor takes calls already, or after the
@@ -148,7 +151,7 @@ enum Phase {
     Closed,
 }
 
-impl<L: Clone, P> Admission<L, P> {
+impl<L: Clone, P: Waits> Admission<L, P> {
     pub(crate) fn new(limits: Limits, slots: usize, router: Box<dyn Router>) -> Self {
         let slots: Vec<_> = (0..slots).map(|_| Slot::new()).collect();
         Self {
@@ -172,7 +175,7 @@ impl<L: Clone, P> Admission<L, P> {
     /// Admits a call at once, or lets the parcel that it leaves behind wait.
     pub(crate) fn admit(
         &mut self,
-        deadline: Option<Instant>,
+        claim: Claim<'_>,
         arrival: Arrival,
         now: Instant,
         parcel: impl FnOnce() -> P,
@@ -185,15 +188,16 @@ impl<L: Clone, P> Admission<L, P> {
             return Err(self.dead_end());
         }
         let ticket = self.ticket(arrival);
-        if self.line.is_empty() {
-            if let Some(grant) = self.take_place(now) {
+        if self.line.is_empty() && self.has_place(now) {
+            if let Some(grant) = self.take_place(claim, now) {
                 return Ok(Admitted::Granted(grant, ticket));
             }
         }
         if arrival == Arrival::New && self.line.len() >= self.max_waiting {
             return Err(Refusal::Overloaded);
         }
-        self.line.join(ticket, deadline, parcel());
+        self.line
+            .join(ticket, claim.deadline, claim.priority, parcel());
         Ok(Admitted::Waiting(ticket))
     }
 
@@ -201,7 +205,6 @@ impl<L: Clone, P> Admission<L, P> {
     pub(crate) fn put_back(
         &mut self,
         ticket: Ticket,
-        deadline: Option<Instant>,
         parcel: P,
         now: Instant,
     ) -> Vec<Served<L, P>> {
@@ -218,7 +221,7 @@ impl<L: Clone, P> Admission<L, P> {
                 answer,
             }];
         }
-        self.line.join(ticket, deadline, parcel);
+        self.join(ticket, parcel);
         self.serve_line(now)
     }
 
@@ -245,7 +248,7 @@ impl<L: Clone, P> Admission<L, P> {
             slot.in_flight -= ended.all();
             slot.streams -= ended.streams;
             if ended.calls > 0 {
-                slot.pace.answered(ended.calls, slot.is_idle(), now);
+                slot.note_answers(ended.calls, now);
             }
         } else {
             slot.release_leaving(seat.generation, ended);
@@ -264,7 +267,7 @@ impl<L: Clone, P> Admission<L, P> {
         self.streams += 1;
         if slot.generation == seat.generation {
             slot.streams += 1;
-            slot.pace.answered(1, slot.is_idle(), now);
+            slot.note_answers(1, now);
         } else {
             slot.note_leaving_stream(seat.generation);
             self.leaving -= 1;
@@ -515,9 +518,11 @@ impl<L: Clone, P> Admission<L, P> {
         self.leaving += self.slots[seat.slot].succeed(seat.generation);
     }
 
-    fn take_place(&mut self, now: Instant) -> Option<Grant<L>> {
+    /// Looks for the slots that have room for a call, and says whether there are any.
+    fn has_place(&mut self, now: Instant) -> bool {
+        self.candidates.clear();
         if self.is_full() {
-            return None;
+            return false;
         }
         let limit = self.limits.in_flight_per_worker;
         let has_room = |slot: &Slot<L>| match slot.state {
@@ -533,15 +538,32 @@ impl<L: Clone, P> Admission<L, P> {
             },
             _ => false,
         };
-        self.candidates.clear();
         self.candidates.extend(
             (self.slots.iter().enumerate())
                 .filter(|(_, slot)| has_room(slot))
-                .map(|(index, slot)| Candidate::new(index, slot.in_flight)),
+                .map(|(index, slot)| slot.candidate(index)),
         );
+        !self.candidates.is_empty()
+    }
+
+    /// Takes a place on one of the slots that [`has_place`](Self::has_place) has found at this moment.
+    fn take_place(&mut self, claim: Claim<'_>, now: Instant) -> Option<Grant<L>> {
         let last = self.candidates.len().checked_sub(1)?;
+        let open = self.slots.iter().filter(|slot| slot.is_open());
+        let (open, in_flight) = open.fold((0, 0), |(open, in_flight), slot| {
+            (open + 1, in_flight + slot.in_flight)
+        });
+        let route = Route {
+            candidates: &self.candidates,
+            slots: self.slots.len(),
+            open,
+            in_flight,
+            function: claim.function,
+            key: claim.key,
+            now,
+        };
         // A router of the user's own may panic. Whoever gave a place back must not pay for it.
-        let route = || self.router.route(&self.candidates, self.slots.len());
+        let route = || self.router.route(&route);
         let chosen = catch_unwind(AssertUnwindSafe(route)).unwrap_or(0).min(last);
         self.take_place_on(self.candidates[chosen].slot, now)
     }
@@ -554,6 +576,7 @@ impl<L: Clone, P> Admission<L, P> {
         let link = link.clone();
         if slot.is_idle() {
             slot.pace.begin(now);
+            slot.service_time.begin(now);
         }
         slot.in_flight += 1;
         self.in_flight += 1;
@@ -567,27 +590,34 @@ impl<L: Clone, P> Admission<L, P> {
     fn serve_line(&mut self, now: Instant) -> Vec<Served<L, P>> {
         // Those whose time is over take no place.
         let mut served = refuse(self.line.take_expired(now), Refusal::Expired);
-        while !self.line.is_empty() {
-            let Some(grant) = self.take_place(now) else {
+        while !self.line.is_empty() && self.has_place(now) {
+            let Some((ticket, parcel)) = self.line.pop_next() else {
                 break;
             };
-            if let Some((ticket, parcel)) = self.line.pop_first() {
-                let answer = Ok(grant);
-                served.push(Served {
-                    ticket,
-                    parcel,
-                    answer,
-                });
-            }
+            let Some(grant) = self.take_place(parcel.claim(), now) else {
+                self.join(ticket, parcel);
+                break;
+            };
+            let answer = Ok(grant);
+            served.push(Served {
+                ticket,
+                parcel,
+                answer,
+            });
         }
         served
+    }
+
+    fn join(&mut self, ticket: Ticket, parcel: P) {
+        let (deadline, priority) = (parcel.claim().deadline, parcel.claim().priority);
+        self.line.join(ticket, deadline, priority, parcel);
     }
 
     fn refuse_line(&mut self, refusal: Refusal) -> Vec<Served<L, P>> {
         if refusal == Refusal::Closed {
             self.turned_away += self.line.len();
         }
-        let all = std::iter::from_fn(|| self.line.pop_first());
+        let all = std::iter::from_fn(|| self.line.pop_next());
         refuse(all, refusal)
     }
 
@@ -620,6 +650,7 @@ impl<L> Slot<L> {
             in_flight: 0,
             streams: 0,
             pace: Pace::new(),
+            service_time: ServiceTime::new(),
             room: 0,
             leaving: Vec::new(),
         }
@@ -643,6 +674,20 @@ impl<L> Slot<L> {
         self.places() == 0
     }
 
+    fn candidate(&self, index: usize) -> Candidate {
+        let mut candidate = Candidate::new(index, self.in_flight);
+        candidate.service_time = self.service_time.average();
+        candidate.since = self.service_time.since();
+        candidate
+    }
+
+    /// Its worker has answered so many calls, which are not counted any more.
+    fn note_answers(&mut self, calls: usize, now: Instant) {
+        let is_idle = self.is_idle();
+        self.pace.answered(calls, is_idle, now);
+        self.service_time.answered(calls, is_idle, now);
+    }
+
     /// Another worker takes over. Returns how many calls, without streams, the one before has, and keeps.
     fn succeed(&mut self, generation: u64) -> usize {
         let mut kept = 0;
@@ -656,6 +701,7 @@ impl<L> Slot<L> {
         }
         self.generation = generation;
         self.pace = Pace::new();
+        self.service_time = ServiceTime::new();
         kept
     }
 
@@ -710,10 +756,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pool::Priority;
     use crate::pool::router::LeastLoaded;
 
     /// The parcels of these tests are numbers, and the links are those of their slots.
     type Numbers = Admission<usize, u32>;
+
+    impl Waits for u32 {
+        fn claim(&self) -> Claim<'_> {
+            anything(None)
+        }
+    }
+
+    fn anything(deadline: Option<Instant>) -> Claim<'static> {
+        Claim {
+            function: "f",
+            deadline,
+            priority: Priority::Normal,
+            key: None,
+        }
+    }
 
     fn calls(calls: usize) -> Ended {
         Ended { calls, streams: 0 }
@@ -746,14 +808,14 @@ mod tests {
     }
 
     fn granted(admission: &mut Numbers) -> (Grant<usize>, Ticket) {
-        match admission.admit(None, Arrival::New, Instant::now(), || 0) {
+        match admission.admit(anything(None), Arrival::New, Instant::now(), || 0) {
             Ok(Admitted::Granted(grant, ticket)) => (grant, ticket),
             other => panic!("expected a grant, got {other:?}"),
         }
     }
 
     fn waiting(admission: &mut Numbers, deadline: Option<Instant>, parcel: u32) -> Ticket {
-        match admission.admit(deadline, Arrival::New, Instant::now(), || parcel) {
+        match admission.admit(anything(deadline), Arrival::New, Instant::now(), || parcel) {
             Ok(Admitted::Waiting(ticket)) => ticket,
             other => panic!("expected a ticket, got {other:?}"),
         }
@@ -761,7 +823,7 @@ mod tests {
 
     fn refused(admission: &mut Numbers) -> Refusal {
         admission
-            .admit(None, Arrival::New, Instant::now(), || 0)
+            .admit(anything(None), Arrival::New, Instant::now(), || 0)
             .unwrap_err()
     }
 
@@ -790,7 +852,7 @@ mod tests {
         let now = Instant::now();
         let granted = (0..1000).filter(|_| {
             matches!(
-                admission.admit(None, Arrival::New, now, || 0),
+                admission.admit(anything(None), Arrival::New, now, || 0),
                 Ok(Admitted::Granted(..))
             )
         });
@@ -840,7 +902,12 @@ mod tests {
                 .release(seat(0, 1), calls(1), Instant::now())
                 .is_empty()
         );
-        let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
+        let again = admission.admit(
+            anything(None),
+            Arrival::Returning(ticket),
+            Instant::now(),
+            || 1,
+        );
         assert!(matches!(again, Ok(Admitted::Waiting(same)) if same == ticket));
         assert_eq!(
             answers(admission.open_slot(seat(0, 2), 0, false, Instant::now())),
@@ -860,7 +927,7 @@ mod tests {
         admission.close_slot(seat(0, 1));
         assert!(
             admission
-                .put_back(served.ticket, None, served.parcel, Instant::now())
+                .put_back(served.ticket, served.parcel, Instant::now())
                 .is_empty()
         );
         assert!(
@@ -886,7 +953,7 @@ mod tests {
             1
         );
         assert!(admission.close().is_empty());
-        let back = admission.put_back(ticket, None, 2, Instant::now());
+        let back = admission.put_back(ticket, 2, Instant::now());
         assert_eq!(answers(back), [(2, Err(Refusal::Closed))]);
     }
 
@@ -895,7 +962,7 @@ mod tests {
         #[derive(Debug)]
         struct Panics;
         impl Router for Panics {
-            fn route(&self, _: &[Candidate], _: usize) -> usize {
+            fn route(&self, _: &Route<'_>) -> usize {
                 panic!("a router of the user's own")
             }
         }
@@ -918,7 +985,12 @@ mod tests {
         let mut admission = admission(1, 1, 0, 1);
         let (_, ticket) = granted(&mut admission);
         admission.drain();
-        let again = admission.admit(None, Arrival::Returning(ticket), Instant::now(), || 1);
+        let again = admission.admit(
+            anything(None),
+            Arrival::Returning(ticket),
+            Instant::now(),
+            || 1,
+        );
         assert!(matches!(again, Ok(Admitted::Waiting(_))));
         assert_eq!(refused(&mut admission), Refusal::Closed);
         assert_eq!(
@@ -1275,7 +1347,7 @@ mod tests {
             for (step, pick) in steps {
                 let served = match step {
                     0 | 1 => {
-                        match admission.admit(None, Arrival::New, Instant::now(), || 0) {
+                        match admission.admit(anything(None), Arrival::New, Instant::now(), || 0) {
                             Ok(Admitted::Granted(grant, _)) => held.push(grant.seat.slot),
                             Ok(Admitted::Waiting(ticket)) => tickets.push(ticket),
                             Err(refusal) => prop_assert_eq!(refusal, Refusal::Overloaded),
@@ -1310,7 +1382,7 @@ mod tests {
                     prop_assert_eq!(admission.slot_in_flight(slot), on_slot);
                     prop_assert!(on_slot <= 2);
                 }
-                prop_assert!(tickets.is_empty() || admission.take_place(Instant::now()).is_none());
+                prop_assert!(tickets.is_empty() || !admission.has_place(Instant::now()));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::admission::{Admission, Admitted, Arrival, Grant, Served};
+use super::claim::Claim;
 use super::line::Ticket;
 use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
@@ -56,14 +57,14 @@ impl Gate {
     /// Asks for admission. Where the call must wait, it leaves a parcel.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        deadline: Option<Instant>,
+        claim: Claim<'_>,
         arrival: Arrival,
         now: Instant,
         parcel: impl FnOnce() -> Parcel,
     ) -> Result<Entrance, Refusal> {
         let mut admission = self.lock();
         let before = admission.poll_timeout();
-        let admitted = admission.admit(deadline, arrival, now, parcel)?;
+        let admitted = admission.admit(claim, arrival, now, parcel)?;
         let is_alone = admission.in_flight() == 1;
         let is_earlier = admission.poll_timeout() != before;
         drop(admission);
@@ -256,10 +257,9 @@ impl Gate {
                     Vec::new()
                 });
                 next.extend(self.release(permit));
-                let deadline = parcel.deadline;
-                next.extend(self.apply(|admission| {
-                    admission.put_back(ticket, deadline, parcel, Instant::now())
-                }));
+                next.extend(
+                    self.apply(|admission| admission.put_back(ticket, parcel, Instant::now())),
+                );
                 next
             }
         }

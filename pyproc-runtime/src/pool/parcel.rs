@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use pyproc_proto::{Body, DeadlineClock, Metadata, Request};
 
+use super::claim::{Claim, Priority, Waits};
 use crate::connection::{Connection, Sender, Unsent};
 use crate::deadline;
 use crate::ledger::{Failure, Permit, Promise, Refusal};
@@ -18,6 +19,8 @@ pub(crate) struct Parcel {
     pub(crate) function: Box<str>,
     pub(crate) body: Bytes,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) priority: Priority,
+    pub(crate) key: Option<u64>,
     pub(crate) clock: DeadlineClock,
     /// `None` where there are none.
     pub(crate) metadata: Option<Box<Metadata>>,
@@ -48,6 +51,8 @@ impl Parcel {
             function,
             body,
             deadline,
+            priority,
+            key,
             clock,
             metadata,
             credit,
@@ -75,6 +80,8 @@ impl Parcel {
                     function,
                     body,
                     deadline,
+                    priority,
+                    key,
                     clock,
                     metadata,
                     credit,
@@ -87,5 +94,16 @@ impl Parcel {
 
     pub(super) fn refuse(self, refusal: Refusal) {
         self.promise.keep(Err(Failure::Refused(refusal)));
+    }
+}
+
+impl Waits for Parcel {
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            function: &self.function,
+            deadline: self.deadline,
+            priority: self.priority,
+            key: self.key,
+        }
     }
 }
