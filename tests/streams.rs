@@ -177,18 +177,21 @@ fn dropping_a_stream_closes_its_generator_and_frees_its_worker() {
 fn an_exception_comes_after_the_items_before_it_and_ends_the_stream() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let mut stream = pool.stream::<_, u64>("fail_after", 3);
-        for number in 0..3 {
-            assert_eq!(stream.next().await.unwrap().unwrap(), number);
+        // None, a few, those of several frames, and more than the window holds.
+        for items in [0, 3, 1_000, 30_000] {
+            let mut stream = pool.stream::<_, u64>("fail_after", items);
+            for number in 0..items {
+                assert_eq!(stream.next().await.unwrap().unwrap(), number);
+            }
+            let error = stream.next().await.unwrap().unwrap_err();
+            assert_error(
+                &error,
+                ErrorKind::Exception,
+                Fate::Failed,
+                &["ValueError: no more"],
+            );
+            assert!(stream.next().await.is_none());
         }
-        let error = stream.next().await.unwrap().unwrap_err();
-        assert_error(
-            &error,
-            ErrorKind::Exception,
-            Fate::Failed,
-            &["ValueError: no more"],
-        );
-        assert!(stream.next().await.is_none());
         pool.shutdown().await.unwrap();
     });
 }
@@ -226,6 +229,38 @@ fn a_worker_that_is_killed_in_mid_stream_ends_it_after_what_has_arrived() {
         );
         assert!(stream.next().await.is_none());
         assert_eq!(pool.status().counts.resent, 0);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_is_killed_while_items_flow_ends_the_stream_after_a_row_without_gaps() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        for killed_at in [1, 500, 10_000] {
+            let mut stream = count(&pool, 100_000_000);
+            let mut expected = 0;
+            let error = loop {
+                match stream.next().await.unwrap() {
+                    Ok(number) => assert_eq!(number, expected),
+                    Err(error) => break error,
+                }
+                expected += 1;
+                if expected == killed_at {
+                    kill(pid_of(&pool, 0));
+                }
+            };
+            assert!(expected >= killed_at);
+            assert_error(
+                &error,
+                ErrorKind::WorkerDied,
+                Fate::MayHaveRun,
+                &["SIGKILL"],
+            );
+            assert!(stream.next().await.is_none());
+            let doubled: u64 = pool.call("double", 21).await.unwrap();
+            assert_eq!(doubled, 42);
+        }
         pool.shutdown().await.unwrap();
     });
 }

@@ -23,7 +23,7 @@ pub(crate) struct Place {
 const WORKERS: usize = 2;
 
 impl Fleet {
-    /// Starts a pool for each codec and each loop; with `spared`, as many again that are left in peace.
+    /// Starts a pool for each codec and each loop, and two that have async functions too; with `spared`, as many again that are left in peace.
     pub(crate) async fn start(spared: bool, directory: &Path, mark: &str) -> Result<Self> {
         let starts = rosters(spared)
             .into_iter()
@@ -58,23 +58,27 @@ impl Fleet {
 
 fn rosters(spared: bool) -> Vec<Roster> {
     let kinds = [
-        ("json-pure", Encoding::Json, Core::Pure),
-        ("json-native", Encoding::Json, Core::Native),
-        ("msgpack-pure", Encoding::MsgPack, Core::Pure),
-        ("msgpack-native", Encoding::MsgPack, Core::Native),
+        ("json-pure", Encoding::Json, Core::Pure, false),
+        ("json-native", Encoding::Json, Core::Native, false),
+        ("msgpack-pure", Encoding::MsgPack, Core::Pure, false),
+        ("msgpack-native", Encoding::MsgPack, Core::Native, false),
+        ("json-async", Encoding::Json, Core::Pure, true),
+        ("msgpack-async", Encoding::MsgPack, Core::Native, true),
     ];
-    let exposed = kinds.map(|(name, encoding, core)| Roster {
+    let exposed = kinds.map(|(name, encoding, core, has_async)| Roster {
         name: name.to_owned(),
         encoding,
         core,
         workers: WORKERS,
+        has_async,
         spared: false,
     });
-    let in_peace = kinds.map(|(name, encoding, core)| Roster {
+    let in_peace = kinds.map(|(name, encoding, core, has_async)| Roster {
         name: format!("{name}-spared"),
         encoding,
         core,
         workers: 1,
+        has_async,
         spared: true,
     });
     let in_peace = in_peace.into_iter().filter(|_| spared);

@@ -77,7 +77,9 @@ async fn call(team: &Team, ledger: &Ledger, signs: &Signs, mut random: Rng, pace
             0 => random.u32(2..40),
             _ => 1,
         };
-        let plans: Vec<_> = (0..burst).map(|_| Plan::draw(&mut random)).collect();
+        let plans: Vec<_> = (0..burst)
+            .map(|_| Plan::draw(&mut random, team.roster.has_async))
+            .collect();
         let calls = plans.iter().map(|plan| team.carry_out(plan, ledger));
         let outcomes = futures::future::join_all(calls).await;
         if outcomes.iter().any(|outcome| outcome.is_closed()) {

@@ -1,7 +1,7 @@
 //! Real pools under load while their workers are killed, stopped, starved and confused, and the proof that no call was
 //! lost, ended twice, ran twice or got another's reply. Started by `cargo xtask chaos` and `cargo xtask soak`.
 //!
-//! Four pools, one for each codec and each loop, serve calls of mixed functions. An adversary per slot does one act after
+//! Six pools, one for each codec and each loop and two with async functions, serve calls of mixed functions. An adversary per slot does one act after
 //! the other to whoever is in it; what it does is a function of the seed. The ledger writes down every call and its end;
 //! the workers append every execution to a journal, which survives them. In the end the two must agree.
 

@@ -20,6 +20,11 @@ pub(crate) enum Function {
     Count,
     /// The same, and then an exception.
     CountAndFail,
+    Nap,
+    NapInTasks,
+    /// Holds up all async functions of its worker.
+    Block,
+    CountAsync,
     /// There is an argument too many.
     Unfit,
     Unknown,
@@ -81,22 +86,12 @@ pub(crate) const POISON_LIMIT: u8 = 2;
 pub(crate) const MAX_FRAME: usize = 1 << 20;
 
 impl Plan {
-    /// A call as the callers of a service make it.
-    pub(crate) fn draw(random: &mut Rng) -> Self {
-        let (function, amount) = match random.u32(0..1000) {
-            0..660 => (Function::Echo, random.u32(0..200)),
-            660..690 => (Function::Count, random.u32(0..300)),
-            690..692 => (Function::Count, random.u32(5_000..20_000)),
-            692..700 => (Function::CountAndFail, random.u32(0..300)),
-            700..776 => (Function::Echo, random.u32(1000..100_000)),
-            776..780 => (Function::Echo, random.u32(100_000..900_000)),
-            780..810 => (Function::Rest, random.u32(1..15)),
-            810..880 => (Function::Compute, random.u32(1..10_000)),
-            880..960 => (Function::Fail, 0),
-            960..975 => (Function::Unsendable, 0),
-            975..989 => (Function::Unfit, 0),
-            989..999 => (Function::Unknown, 0),
-            _ => (Function::TooLong, 0),
+    /// A call as the callers of a service make it; half of them are of async functions where there are any.
+    pub(crate) fn draw(random: &mut Rng, has_async: bool) -> Self {
+        let (function, amount) = if has_async && random.bool() {
+            Self::draw_async(random)
+        } else {
+            Self::draw_plain(random)
         };
         let mut plan = Self::of(function, amount);
         plan.idempotent = random.bool();
@@ -118,6 +113,33 @@ impl Plan {
             _ => {}
         }
         plan
+    }
+
+    fn draw_async(random: &mut Rng) -> (Function, u32) {
+        match random.u32(0..1000) {
+            0..700 => (Function::Nap, random.u32(0..30)),
+            700..900 => (Function::NapInTasks, random.u32(0..30)),
+            900..990 => (Function::CountAsync, random.u32(0..300)),
+            _ => (Function::Block, random.u32(1..20)),
+        }
+    }
+
+    fn draw_plain(random: &mut Rng) -> (Function, u32) {
+        match random.u32(0..1000) {
+            0..660 => (Function::Echo, random.u32(0..200)),
+            660..690 => (Function::Count, random.u32(0..300)),
+            690..692 => (Function::Count, random.u32(5_000..20_000)),
+            692..700 => (Function::CountAndFail, random.u32(0..300)),
+            700..776 => (Function::Echo, random.u32(1000..100_000)),
+            776..780 => (Function::Echo, random.u32(100_000..900_000)),
+            780..810 => (Function::Rest, random.u32(1..15)),
+            810..880 => (Function::Compute, random.u32(1..10_000)),
+            880..960 => (Function::Fail, 0),
+            960..975 => (Function::Unsendable, 0),
+            975..989 => (Function::Unfit, 0),
+            989..999 => (Function::Unknown, 0),
+            _ => (Function::TooLong, 0),
+        }
     }
 
     pub(crate) fn of(function: Function, amount: u32) -> Self {
@@ -146,12 +168,12 @@ impl Plan {
                 add("pad".into(), Argument::Text(self.pad(id)));
                 add(badge(id).into(), whole());
             }
-            Rest => {
+            Rest | Nap | NapInTasks | Block => {
                 let seconds = f64::from(self.amount) / 1000.0;
                 add("seconds".into(), Argument::Seconds(seconds));
             }
             Compute => add("rounds".into(), whole()),
-            Count | CountAndFail => add("items".into(), whole()),
+            Count | CountAndFail | CountAsync => add("items".into(), whole()),
             Leave => add("code".into(), whole()),
             Hold | Fork | Spin => add("milliseconds".into(), whole()),
             Flood => add("kilobytes".into(), whole()),
@@ -174,7 +196,7 @@ impl Plan {
 }
 
 impl Function {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 24] = [
         Self::Echo,
         Self::Rest,
         Self::Compute,
@@ -182,6 +204,10 @@ impl Function {
         Self::Unsendable,
         Self::Count,
         Self::CountAndFail,
+        Self::Nap,
+        Self::NapInTasks,
+        Self::Block,
+        Self::CountAsync,
         Self::Unfit,
         Self::Unknown,
         Self::TooLong,
@@ -207,6 +233,10 @@ impl Function {
             Self::Unsendable => "unsendable",
             Self::Count => "count",
             Self::CountAndFail => "count_and_fail",
+            Self::Nap => "nap",
+            Self::NapInTasks => "nap_in_tasks",
+            Self::Block => "block",
+            Self::CountAsync => "count_async",
             Self::Unknown => "unknown",
             Self::Leave => "leave",
             Self::Crash => "crash",
@@ -231,13 +261,22 @@ impl Function {
         use Function::*;
         matches!(
             self,
-            Echo | Rest | Compute | Hold | Flood | Fork | ForkAndReturn | Spin
+            Echo | Rest
+                | Compute
+                | Nap
+                | NapInTasks
+                | Block
+                | Hold
+                | Flood
+                | Fork
+                | ForkAndReturn
+                | Spin
         )
     }
 
     /// Whether it is a generator.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Self::Count | Self::CountAndFail)
+        matches!(self, Self::Count | Self::CountAndFail | Self::CountAsync)
     }
 
     fn ends_its_worker(self) -> bool {

@@ -30,6 +30,8 @@ pub(crate) struct Roster {
     pub(crate) encoding: Encoding,
     pub(crate) core: Core,
     pub(crate) workers: usize,
+    /// Whether its workers have async functions too.
+    pub(crate) has_async: bool,
     /// Whether the adversary leaves it in peace.
     pub(crate) spared: bool,
 }
@@ -64,6 +66,7 @@ pub(crate) enum Outcome {
 }
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/chaos.py");
+const ASYNC_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/chaos_async.py");
 
 /// A call that has not ended so long after its deadline is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -280,7 +283,11 @@ async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) 
         .intensity(u32::MAX)
         .backoff(Duration::from_millis(10))
         .reset_after(Duration::ZERO);
-    let builder = Pool::builder(SCRIPT)
+    let script = match roster.has_async {
+        true => ASYNC_SCRIPT,
+        false => SCRIPT,
+    };
+    let builder = Pool::builder(script)
         .name(&roster.name)
         .codec(codec)
         .core(roster.core)

@@ -38,7 +38,8 @@ impl Judgement {
             Ok(None) => Self {
                 end: End::Ran,
                 word: "read",
-                finding: (plan.function != Function::Count).then_some(Finding::Unexpected),
+                finding: (!plan.function.is_stream() || plan.function == Function::CountAndFail)
+                    .then_some(Finding::Unexpected),
             },
             Err(error) => Self {
                 end: proven.unwrap_or_else(|| end_of(error)),

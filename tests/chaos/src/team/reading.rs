@@ -73,7 +73,7 @@ impl Reading {
                 tokio::time::sleep(REST).await;
             }
         }
-        if plan.function == Function::Count && self.read < self.items {
+        if plan.function != Function::CountAndFail && self.read < self.items {
             self.found.get_or_insert(Finding::Torn);
         }
         Some(Ok(()))
