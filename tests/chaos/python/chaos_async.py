@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 
 from chaos import EXECUTED, Item, Reply, reply, turned, write
-
 from pyproc import expose
 
 
