@@ -45,6 +45,7 @@ def run(
     set_running: Callable[[Request | None], object],
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],
+    results_of: Callable[[str, object, int], Sequence[object]],
     page: memoryview | None = None,
     running: Running | None = None,
 ) -> bool: ...

@@ -427,3 +427,59 @@ def test_the_streams_of_a_host_that_says_no_more_are_closed(start: Start, tmp_pa
     wire.expect(Kind.GOODBYE)
     wire.close()
     assert worker.stop()[0] == 0
+
+
+BATCHES = (
+    PRELUDE
+    + """
+batches = []
+
+@expose(batch=4)
+def double(numbers: list[int]):
+    batches.append(numbers)
+    return [2 * number for number in numbers]
+
+@expose(batch=3, max_wait=600)
+def patient(xs):
+    return [xs] * len(xs)
+
+@expose
+def seen():
+    return batches
+"""
+)
+
+
+@pytest.mark.parametrize("protocol", ["json", "binary"])
+def test_calls_of_one_connection_are_run_in_batches(
+    start: Start, tmp_path: Path, protocol: str
+) -> None:
+    worker = start(gate(tmp_path) + BATCHES)
+    with (
+        closing(worker.binary()) as host,
+        closing(worker.json()) as other,
+        closing(worker.json()) as json_host,
+    ):
+        other.send({"id": 1, "method": "hold"})
+        wait_for(tmp_path / "running")
+        for call in (1, 2, 3):
+            if protocol == "json":
+                json_host.send({"id": call, "method": "double", "body": call})
+            else:
+                host.send(Kind.REQUEST, b"%d" % call, index=2, call=call)
+        (tmp_path / "go").touch()
+        assert other.read()["ok"]
+        for call in (1, 2, 3):
+            if protocol == "json":
+                assert json_host.read() == {"id": call, "ok": True, "body": 2 * call}
+            else:
+                assert json.loads(host.expect(Kind.REPLY)[6]) == 2 * call
+        assert [1, 2, 3] in other.call("seen", {})
+        # Who waits for company keeps nobody else waiting.
+        json_host.send({"id": 9, "method": "patient", "body": 9})
+        assert other.call("echo", 1) == 1
+        assert json_host.read() == {"id": 9, "ok": True, "body": [9]}
+        for call in (10, 11, 12):
+            json_host.send({"id": call, "method": "patient", "body": call})
+        for call in (10, 11, 12):
+            assert json_host.read() == {"id": call, "ok": True, "body": [10, 11, 12]}

@@ -7,11 +7,23 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 /// One exposed function, as far as calling it needs.
 pub(crate) struct Function<'py> {
     pub(crate) call: Bound<'py, PyAny>,
+    pub(crate) name: Bound<'py, PyAny>,
     pub(crate) binding: Binding<'py>,
+    /// How its calls are put together, if it takes many at once.
+    pub(crate) batching: Option<Batching>,
     /// Whether its items are sent one by one.
     pub(crate) is_stream: bool,
     /// Whether its last call was so short that a finished reply could wait for it.
     pub(crate) is_quick: bool,
+}
+
+/// What a `pyproc._batch.Batching` says.
+#[derive(Clone, Copy)]
+pub(crate) struct Batching {
+    /// How many calls the function takes at once, at most.
+    pub(crate) size: usize,
+    /// How long the worker, when it was idle, waits for more of them.
+    pub(crate) max_wait_ns: u64,
 }
 
 /// How a decoded body becomes arguments.
@@ -42,12 +54,31 @@ impl<'py> Function<'py> {
             let bind = binding.getattr(intern!(py, "bind"))?;
             Binding::Bind { bind, context }
         };
+        let batching = function.getattr(intern!(py, "batching"))?;
+        let batching = if batching.is_none() {
+            None
+        } else {
+            Some(Batching {
+                size: batching.getattr(intern!(py, "size"))?.extract()?,
+                max_wait_ns: batching.getattr(intern!(py, "max_wait_ns"))?.extract()?,
+            })
+        };
         Ok(Self {
+            name: function.getattr(intern!(py, "name"))?,
+            batching,
             call: function.getattr(intern!(py, "call"))?,
             binding,
             is_stream: function.getattr(intern!(py, "is_stream"))?.is_truthy()?,
             is_quick: false,
         })
+    }
+}
+
+impl Function<'_> {
+    /// Whether it has the worker wait for more calls.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.batching
+            .is_some_and(|batching| batching.max_wait_ns > 0)
     }
 }
 

@@ -81,7 +81,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, page=None, running=None))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, page=None, running=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -99,6 +99,7 @@ mod pyproc_native {
         set_running: Bound<'py, PyAny>,
         context_of: Bound<'py, PyAny>,
         explain: Bound<'py, PyAny>,
+        results_of: Bound<'py, PyAny>,
         page: Option<Bound<'py, PyAny>>,
         running: Option<Bound<'py, Running>>,
     ) -> PyResult<bool> {
@@ -120,14 +121,16 @@ mod pyproc_native {
             max_frame,
             ..Limits::default()
         };
+        let functions: Vec<_> = functions
+            .iter()
+            .map(Function::of)
+            .collect::<PyResult<_>>()?;
         let mut worker = Worker {
             py,
             protocol: WorkerConnection::after_handshake(limits, began),
             lane: Lane::new(lane, stop.clone())?,
-            functions: functions
-                .iter()
-                .map(Function::of)
-                .collect::<PyResult<_>>()?,
+            is_patient: functions.iter().any(Function::is_patient),
+            functions,
             bodies: Bodies::new(codec, registered, dump)?,
             has_absolute_deadlines,
             python: PythonSide {
@@ -137,6 +140,7 @@ mod pyproc_native {
                 set_running,
                 context_of,
                 explain,
+                results_of,
             },
             is_child,
             cancel_seq: page.as_ref().map_or(0, Page::cancel_seq),
@@ -150,6 +154,7 @@ mod pyproc_native {
             was_large: false,
             is_draining: false,
             has_ended: false,
+            woken: 0,
             began,
         };
         worker.run()

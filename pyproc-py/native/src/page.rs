@@ -44,12 +44,19 @@ impl Page {
         }
     }
 
-    /// Says that a call is begun, before anything of it is run; `now_ns` is what time it is.
-    pub(crate) fn take(&self, call: CallId, now_ns: u64) {
+    /// Says that a call is begun, before anything of it is run; `now_ns` is what time it is. Returns
+    /// whether a batch has overtaken it: then it goes on, so to speak, and must [`rest`](Self::rest)
+    /// at its end.
+    pub(crate) fn take(&self, call: CallId, now_ns: u64) -> bool {
+        if call.get() < self.word(Word::Taken).load(Ordering::Relaxed) {
+            self.resume(call, now_ns);
+            return true;
+        }
         self.word(Word::Taken).store(call.get(), Ordering::Release);
         self.word(Word::StartedNs).store(now_ns, Ordering::Release);
         self.word(Word::Started)
             .store(call.get(), Ordering::Release);
+        false
     }
 
     /// Says that a stream goes on, whatever call was begun last; `now_ns` is what time it is.

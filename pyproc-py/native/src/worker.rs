@@ -4,6 +4,7 @@
 //! order; they are the reference, and the tests of the Python package run with both.
 
 mod answer;
+mod batch;
 mod read;
 mod stream;
 
@@ -64,6 +65,10 @@ pub(crate) struct Worker<'py> {
     pub(crate) was_large: bool,
     pub(crate) is_draining: bool,
     pub(crate) has_ended: bool,
+    /// Whether one of the functions has the worker wait for more calls.
+    pub(crate) is_patient: bool,
+    /// When something came last that was waited for, by [`now_ns`].
+    pub(crate) woken: u64,
     /// The moment that the protocol's timers are told: they have no use here, where nobody but the
     /// host is at the other end.
     pub(crate) began: Instant,
@@ -83,6 +88,8 @@ pub(crate) struct PythonSide<'py> {
     pub(crate) context_of: Bound<'py, PyAny>,
     /// From an exception and its stage to the status and the body of an `Error`.
     pub(crate) explain: Bound<'py, PyAny>,
+    /// From what a batch has returned to one result for each of its calls.
+    pub(crate) results_of: Bound<'py, PyAny>,
 }
 
 impl<'py> Worker<'py> {
@@ -110,6 +117,14 @@ impl<'py> Worker<'py> {
                 if !self.queue.is_empty() {
                     continue;
                 }
+                if self.is_patient && now > turn_began {
+                    // What has come meanwhile has waited already, and did not find the worker idle.
+                    self.read_now()?;
+                    turn_began = now;
+                    if !self.queue.is_empty() || self.streams.can_move() || self.has_ended {
+                        continue;
+                    }
+                }
                 self.flush()?;
                 if self.is_draining && self.streams.are_over() {
                     // What crossed the drain on its way is refused rather than left unanswered.
@@ -120,6 +135,7 @@ impl<'py> Worker<'py> {
                 self.read()?;
                 now = now_ns();
                 turn_began = now;
+                self.woken = now;
                 continue;
             }
             if self.queue.is_empty() && !self.streams.can_move() {

@@ -120,7 +120,10 @@ class AsyncCalls:
             return
         else:
             answer = self._answer(call)
-        self._marks.words[TAKEN] = request.call
+        words = self._marks.words
+        # A batch may have overtaken it.
+        if request.call > words[TAKEN]:
+            words[TAKEN] = request.call
         call.task = self._context.run(Task, answer, loop=self._loop, name=function.name)
         self._calls[request.call] = call
         if not self._new:

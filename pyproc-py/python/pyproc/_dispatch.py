@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ._request import Request
     from ._stream import Stream
 
-    Answer: TypeAlias = Callable[[Request], None]
+    # The one of a function that takes batches is given all requests of one.
+    Answer: TypeAlias = Callable[[Any], None]
 
 
 QUICK_NS = 200_000

@@ -18,6 +18,7 @@ __all__ = [
     "InvalidArgument",
     "InvalidBody",
     "InvalidResult",
+    "ItemError",
     "PyprocError",
     "RegistrationError",
     "SchemaError",
@@ -42,6 +43,28 @@ class Interrupted(BaseException):
     """
 
     __module__ = __package__
+
+
+class ItemError(PyprocError):
+    """What a function that takes batches returns in place of a result that it has not.
+
+    Its caller gets it as an exception of the function; the other callers of the batch get their
+    results. It is made of a message, or of an exception, which is then what the caller gets:
+
+        results.append(ItemError("the row is empty"))
+        results.append(ItemError(error))
+
+    Raised, it is an exception like any other, and ends all calls of the batch.
+    """
+
+    __module__ = __package__
+
+    error: BaseException
+    """What the caller gets."""
+
+    def __init__(self, error: str | BaseException) -> None:
+        super().__init__(error)
+        self.error = error if isinstance(error, BaseException) else self
 
 
 class RegistrationError(PyprocError):

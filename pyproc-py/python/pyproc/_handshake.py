@@ -148,7 +148,7 @@ def _describe(function: Function) -> dict[str, object]:
         "returns": binding.returns,
         "async": function.is_async,
         "stream": function.is_stream,
-        "batch": 0,
+        "batch": 0 if function.batching is None else function.batching.size,
     }
 
 

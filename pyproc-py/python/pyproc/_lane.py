@@ -59,6 +59,19 @@ class Lane:
             return None
         return self._socket.recv_into(room)
 
+    def read_within(self, room: memoryview, limit_ns: int) -> int | None:
+        """Do the same, but for a time only; `None` when it is over, too."""
+        # The system counts in milliseconds. What is left of them is waited for without sleeping.
+        milliseconds = (limit_ns + 500_000) // 1_000_000
+        ready = self._poll.poll(milliseconds)
+        give_up = now_ns() + (0 if milliseconds else limit_ns)
+        while not ready and now_ns() < give_up:
+            sched_yield()
+            ready = self._poll.poll(0)
+        if len(ready) == 1 and ready[0][0] == self._stop_fileno:
+            self._stop.clear()
+        return self.read_now(room)
+
     def read_now(self, room: memoryview) -> int | None:
         """Put the bytes that are there into `room`, and return how many, or `None` for none."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._codec import codec
 from ._connection import Connection
 from ._context import Context, running_request
-from ._errors import InvalidArgument, InvalidResult
+from ._errors import InvalidArgument, InvalidResult, ItemError
 from ._request import Request
 
 TYPE_CHECKING = False
@@ -26,6 +26,9 @@ def call(function: Function, body: object, *, codec_name: str = "json") -> objec
         encoded = bodies.encode(binding.dump(body, binary=bodies.binary))
     except InvalidResult as error:
         raise InvalidArgument(error.path, error.message) from None
+    if function.batching is not None:
+        result = _call_as_batch(function, bodies.decode(encoded))
+        return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
     arguments, keywords = binding.bind(bodies.decode(encoded))
     request = Request(Connection(), 1, function.name, encoded)
     if binding.context_parameter is not None:
@@ -41,3 +44,14 @@ def call(function: Function, body: object, *, codec_name: str = "json") -> objec
     finally:
         running_request.reset(token)
     return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
+
+
+def _call_as_batch(function: Function, body: object) -> object:
+    """Call a function that takes batches with a batch of one."""
+    from ._batch_run import results_of
+
+    ((value,), _) = function.binding.bind(body)
+    (result,) = results_of(function.name, function.call([value]), 1)
+    if isinstance(result, ItemError):
+        raise result.error
+    return result

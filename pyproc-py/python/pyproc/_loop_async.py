@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+    from ._batch import Batching
     from ._connection import Connection
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
@@ -64,7 +65,7 @@ class AsyncLoop:
         self._guard = guard
         self._words = NO_WORDS if page is None else page.words
         self._cancel_seq = self._words[CANCEL_SEQ]
-        self._runner = Runner(dispatcher, guard, self._flush, page, running)
+        self._runner = Runner(dispatcher, guard, self._flush, page, running, self._gather)
         marks = Marks(self._words, running, guard)
         self._calls = AsyncCalls(loop, connection, marks, self._flush, self._end, self._settle)
         connection.cancel_running = self._calls.cancel
@@ -133,6 +134,10 @@ class AsyncLoop:
         while count is not None and not self._connection.has_ended:
             count = self._lane.read_now(self._connection.room)
             self._take(count)
+
+    def _gather(self, first: Request, batching: Batching) -> None:
+        """Read what there is for a batch. Async calls go on meanwhile, so it waits for nothing."""
+        self._read_now()
 
     def _take(self, count: int | None) -> None:
         if count:

@@ -9,6 +9,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from ._accepted import Accepted
 from ._context import now_ns, running_request
 from ._dispatch import QUICK_NS
+from ._loop_sync import is_patient
 from ._protocol import ProtocolError
 from ._runner import Runner
 
@@ -16,9 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._batch import Batching
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._listener import Listener
+    from ._request import Request
     from ._signals import StopSignal
 
 FAREWELL_NS = 5_000_000_000
@@ -41,7 +44,7 @@ class ListeningLoop:
         self._listener = listener
         self._functions = dispatcher.functions
         self._stop = stop
-        self._runner = Runner(dispatcher, guard, self._write)
+        self._runner = Runner(dispatcher, guard, self._write, gather=self._gather)
         self._accepted: set[Accepted] = set()
         self._ready: deque[Accepted] = deque()
         self._is_draining = False
@@ -50,6 +53,11 @@ class ListeningLoop:
         self._was_full = False
         """Whether the last attempt to accept a connection failed, and this was said."""
         self._retry_at_ns = 0
+        self._is_patient = is_patient(dispatcher.functions)
+        self._woken_ns = 0
+        """When something came last that was waited for."""
+        self._running: Accepted | None = None
+        """The connection whose turn it is."""
         self._selector = DefaultSelector()
         self._selector.register(stop.fileno(), EVENT_READ)
         self._selector.register(listener.socket, EVENT_READ)
@@ -65,11 +73,20 @@ class ListeningLoop:
                 now = self._run_next(now)
                 continue
             running_request.set(None)
+            if self._is_patient and not self._ready and now > turn_began:
+                # What has come meanwhile has waited already, and did not find the worker idle.
+                self._turn(wait=False)
+                turn_began = now
+                if self._ready:
+                    continue
             self._write()
             if self._is_draining and not self._ready and not self._has_streams:
                 return
-            self._turn(wait=not self._ready)
+            was_idle = not self._ready
+            self._turn(wait=was_idle)
             now = turn_began = now_ns()
+            if was_idle:
+                self._woken_ns = now
 
     def say_goodbye(self) -> None:
         """Close all connections in good order; a host that does not read is waited for briefly."""
@@ -95,11 +112,28 @@ class ListeningLoop:
         return any(each.has_streams for each in self._accepted)
 
     def _run_next(self, now: int) -> int:
-        accepted = self._ready.popleft()
+        accepted = self._running = self._ready.popleft()
         now = accepted.run_next(self._runner, now)
         if accepted.has_work:
             self._ready.append(accepted)
         return now
+
+    def _gather(self, first: Request, batching: Batching) -> None:
+        """Read what there is for a batch, and wait for more if the worker was idle until now."""
+        from ._batch_run import is_short
+
+        accepted = self._running
+        assert accepted is not None
+        self._attempt(accepted, accepted.read)
+        give_up = self._woken_ns + batching.max_wait_ns
+        while is_short(first.connection, first, batching.size) and not self._ready:
+            left = give_up - now_ns()
+            if left <= 0:
+                return
+            selected = self._selector.select(left / 1e9)
+            if any(key.data is not accepted for key, _ in selected):
+                return
+            self._attempt(accepted, accepted.read)
 
     def _turn(self, *, wait: bool, timeout: float | None = None) -> None:
         """Do what the sockets are ready for."""

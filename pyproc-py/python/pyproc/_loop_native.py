@@ -9,6 +9,8 @@ from ._protocol import MIN_FRAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._connection_binary import BinaryConnection
     from ._core import Core
     from ._dispatch import Dispatcher
@@ -52,6 +54,12 @@ class NativeLoop:
         max_body = connection.max_frame - MIN_FRAME
         self._lane.write(*connection.take_pieces())
 
+        # Only functions that take batches need it.
+        def results_of(name: str, results: object, calls: int) -> Sequence[object]:
+            from ._batch_run import results_of
+
+            return results_of(name, results, calls)
+
         def explain_encoded(error: BaseException, stage: int) -> tuple[int, bytes]:
             status, failure = explain(error, stage)
             return status, failure.encode(max_body)
@@ -71,6 +79,7 @@ class NativeLoop:
             set_running=running_request.set,
             context_of=Context._of,
             explain=explain_encoded,
+            results_of=results_of,
             page=None if self._page is None else self._page.words,
             running=self._running,
         )

@@ -10,16 +10,26 @@ from ._state_page import CANCEL_SEQ, NO_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._batch import Batching
     from ._connection import Connection
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._interrupt import Running
     from ._lane import Lane
+    from ._registry import Function
+    from ._request import Request
     from ._signals import StopSignal
     from ._state_page import StatePage
 
 MAX_OUTPUT_BYTES = 256 * 1024
 """More than this is written before the next call, however quick the calls are."""
+
+
+def is_patient(functions: Iterable[Function]) -> bool:
+    """Whether one of the functions has the worker wait for more calls."""
+    return any(each.batching is not None and each.batching.max_wait_ns for each in functions)
 
 
 class SyncLoop:
@@ -41,8 +51,11 @@ class SyncLoop:
         self._spin = Spin(spin_ns)
         self._connection = connection
         self._stop = stop
-        self._runner = Runner(dispatcher, guard, self._flush, page, running)
+        self._runner = Runner(dispatcher, guard, self._flush, page, running, self._gather)
         self._words = NO_WORDS if page is None else page.words
+        self._woken_ns = 0
+        """When something came last that was waited for."""
+        self._is_patient = is_patient(dispatcher.functions)
 
     def run(self) -> None:
         """Answer requests until the host closes the connection, or until a drain is complete.
@@ -56,6 +69,7 @@ class SyncLoop:
         run = self._runner.run
         is_streams_turn = False
         words = self._words
+        is_patient = self._is_patient
         cancel_seq = words[CANCEL_SEQ]
         now = turn_began = now_ns()
         while not connection.has_ended:
@@ -71,6 +85,12 @@ class SyncLoop:
                 now = run(requests.popleft(), now)
             else:
                 running_request.set(None)
+                if is_patient and now > turn_began:
+                    # What has come meanwhile has waited already, and did not find the worker idle.
+                    self._read_now()
+                    turn_began = now
+                    if requests or moving or connection.has_ended:
+                        continue
                 self._flush()
                 if connection.is_draining and not connection.streams:
                     # What crossed the drain on its way is refused rather than left unanswered.
@@ -78,7 +98,7 @@ class SyncLoop:
                     self._flush()
                     return
                 self._read()
-                now = turn_began = now_ns()
+                now = turn_began = self._woken_ns = now_ns()
                 continue
             if connection.output_bytes > MAX_OUTPUT_BYTES:
                 self._flush()
@@ -104,6 +124,18 @@ class SyncLoop:
         while count is not None and not self._connection.has_ended:
             count = self._lane.read_now(self._connection.room)
             self._take(count)
+
+    def _gather(self, first: Request, batching: Batching) -> None:
+        """Read what there is for a batch, and wait for more if the worker was idle until now."""
+        from ._batch_run import is_short
+
+        self._read_now()
+        give_up = self._woken_ns + batching.max_wait_ns
+        while is_short(self._connection, first, batching.size) and not self._stop.requested:
+            left = give_up - now_ns()
+            if left <= 0:
+                return
+            self._take(self._lane.read_within(self._connection.room, left))
 
     def _take(self, count: int | None) -> None:
         if count:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Literal, TypeVar, overload
 
+    from ._batch import Batching
     from ._schema import Binding
 
     Arguments = Literal["auto", "body", "keywords"]
@@ -29,7 +30,11 @@ def expose(function: F, /) -> F: ...
 
 @overload
 def expose(  # noqa: F811  (the checker knows only the `overload` of `typing`)
-    *, name: str | None = None, arguments: Arguments = "auto"
+    *,
+    name: str | None = None,
+    arguments: Arguments = "auto",
+    batch: int | None = None,
+    max_wait: float | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -39,6 +44,8 @@ def expose(  # noqa: F811
     *,
     name: str | None = None,
     arguments: Arguments = "auto",
+    batch: int | None = None,
+    max_wait: float | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a function to hosts; it is returned as it is, so it stays callable and testable.
 
@@ -46,11 +53,16 @@ def expose(  # noqa: F811
     receives the body whole, one with several receives the entries of the body by name;
     `arguments="body"` or `"keywords"` says so where this rule is not wanted.
 
+    With `batch` the function takes up to so many calls at once: its one parameter is the list of
+    what they send, and it returns a list of their results, in the same order; `ItemError` stands
+    for one that failed. Calls that wait while the worker is busy are run together; one that finds
+    it idle is run at once, or waits for others for `max_wait` seconds, if that is given.
+
     Raises `RegistrationError` for a function that cannot be offered, or a name that is taken.
     """
 
     def register(function: F) -> F:
-        REGISTRY.add(Function(function, name, arguments))
+        REGISTRY.add(Function(function, name, arguments, batch, max_wait))
         return function
 
     return register if function is None else register(function)
@@ -61,6 +73,7 @@ class Function:
 
     __slots__ = (
         "arguments",
+        "batching",
         "binding",
         "call",
         "is_async",
@@ -84,6 +97,9 @@ class Function:
     place: str
     """Where it was written, `file:line`."""
 
+    batching: Batching | None
+    """How its calls are put together, if it takes many at once."""
+
     is_async: bool
     """Whether it is an `async def`, whose calls share an event loop."""
 
@@ -93,7 +109,14 @@ class Function:
     is_quick: bool
     """Whether its last call was so short that a finished reply could wait for it."""
 
-    def __init__(self, call: Callable[..., object], name: str | None, arguments: Arguments) -> None:
+    def __init__(
+        self,
+        call: Callable[..., object],
+        name: str | None,
+        arguments: Arguments,
+        batch: int | None = None,
+        max_wait: float | None = None,
+    ) -> None:
         given = name or getattr(call, "__name__", None)
         if not isinstance(given, str):
             raise RegistrationError(f'{call!r} has no name; give it one: `@expose(name="…")`')
@@ -104,14 +127,34 @@ class Function:
         self.is_async = bool(flags & (_IS_COROUTINE | _IS_ASYNC_GENERATOR))
         self.is_stream = bool(flags & (_IS_GENERATOR | _IS_ASYNC_GENERATOR))
         self.is_quick = False
+        self.batching = None
+        if batch is not None or max_wait is not None:
+            from ._batch import Batching
+
+            self.batching = Batching(batch, max_wait, self._label)
+            if self.is_stream or self.is_async:
+                kind = "a generator" if self.is_stream else "an async function"
+                raise RegistrationError(
+                    f"{self._label} is {kind}; one that takes batches is a plain function that "
+                    "returns a list"
+                )
+
+    @property
+    def _label(self) -> str:
+        return f"function `{self.name}` ({self.place})"
 
     def bind(self) -> Binding:
         """Work out how it is called, once. Raises `SchemaError`."""
         if not hasattr(self, "binding"):
             # Later than at `@expose`, when all that its annotations name is defined.
-            from ._schema import analyze
+            if self.batching is None:
+                from ._schema import analyze
 
-            self.binding = analyze(self.call, arguments=self.arguments)
+                self.binding = analyze(self.call, arguments=self.arguments)
+            else:
+                from ._batch import bind_batch
+
+                self.binding = bind_batch(self.call, self._label, self.arguments)
         return self.binding
 
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._batch import Batching
     from ._dispatch import Answer, Dispatcher
     from ._fork import ForkGuard
     from ._interrupt import Running
@@ -35,13 +36,18 @@ class Runner:
         flush: Callable[[], None],
         page: StatePage | None = None,
         running: Running | None = None,
+        gather: Callable[[Request, Batching], None] = lambda first, batching: None,
     ) -> None:
-        """`flush` writes the replies that are finished."""
+        """`flush` writes the replies that are finished.
+
+        `gather` reads what there is for the batch that begins with a request, which waits.
+        """
         self._dispatcher = dispatcher
         self._words = None if page is None else page.words
         self._running = PureRunning() if running is None else running
         self._guard = guard
         self._flush = flush
+        self._gather = gather
 
     def run(self, request: Request, now_ns: int) -> int:
         """Answer a request, and return what time it is then; `now_ns` is what time it is before.
@@ -61,6 +67,10 @@ class Runner:
         if function.is_quick:
             if words is not None:
                 words[TAKEN] = request.call
+        elif function.batching is not None:
+            return self._run_batch(request, function.batching, answer)
+        elif words is not None and request.call < words[TAKEN]:
+            return self._run_overtaken(request, answer)
         else:
             self._flush()
             now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
@@ -80,6 +90,55 @@ class Runner:
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
         return ended_ns
+
+    def _run_batch(self, first: Request, batching: Batching, answer: Answer) -> int:
+        """Answer a request together with others of its function; return what time it is then."""
+        from ._batch_run import take_batch
+
+        connection = first.connection
+        self._flush()
+        # It waits with the others, because what is read next may cancel it.
+        connection.requests.appendleft(first)
+        self._gather(first, batching)
+        now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
+        batch, overtaken = take_batch(connection, first.function, batching.size, now_ns)
+        if connection.has_ended or not batch:
+            return now_ns
+        self._run_out_of_turn(batch[-1].call, now_ns, answer, batch)
+        for each in overtaken:
+            found = connection.answers.get(each.function)
+            if found is not None and each.call < batch[-1].call:
+                # So that its turn is not taken for that of the latest call.
+                found[0].is_quick = False
+        return clock_gettime_ns(CLOCK_MONOTONIC)
+
+    def _run_overtaken(self, request: Request, answer: Answer) -> int:
+        """Answer a request that a batch has overtaken; return what time it is then."""
+        self._flush()
+        self._run_out_of_turn(request.call, clock_gettime_ns(CLOCK_MONOTONIC), answer, request)
+        return clock_gettime_ns(CLOCK_MONOTONIC)
+
+    def _run_out_of_turn(self, call: int, now_ns: int, answer: Answer, what: object) -> None:
+        """Answer what may be older than calls that were begun; `call` is its greatest id."""
+        words = self._words
+        if words is not None:
+            if call > words[TAKEN]:
+                words[TAKEN] = call
+                words[STARTED_NS] = now_ns
+                words[STARTED] = call
+            else:
+                words[STARTED_NS] = now_ns
+                words[RESUMED] = call
+        try:
+            answer(what)
+        except SystemExit as exit:
+            self._guard.leave_if_child(exit.code)
+            self._flush()
+            raise
+        if self._guard.is_child:
+            self._guard.leave_if_child()
+        if words is not None:
+            words[RESUMED] = 0
 
     def go_on(self, stream: Stream, now_ns: int) -> int:
         """Send some items of a stream, or end it, and return what time it is then.
@@ -129,7 +188,10 @@ class Runner:
             failure = Failure("FunctionNotFound", str(error))
             connection.fail(request.call, Status.FUNCTION_NOT_FOUND, failure)
             return None
-        found = function, answer_with(function, connection.codec, self._running)
+        make = answer_with
+        if function.batching is not None:
+            from ._batch_run import answer_batch_with as make
+        found = function, make(function, connection.codec, self._running)
         connection.answers[request.function] = found
         return found
 

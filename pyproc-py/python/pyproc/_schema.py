@@ -98,18 +98,13 @@ def analyze(
     stands in the way.
     """
     label = f"function `{getattr(function, '__name__', None) or repr(function)}`"
-    try:
-        signature = Signature.of(function)
-    except NameError as error:
-        reason = f"an annotation needs `{error.name}`, which is not there"
-        raise SchemaError(f"{label}: {reason}") from error
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"{label}: its parameters cannot be read: {error}") from error
-
+    signature = read_signature(function, label)
     scope = Scope(signature.namespace)
-    context = _context_parameter(signature, scope, label)
+    context = find_context(signature, scope, label)
     parameters = [each for each in signature.parameters if each is not context]
-    shapes = [_shape(each.name, each.annotation, scope, converter, label) for each in parameters]
+    shapes = [
+        make_shape(each.name, each.annotation, scope, converter, label) for each in parameters
+    ]
 
     binding = Binding()
     binding.parameters = tuple(
@@ -136,10 +131,21 @@ def analyze(
         rest = signature.var_keyword
         rest_shape = None
         if rest is not None:
-            rest_shape = _shape(rest, signature.annotation(rest), scope, converter, label)
+            rest_shape = make_shape(rest, signature.annotation(rest), scope, converter, label)
         reserved = binding.context_parameter
         binding.bind = keywords_binder(parameters, shapes, rest_shape, reserved)
     return binding
+
+
+def read_signature(function: Callable[..., object], label: str) -> Signature:
+    """Read what can be read off a function. Raises `SchemaError`."""
+    try:
+        return Signature.of(function)
+    except NameError as error:
+        reason = f"an annotation needs `{error.name}`, which is not there"
+        raise SchemaError(f"{label}: {reason}") from error
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"{label}: its parameters cannot be read: {error}") from error
 
 
 def _style(
@@ -173,7 +179,8 @@ def _style(
     return "body" if wanted == "auto" and one else "keywords"
 
 
-def _context_parameter(signature: Signature, scope: Scope, label: str) -> RawParameter | None:
+def find_context(signature: Signature, scope: Scope, label: str) -> RawParameter | None:
+    """Return the parameter that takes the `Context`, if there is one. Raises `SchemaError`."""
     found = [each for each in signature.parameters if _is_context(each.annotation, scope)]
     if not found:
         return None
@@ -202,7 +209,8 @@ def _is_context(annotation: Any, scope: Scope) -> bool:
     return annotation is context or optional
 
 
-def _shape(name: str, annotation: Any, scope: Scope, converter: str, label: str) -> Shape:
+def make_shape(name: str, annotation: Any, scope: Scope, converter: str, label: str) -> Shape:
+    """Return the shape of what a parameter takes. Raises `SchemaError`."""
     if annotation is NotGiven:
         return ANYTHING
     try:

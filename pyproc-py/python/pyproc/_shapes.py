@@ -27,7 +27,7 @@ from ._shape_choices import enumeration, literal, union_of
 from ._shape_containers import fixed_tuple, list_of, map_of, set_of, tuple_of
 from ._shape_records import Field, Record
 
-_LISTS = (list, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable)
+LISTS = (list, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable)
 _SETS = (set, abc.Set, abc.MutableSet)
 _MAPS = (dict, abc.Mapping, abc.MutableMapping)
 
@@ -92,7 +92,7 @@ class Shapes:
         return self._class(origin, args, scope)
 
     def _class(self, cls: Any, args: tuple[Any, ...], scope: Scope) -> Shape:
-        if cls in _LISTS:
+        if cls in LISTS:
             return list_of(self._argument(args, 0, scope))
         if cls is tuple:
             return tuple_of(self._argument(args, 0, scope))

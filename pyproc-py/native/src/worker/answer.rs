@@ -27,14 +27,9 @@ impl<'py> Worker<'py> {
     /// Answers one request, unless its time is over: `began` is what time it is. Returns what time
     /// it is then.
     pub(super) fn answer_in_turn(&mut self, request: Queued, mut began: u64) -> PyResult<u64> {
-        if request
-            .deadline_ns
-            .is_some_and(|deadline| began >= deadline)
-        {
-            let message = "the deadline passed before the call began";
-            self.refuse(request.call, Status::Deadline, "DeadlineExceeded", message);
+        let Some(request) = self.in_time(request, began) else {
             return Ok(began);
-        }
+        };
         let place = usize::from(request.function);
         let Some(function) = self.functions.get(place) else {
             let message = format!("function `#{place}` is not exposed");
@@ -42,30 +37,52 @@ impl<'py> Worker<'py> {
             self.refuse(request.call, status, "FunctionNotFound", message);
             return Ok(began);
         };
+        let batching = function.batching;
         if function.is_stream != request.wants_stream {
-            let message = if request.wants_stream {
-                "the function returns one value, and a stream was asked for"
-            } else {
-                "the function yields a stream, and one value was asked for"
-            };
-            self.refuse(request.call, Status::InvalidArgument, "CallError", message);
+            self.refuse_other_kind(&request);
             return Ok(began);
+        }
+        if let Some(batching) = batching {
+            return self.answer_batch(request, batching);
         }
         if !function.is_quick {
             self.heed_stop()?;
             self.flush()?;
             began = now_ns();
         }
-        if let Some(page) = &self.page {
-            page.take(request.call, began);
-        }
+        let page = self.page.as_ref();
+        let is_overtaken = page.is_some_and(|page| page.take(request.call, began));
         if let Err(error) = self.answer(request) {
             return Err(self.pass_on(error)?);
         }
         self.leave_if_child(None)?;
+        if let (Some(page), true) = (&self.page, is_overtaken) {
+            page.rest();
+        }
         let ended = now_ns();
         self.functions[place].is_quick = ended.saturating_sub(began) < QUICK_NS;
         Ok(ended)
+    }
+
+    /// Refuses a request for a stream of a function that has none, or for a value of one that yields.
+    pub(super) fn refuse_other_kind(&mut self, request: &Queued) {
+        let message = if request.wants_stream {
+            "the function returns one value, and a stream was asked for"
+        } else {
+            "the function yields a stream, and one value was asked for"
+        };
+        self.refuse(request.call, Status::InvalidArgument, "CallError", message);
+    }
+
+    /// Refuses a request whose time is over.
+    pub(super) fn in_time(&mut self, request: Queued, now: u64) -> Option<Queued> {
+        let deadline = request.deadline_ns;
+        if deadline.is_none_or(|deadline| now < deadline) {
+            return Some(request);
+        }
+        let message = "the deadline passed before the call began";
+        self.refuse(request.call, Status::Deadline, "DeadlineExceeded", message);
+        None
     }
 
     /// Writes what is finished before a function ends the process. Does not return in a child that

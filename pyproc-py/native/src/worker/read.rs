@@ -74,7 +74,7 @@ impl Worker<'_> {
     }
 
     /// Understands what was read.
-    fn take_in(&mut self, arrival: Arrival) -> PyResult<()> {
+    pub(super) fn take_in(&mut self, arrival: Arrival) -> PyResult<()> {
         match arrival {
             Arrival::Nothing => return Ok(()),
             Arrival::End => {

@@ -13,6 +13,8 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_accepted.py"
     "pyproc/_annotation.py"
     "pyproc/_async_calls.py"
+    "pyproc/_batch.py"
+    "pyproc/_batch_run.py"
     "pyproc/_bind.py"
     "pyproc/_bootstrap.py"
     "pyproc/_cli.py"
