@@ -21,9 +21,9 @@ pub use pyproc_runtime::{
 
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{
-    Breaker, Candidate, Core, Counts, Event, Events, InFlight, LeastLoaded, PoolStatus, Recycle,
-    RecycleReason, Resource, Restart, RoundRobin, Route, Router, RunningCall, ShutdownReport, Spin,
-    Weighted, WorkerState, WorkerStatus,
+    Breaker, Candidate, Core, Counts, Event, EventLoop, Events, InFlight, LeastLoaded, PoolStatus,
+    Recycle, RecycleReason, Resource, Restart, RoundRobin, Route, Router, RunningCall,
+    ShutdownReport, Spin, Weighted, WorkerState, WorkerStatus,
 };
 
 // How bodies and frames are encoded.

@@ -131,6 +131,7 @@ class Host(Wire):
         python_path: list[str] | None = None,
         mode: str = "connection",
         core: str = "pure",
+        event_loop: str = "asyncio",
         sources: dict[str, str] = SOURCES,
         cwd: str | Path | None = None,
         env: dict[str, str] | None = None,
@@ -158,6 +159,7 @@ class Host(Wire):
             "target": target,
             "mode": mode,
             "core": core,
+            "event_loop": event_loop,
             "python_path": python_path or [],
             "lifeline": mode == "listen" and lifeline,
         }

@@ -769,7 +769,7 @@ def test_an_event_loop_that_is_not_there_is_asked_for(spawn: Spawn) -> None:
     assert status == Status.START_FAILED
     assert "pip install uvloop" in failure["message"]
     status, failure = spawn(SOURCE, event_loop="trio").refused()
-    assert status == Status.INVALID_HELLO
+    assert status == Status.START_FAILED
     assert "`trio`" in failure["message"]
 
 

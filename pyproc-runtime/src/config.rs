@@ -10,7 +10,7 @@ use crate::pool::{Breaker, InFlight};
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
 use crate::supervisor::{Recycle, Restart};
-use crate::worker::{Core, Environment, Isolation};
+use crate::worker::{Core, Environment, EventLoop, Isolation};
 
 /// The configuration of a pool. It exists only checked; the builder makes it.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ pub(crate) struct Recipe {
     pub(crate) environment: Environment,
     pub(crate) isolation: Isolation,
     pub(crate) core: Core,
+    pub(crate) event_loop: EventLoop,
     /// The script listens on a path by itself, instead of being handed a connected socket.
     pub(crate) listens: bool,
 }

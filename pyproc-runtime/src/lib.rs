@@ -43,7 +43,7 @@ mod worker;
 pub use death::DeathReport;
 pub use event::{Event, Events, RecycleReason};
 pub use supervisor::{Recycle, Restart, ShutdownReport};
-pub use worker::{Core, Exit, Resource};
+pub use worker::{Core, EventLoop, Exit, Resource};
 
 // The frames and the calls in flight.
 mod connection;

@@ -11,6 +11,9 @@ pub(crate) use bundle::{Mode, arguments, bundle};
 mod core;
 pub use core::Core;
 
+mod event_loop;
+pub use event_loop::EventLoop;
+
 mod environment;
 pub(crate) use environment::{Environment, Inherited};
 

@@ -23,7 +23,8 @@ def make_loop(name: str) -> AbstractEventLoop:
     if name == "asyncio":
         return asyncio.new_event_loop()
     if name != "uvloop":
-        raise Refusal(Status.INVALID_HELLO, f"`event_loop` is `{name}`, which nobody knows here")
+        message = f"the event loop is to be `{name}`, which nobody knows here"
+        raise Refusal(Status.START_FAILED, message)
     try:
         import uvloop
     except ImportError as error:

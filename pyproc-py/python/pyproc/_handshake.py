@@ -43,7 +43,6 @@ class Hello:
     __slots__ = (
         "codec",
         "descriptors",
-        "event_loop",
         "has_absolute_deadlines",
         "log_level",
         "max_frame",
@@ -63,8 +62,6 @@ class Hello:
     """Records below it are not sent, by the numbers of Python's `logging`."""
     spin_us: int
     """How long the worker may look for requests without blocking before it sleeps, in µs."""
-    event_loop: str
-    """What runs the async functions: `asyncio` or `uvloop`."""
     threads: int
     """In how many threads the plain functions run."""
     descriptors: list[str]
@@ -102,7 +99,6 @@ class Hello:
         hello.slot = _take(entries, "slot", int, None) if "slot" in entries else None
         hello.log_level = _take(entries, "log_level", int, 20)
         hello.spin_us = _take(entries, "spin_us", int, 0)
-        hello.event_loop = _take(entries, "event_loop", str, "asyncio")
         hello.threads = _take(entries, "threads", int, 1)
         hello.descriptors = _take(entries, "descriptors", list, [])
         for name, value, most in (

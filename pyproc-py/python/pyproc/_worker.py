@@ -78,7 +78,8 @@ def main(bundle: dict[str, Any], origin: str, ignored: str | None) -> None:
     else:
         _run.is_hosted = True
         process = bundle.get("process", {})
-        Worker(socket(fileno=descriptor), target, bundle.get("core", "auto"), process).run()
+        worker = Worker(socket(fileno=descriptor), target, bundle.get("core", "auto"), process)
+        worker.run(bundle.get("event_loop", "asyncio"))
 
 
 class Worker:
@@ -109,8 +110,11 @@ class Worker:
         self._loop: AbstractEventLoop | None = None
         """What runs the async functions, where there are any."""
 
-    def run(self) -> None:
-        """Shake hands, load the module, and run calls until the host has had enough."""
+    def run(self, event_loop: str = "asyncio") -> None:
+        """Shake hands, load the module, and run calls until the host has had enough.
+
+        `event_loop` is what async functions run on: `asyncio` or `uvloop`.
+        """
         connection = BinaryConnection()
         try:
             hello, descriptors = read_hello(self._socket)
@@ -128,7 +132,7 @@ class Worker:
             if STATE_PAGE in descriptors:
                 self._share(descriptors[STATE_PAGE])
             self._prepare(hello)
-            dispatcher = self._load(hello)
+            dispatcher = self._load(event_loop)
             connection.open(hello, dispatcher.functions)
         except Refusal as refusal:
             connection.refuse(refusal)
@@ -272,7 +276,7 @@ class Worker:
 
         when_imported(send_logs)
 
-    def _load(self, hello: Hello) -> Dispatcher:
+    def _load(self, event_loop: str) -> Dispatcher:
         try:
             self._target.load()
             dispatcher = Dispatcher(REGISTRY)
@@ -280,7 +284,7 @@ class Worker:
                 # It takes longer to import than all of this package.
                 from ._event_loop import make_loop
 
-                self._loop = make_loop(hello.event_loop)
+                self._loop = make_loop(event_loop)
             run_start_hooks(self._loop)
         except Refusal:
             raise

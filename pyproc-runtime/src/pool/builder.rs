@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
 use crate::supervisor::{self, Recycle, Restart};
-use crate::worker::{Core, Environment, Inherited, Isolation};
+use crate::worker::{Core, Environment, EventLoop, Inherited, Isolation};
 
 /// The configuration of a [`Pool`] that is yet to be started.
 ///
@@ -81,6 +81,7 @@ struct Settings {
     log_level: Level,
     spin: Spin,
     core: Option<Core>,
+    event_loop: EventLoop,
 }
 
 impl PoolBuilder<DefaultCodec> {
@@ -128,6 +129,7 @@ impl PoolBuilder<DefaultCodec> {
             log_level: Level::INFO,
             spin: Spin::default(),
             core: None,
+            event_loop: EventLoop::default(),
         };
         Self {
             codec: DefaultCodec::default(),
@@ -230,6 +232,13 @@ impl<C: Codec> PoolBuilder<C> {
     /// listen by themselves always have the pure one.
     pub fn core(mut self, core: Core) -> Self {
         self.settings.core = Some(core);
+        self
+    }
+
+    /// What the async functions of the workers run on: `.event_loop(EventLoop::Uvloop)` for that of the package `uvloop`.
+    /// Default [`EventLoop::Asyncio`], which every interpreter has. Workers without async functions have none.
+    pub fn event_loop(mut self, event_loop: EventLoop) -> Self {
+        self.settings.event_loop = event_loop;
         self
     }
 

@@ -12,7 +12,8 @@ pub enum InFlight {
     /// worker, and a call that takes longer has the worker to itself: none waits behind it while another worker is free.
     ///
     /// A worker with a function that takes calls in batches (`@expose(batch=32)`) may have two of them, 64 calls, whatever its
-    /// pace: while one batch runs, the next comes together.
+    /// pace: while one batch runs, the next comes together. A worker with async functions may have 1024 calls: they wait
+    /// beside each other, and a waiting call costs the worker some kilobytes.
     #[default]
     Auto,
     /// Always so many.
@@ -41,11 +42,17 @@ impl InFlight {
 }
 
 /// How many calls a worker with these functions may have whatever its pace: two batches, so that one comes together while
-/// the other one runs.
+/// the other one runs, or as many as may wait on its event loop.
 pub(crate) fn room_for(functions: &[FunctionInfo]) -> usize {
-    let batches = functions.iter().map(|function| function.batch as usize);
-    MAX_ROOM.min(2 * batches.max().unwrap_or(0))
+    let wanted = functions.iter().map(|function| match function.batch {
+        0 if function.is_async => ASYNC_ROOM,
+        calls => 2 * calls as usize,
+    });
+    MAX_ROOM.min(wanted.max().unwrap_or(0))
 }
+
+/// What a worker gets through in 10 ms when its async functions do little but wait.
+const ASYNC_ROOM: usize = 1024;
 
 /// What a worker may ask for: it must not be the one to decide how much memory the host fills for it.
 const MAX_ROOM: usize = 64 * 1024;
@@ -148,6 +155,15 @@ mod tests {
         assert_eq!(room_for(&[function(0)]), 0);
         assert_eq!(room_for(&[function(8), function(32), function(0)]), 64);
         assert_eq!(room_for(&[function(u32::MAX)]), MAX_ROOM);
+    }
+
+    #[test]
+    fn a_worker_with_async_functions_has_room_for_many_calls() {
+        let function = FunctionInfo {
+            is_async: true,
+            ..FunctionInfo::default()
+        };
+        assert_eq!(room_for(&[function, FunctionInfo::default()]), ASYNC_ROOM);
     }
 
     #[test]

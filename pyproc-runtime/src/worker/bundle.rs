@@ -12,7 +12,7 @@ use pyproc_proto::PROTOCOL_VERSION;
 use serde_json::Value;
 
 use super::isolation::Hard;
-use super::{Core, Isolation};
+use super::{Core, EventLoop, Isolation};
 use crate::script::ResolvedTarget;
 
 /// The program that reads the bundle from descriptor 0 and starts the worker; one screen of
@@ -43,6 +43,7 @@ pub(crate) fn bundle(
     target: &ResolvedTarget,
     mode: Mode,
     core: Core,
+    event_loop: EventLoop,
     python_path: &[PathBuf],
     isolation: &Isolation,
 ) -> Vec<u8> {
@@ -56,9 +57,10 @@ pub(crate) fn bundle(
     let python_path: Vec<String> = python_path.iter().map(|path| path_json(path)).collect();
     let python_path = python_path.join(",");
     let core = core.name();
+    let event_loop = event_loop.name();
     let process = isolation_json(isolation);
     let json = format!(
-        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","core":"{core}","lifeline":{lifeline},"python_path":[{python_path}],"process":{process}}}"#
+        r#"{{"protocol":{PROTOCOL_VERSION},"modules":{modules},"target":{target},"mode":"{mode}","core":"{core}","event_loop":"{event_loop}","lifeline":{lifeline},"python_path":[{python_path}],"process":{process}}}"#
     );
 
     // A bundle is some hundred kilobytes of our own and one source text of the user's.
@@ -145,7 +147,14 @@ mod tests {
     }
 
     fn plain(target: &ResolvedTarget, mode: Mode) -> Vec<u8> {
-        bundle(target, mode, Core::Auto, &[], &Isolation::default())
+        bundle(
+            target,
+            mode,
+            Core::Auto,
+            EventLoop::Asyncio,
+            &[],
+            &Isolation::default(),
+        )
     }
 
     #[test]
@@ -155,6 +164,7 @@ mod tests {
             &script,
             Mode::Connection,
             Core::Native,
+            EventLoop::Uvloop,
             &["/lib/a".into()],
             &Isolation::default(),
         ));
@@ -162,6 +172,7 @@ mod tests {
         assert_eq!(bundle["target"]["path"], "/srv/\"iris\".py");
         assert_eq!(bundle["mode"], "connection");
         assert_eq!(bundle["core"], "native");
+        assert_eq!(bundle["event_loop"], "uvloop");
         assert_eq!(bundle["python_path"], serde_json::json!(["/lib/a"]));
     }
 

@@ -16,7 +16,7 @@ use crate::pool::router::Router;
 use crate::remote::Arguments;
 use crate::script::Target;
 use crate::supervisor::Recycle;
-use crate::worker::Core;
+use crate::worker::{Core, EventLoop};
 
 /// A frame cannot state a greater length than its field can hold, and a smaller one than this leaves no room for a
 /// handshake.
@@ -40,6 +40,13 @@ impl<C: Codec> PoolBuilder<C> {
         if settings.recycle != Recycle::new() && matches!(origin, Origin::Paths(_)) {
             return Err(impossible(
                 "the workers of an attached pool belong to somebody else, so the pool cannot recycle them",
+            ));
+        }
+        if settings.event_loop != EventLoop::Asyncio
+            && (settings.listens || matches!(origin, Origin::Paths(_)))
+        {
+            return Err(impossible(
+                "event_loop is for workers that are handed a connection; those that listen serve no async functions",
             ));
         }
         let workers = settings.workers(&origin)?;
@@ -99,6 +106,7 @@ impl<C: Codec> PoolBuilder<C> {
                     python_path: settings.python_path,
                     environment: settings.environment,
                     isolation: settings.isolation,
+                    event_loop: settings.event_loop,
                     core: settings.core.map_or_else(core_of_environment, Ok)?,
                     listens: settings.listens,
                 })),

@@ -217,6 +217,7 @@ impl Starter {
             &recipe.target,
             Mode::Connection,
             recipe.core,
+            recipe.event_loop,
             &recipe.python_path,
             &recipe.isolation,
         );
@@ -244,6 +245,7 @@ impl Starter {
             &recipe.target,
             Mode::Listen,
             recipe.core,
+            recipe.event_loop,
             &recipe.python_path,
             &recipe.isolation,
         );

@@ -1,0 +1,372 @@
+//! Async functions: many calls at once on the event loop of one worker.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{join_all, try_join_all};
+use pyproc::{ErrorKind, EventLoop, Fate, Pool, PoolBuilder};
+use support::{assert_error, kill, pid_of, scenario, until};
+
+fn workers(count: usize) -> PoolBuilder {
+    support::pool("async_functions.py").workers(count)
+}
+
+/// A path in a directory of its own, which goes with it. Functions make files beside it.
+struct Marks {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Marks {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark");
+        Self {
+            _directory: directory,
+            path,
+        }
+    }
+
+    fn has(&self, ending: &str) -> bool {
+        self.path.with_extension(ending).exists()
+    }
+
+    async fn until(&self, ending: &str) {
+        until(ending, || self.has(ending)).await;
+    }
+}
+
+async fn assert_well(pool: &Pool) {
+    assert_eq!(pool.call::<_, u64>("double", 21).await.unwrap(), 42);
+    assert_eq!(pool.call::<_, u64>("plain", 21).await.unwrap(), 42);
+    until("nothing is in flight", || pool.status().in_flight == 0).await;
+}
+
+#[test]
+fn a_thousand_calls_are_under_way_at_once_in_one_worker() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1000)
+            .start()
+            .await
+            .unwrap();
+        // Each waits for all others, so one that was not begun would keep them all.
+        let calls = (0..1000).map(|_| pool.call::<_, u64>("meet", 1000).into_future());
+        assert_eq!(try_join_all(calls).await.unwrap(), [1000; 1000]);
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn many_calls_are_under_way_at_once_without_a_word_about_it() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let calls = (0..500).map(|_| pool.call::<_, u64>("meet", 500).into_future());
+        assert_eq!(try_join_all(calls).await.unwrap(), [500; 500]);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn no_more_calls_are_begun_than_a_worker_may_have() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(3)
+            .deadline(Duration::from_millis(200))
+            .start()
+            .await
+            .unwrap();
+        let four = (0..4).map(|_| pool.call::<_, u64>("meet", 4).into_future());
+        for result in join_all(four).await {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn calls_keep_their_contextvars_to_themselves() {
+    scenario(async {
+        let pool = workers(2).start().await.unwrap();
+        let calls = (1..300).map(|number| pool.call::<_, u64>("isolated", number).into_future());
+        let seen = try_join_all(calls).await.unwrap();
+        assert!(seen.into_iter().eq(1..300));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn plain_functions_run_beside_calls_that_wait() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let marks = Marks::new();
+        let held = pool.call::<_, ()>("hold", &marks.path).into_future();
+        let plain = async {
+            marks.until("began").await;
+            for number in 0..100_u64 {
+                let name = ["plain", "own_loop"][usize::from(number % 2 == 0)];
+                assert_eq!(pool.call::<_, u64>(name, number).await.unwrap(), 2 * number);
+            }
+        };
+        tokio::select! {
+            result = held => panic!("{result:?}"),
+            () = plain => {}
+        }
+        // It was dropped.
+        marks.until("ended").await;
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn an_exception_group_tells_what_is_in_it() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let error = pool.call::<_, ()>("group", 1).await.unwrap_err();
+        let culprit = "ValueError: of the group";
+        assert_eq!(
+            (error.kind(), error.fate()),
+            (ErrorKind::Exception, Fate::Failed)
+        );
+        assert!(
+            error
+                .python()
+                .unwrap()
+                .traceback()
+                .unwrap()
+                .contains(culprit)
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_call_has_its_task_cancelled() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let marks: Vec<_> = (0..20).map(|_| Marks::new()).collect();
+        {
+            let calls = marks
+                .iter()
+                .map(|mark| pool.call::<_, ()>("hold", &mark.path).into_future());
+            let mut calls = std::pin::pin!(join_all(calls));
+            assert!(futures::poll!(&mut calls).is_pending());
+            for mark in &marks {
+                tokio::select! {
+                    _ = &mut calls => panic!("they do not end"),
+                    () = mark.until("began") => {}
+                }
+            }
+        }
+        for mark in &marks {
+            mark.until("ended").await;
+        }
+        assert_well(&pool).await;
+        assert_eq!(pool.status().counts.cancelled, 20);
+        assert_eq!(pool.status().workers[0].generation, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_swallows_its_cancel_gives_its_place_back_when_it_ends() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(2)
+            .start()
+            .await
+            .unwrap();
+        let marks = Marks::new();
+        {
+            let mut call =
+                std::pin::pin!(pool.call::<_, String>("swallow", &marks.path).into_future());
+            tokio::select! {
+                _ = &mut call => panic!("it does not end"),
+                () = marks.until("began") => {}
+            }
+        }
+        marks.until("swallowed").await;
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn the_calls_of_a_killed_worker_that_had_begun_may_have_run() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(100)
+            .start()
+            .await
+            .unwrap();
+        let marks: Vec<_> = (0..100).map(|_| Marks::new()).collect();
+        let calls = marks
+            .iter()
+            .map(|mark| pool.call::<_, ()>("hold", &mark.path).into_future());
+        let kill = async {
+            for mark in &marks {
+                mark.until("began").await;
+            }
+            kill(pid_of(&pool, 0));
+        };
+        let (results, ()) = futures::join!(join_all(calls), kill);
+        for result in results {
+            let error = result.unwrap_err();
+            let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+            assert_error(&error, kind, fate, &["hold", "SIGKILL"]);
+        }
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_kills_its_worker_takes_only_so_many_with_it() {
+    scenario(async {
+        let pool = workers(1).poison_limit(2).start().await.unwrap();
+        let error = pool.call::<_, ()>("die", 1).idempotent().await.unwrap_err();
+        assert_error(&error, ErrorKind::WorkerDied, Fate::MayHaveRun, &["die"]);
+        assert_eq!(pool.status().counts.resent, 1);
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn sys_exit_in_a_task_ends_the_worker_and_its_calls() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let marks = Marks::new();
+        let held = pool.call::<_, ()>("hold", &marks.path).into_future();
+        let leave = async {
+            marks.until("began").await;
+            pool.call::<_, ()>("leave", 7).await
+        };
+        let (held, left) = futures::join!(held, leave);
+        for error in [held.unwrap_err(), left.unwrap_err()] {
+            let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+            assert_error(&error, kind, fate, &["exit code 7"]);
+        }
+        assert!(marks.has("ended"));
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn async_generators_are_streams() {
+    scenario(async {
+        let pool = workers(1).stream_window(1000).start().await.unwrap();
+        for name in ["count", "slowly"] {
+            let streams = (0..20).map(|_| {
+                let stream = pool.stream::<_, u64>(name, 300);
+                stream.map(Result::unwrap).collect::<Vec<_>>()
+            });
+            for numbers in join_all(streams).await {
+                assert!(numbers.into_iter().eq(0..300));
+            }
+        }
+        let mut stream = pool.stream::<_, u64>("fail_after", 1);
+        assert_eq!(stream.next().await.unwrap().unwrap(), 0);
+        let error = stream.next().await.unwrap().unwrap_err();
+        let kind = ErrorKind::Exception;
+        assert_error(&error, kind, Fate::Failed, &["ValueError: no more"]);
+        assert!(stream.next().await.is_none());
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reader_may_call_the_only_worker_for_each_item() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .stream_window(20)
+            .start()
+            .await
+            .unwrap();
+        let mut stream = pool.stream::<_, u64>("count", 200);
+        while let Some(number) = stream.next().await {
+            let number = number.unwrap();
+            let doubled: u64 = pool.call("double", number).await.unwrap();
+            assert_eq!(doubled, 2 * number);
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn an_async_generator_that_is_dropped_midway_runs_its_finally() {
+    scenario(async {
+        // Its generator waits for its reader in the one case, and never does in the other.
+        for window in [20, 1 << 20] {
+            let pool = workers(1).stream_window(window).start().await.unwrap();
+            let marks = Marks::new();
+            let mut stream = pool.stream::<_, u64>("tidy", marks.path.with_extension("closed"));
+            for number in 0..3 {
+                assert_eq!(stream.next().await.unwrap().unwrap(), number);
+            }
+            drop(stream);
+            marks.until("closed").await;
+            assert_well(&pool).await;
+            assert_eq!(pool.status().workers[0].generation, 1);
+            pool.shutdown().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_waits_for_calls_that_wait() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let calls = (0..50).map(|_| pool.call::<_, f64>("nap", 0.05).into_future());
+        let mut calls = std::pin::pin!(try_join_all(calls));
+        assert!(futures::poll!(&mut calls).is_pending());
+        let (naps, report) = futures::join!(calls, pool.shutdown());
+        assert_eq!(naps.unwrap().len(), 50);
+        report.unwrap();
+    });
+}
+
+#[test]
+fn uvloop_is_taken_where_it_is_asked_for() {
+    scenario(async {
+        let pool = workers(1).event_loop(EventLoop::Uvloop).start().await;
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(error) => {
+                // The interpreter of these tests does not have it.
+                assert_error(
+                    &error,
+                    ErrorKind::Start,
+                    Fate::NotStarted,
+                    &["pip install uvloop"],
+                );
+                return;
+            }
+        };
+        let module: String = pool.call("loop_module", 1).await.unwrap();
+        assert_eq!(module, "uvloop");
+        let calls = (0..100).map(|_| pool.call::<_, u64>("meet", 100).into_future());
+        assert_eq!(try_join_all(calls).await.unwrap(), [100; 100]);
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn workers_that_listen_have_no_event_loop_to_choose() {
+    scenario(async {
+        let pool = workers(1).listen().event_loop(EventLoop::Uvloop);
+        let error = pool.start().await.unwrap_err();
+        assert_error(&error, ErrorKind::Config, Fate::NotStarted, &["event_loop"]);
+    });
+}
