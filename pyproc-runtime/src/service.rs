@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::call::{Call, CallOptions};
 use crate::error::{Error, Result};
-use crate::pool::Pool;
+use crate::pool::{Pool, Priority};
 
 /// A Python function of a pool as a [`tower_service::Service`]; made by [`Pool::service`].
 ///
@@ -73,6 +73,12 @@ impl<A, R, C: Codec> FunctionService<A, R, C> {
     /// worker, and the error says whether the function may have run.
     pub fn deadline(mut self, time: Duration) -> Self {
         self.options.deadline = Some(time);
+        self
+    }
+
+    /// When the turn of its calls comes among those that wait: see [`Call::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = priority;
         self
     }
 

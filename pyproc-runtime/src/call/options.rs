@@ -13,7 +13,7 @@ use crate::pool::Priority;
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
-    pub(super) priority: Priority,
+    pub(crate) priority: Priority,
     /// What its key comes to.
     pub(super) key: Option<u64>,
     extras: Option<Box<Extras>>,

@@ -16,7 +16,7 @@ import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import TypedDict  # noqa: E402
 
-from pyproc import expose  # noqa: E402
+from pyproc import ItemError, expose  # noqa: E402
 
 # The length of a record is a power of two, so that none crosses a page of the file: a write that is
 # cut short by a kill is cut between pages only.
@@ -29,6 +29,12 @@ class Reply(TypedDict):
     id: int
     mark: int
     pad: str
+
+
+class Part(TypedDict):
+    id: int
+    mark: int
+    fails: bool
 
 
 class Item(TypedDict):
@@ -86,6 +92,17 @@ def fail(id: int, mark: int) -> Reply:
 def unsendable(id: int, mark: int) -> object:
     write(EXECUTED, id)
     return type(f"call_{id}_", (), {})()
+
+
+@expose(batch=16, max_wait=0.001)
+def together(parts: list[Part]) -> list[Reply | ItemError]:
+    for part in parts:
+        write(EXECUTED, part["id"])
+    return [one_of_many(**part) for part in parts]
+
+
+def one_of_many(id: int, mark: int, fails: bool) -> Reply | ItemError:
+    return ItemError(Asked(f"{id} {turned(id, mark)}")) if fails else reply(id, mark)
 
 
 @expose

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pyproc::ErrorKind;
+use pyproc::{ErrorKind, Priority};
 use serde::{Serialize, Serializer};
 
 /// What the workers expose, and two mistakes.
@@ -16,6 +16,10 @@ pub(crate) enum Function {
     Compute,
     Fail,
     Unsendable,
+    /// A function that takes batches.
+    Together,
+    /// The same, and this one of its calls fails.
+    TogetherAndFail,
     /// A stream of items.
     Count,
     /// The same, and then an exception.
@@ -50,6 +54,9 @@ pub(crate) struct Plan {
     pub(crate) amount: u32,
     pub(crate) deadline: Duration,
     pub(crate) idempotent: bool,
+    pub(crate) priority: Priority,
+    /// Calls with the same one go to the same worker while it lives.
+    pub(crate) key: Option<u32>,
     /// The caller loses interest after so long, and drops the future.
     pub(crate) dropped_after: Option<Duration>,
     /// The reader of a stream has had enough after so many items, and drops it.
@@ -67,6 +74,7 @@ pub(crate) struct Arguments(Vec<(Cow<'static, str>, Argument)>);
 enum Argument {
     Whole(u64),
     Seconds(f64),
+    Flag(bool),
     Text(String),
 }
 
@@ -95,6 +103,12 @@ impl Plan {
         };
         let mut plan = Self::of(function, amount);
         plan.idempotent = random.bool();
+        match random.u32(0..20) {
+            0 => plan.priority = Priority::High,
+            1 => plan.priority = Priority::Low,
+            2 | 3 => plan.key = Some(random.u32(0..8)),
+            _ => {}
+        }
         if function.is_stream() {
             match random.u32(0..4) {
                 0 => plan.items_wanted = Some(random.u32(1..300)),
@@ -126,7 +140,9 @@ impl Plan {
 
     fn draw_plain(random: &mut Rng) -> (Function, u32) {
         match random.u32(0..1000) {
-            0..660 => (Function::Echo, random.u32(0..200)),
+            0..600 => (Function::Echo, random.u32(0..200)),
+            600..650 => (Function::Together, 0),
+            650..660 => (Function::TogetherAndFail, 0),
             660..690 => (Function::Count, random.u32(0..300)),
             690..692 => (Function::Count, random.u32(5_000..20_000)),
             692..700 => (Function::CountAndFail, random.u32(0..300)),
@@ -148,6 +164,8 @@ impl Plan {
             amount,
             deadline: DEADLINE,
             idempotent: false,
+            priority: Priority::Normal,
+            key: None,
             dropped_after: None,
             items_wanted: None,
             rest_every: None,
@@ -171,6 +189,10 @@ impl Plan {
             Rest | Nap | NapInTasks | Block => {
                 let seconds = f64::from(self.amount) / 1000.0;
                 add("seconds".into(), Argument::Seconds(seconds));
+            }
+            Together | TogetherAndFail => {
+                let fails = self.function == TogetherAndFail;
+                add("fails".into(), Argument::Flag(fails));
             }
             Compute => add("rounds".into(), whole()),
             Count | CountAndFail | CountAsync => add("items".into(), whole()),
@@ -196,12 +218,14 @@ impl Plan {
 }
 
 impl Function {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Echo,
         Self::Rest,
         Self::Compute,
         Self::Fail,
         Self::Unsendable,
+        Self::Together,
+        Self::TogetherAndFail,
         Self::Count,
         Self::CountAndFail,
         Self::Nap,
@@ -231,6 +255,7 @@ impl Function {
             Self::Compute => "compute",
             Self::Fail => "fail",
             Self::Unsendable => "unsendable",
+            Self::Together | Self::TogetherAndFail => "together",
             Self::Count => "count",
             Self::CountAndFail => "count_and_fail",
             Self::Nap => "nap",
@@ -263,6 +288,7 @@ impl Function {
             self,
             Echo | Rest
                 | Compute
+                | Together
                 | Nap
                 | NapInTasks
                 | Block
@@ -287,7 +313,12 @@ impl Function {
     /// Whether a call of it may end with this error. Any call may be refused, be late, or lose its worker.
     pub(crate) fn may_end_with(self, kind: ErrorKind) -> bool {
         match kind {
-            ErrorKind::Exception => matches!(self, Self::Fail | Self::CountAndFail),
+            ErrorKind::Exception => {
+                matches!(
+                    self,
+                    Self::Fail | Self::CountAndFail | Self::TogetherAndFail
+                )
+            }
             ErrorKind::InvalidResult => self == Self::Unsendable,
             ErrorKind::InvalidArgument => self == Self::Unfit,
             ErrorKind::FunctionNotFound => self == Self::Unknown,

@@ -268,12 +268,14 @@ async fn call<C: Codec>(
     arguments: &Arguments,
 ) -> Result<Reply, Error> {
     let call = pool.call(plan.function.name(), arguments);
-    let call = call.deadline(plan.deadline);
+    let mut call = call.deadline(plan.deadline).priority(plan.priority);
     if plan.idempotent {
-        call.idempotent().await
-    } else {
-        call.await
+        call = call.idempotent();
     }
+    if let Some(key) = plan.key {
+        call = call.key(key);
+    }
+    call.await
 }
 
 async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) -> Result<Pool<C>> {

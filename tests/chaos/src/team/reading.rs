@@ -46,9 +46,12 @@ impl Reading {
         arguments: &Arguments,
     ) -> Option<Result<(), Error>> {
         let mut stream = pool.stream(plan.function.name(), arguments);
-        stream = stream.deadline(plan.deadline);
+        stream = stream.deadline(plan.deadline).priority(plan.priority);
         if plan.idempotent {
             stream = stream.idempotent();
+        }
+        if let Some(key) = plan.key {
+            stream = stream.key(key);
         }
         while let Some(item) = stream.next().await {
             match item {
