@@ -26,6 +26,7 @@ class Request:
 class Running:
     call: int
     hit: int
+    is_watched: bool
     def __new__(cls) -> Running: ...
 
 # Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
@@ -46,6 +47,7 @@ def run(
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],
     results_of: Callable[[str, object, int], Sequence[object]],
+    end_watched: Callable[[int], object],
     page: memoryview | None = None,
     running: Running | None = None,
 ) -> bool: ...

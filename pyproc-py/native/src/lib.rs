@@ -81,7 +81,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, page=None, running=None))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, end_watched, page=None, running=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -100,6 +100,7 @@ mod pyproc_native {
         context_of: Bound<'py, PyAny>,
         explain: Bound<'py, PyAny>,
         results_of: Bound<'py, PyAny>,
+        end_watched: Bound<'py, PyAny>,
         page: Option<Bound<'py, PyAny>>,
         running: Option<Bound<'py, Running>>,
     ) -> PyResult<bool> {
@@ -141,6 +142,7 @@ mod pyproc_native {
                 context_of,
                 explain,
                 results_of,
+                end_watched,
             },
             is_child,
             cancel_seq: page.as_ref().map_or(0, Page::cancel_seq),

@@ -1,6 +1,6 @@
 //! Which call may be interrupted now.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pyo3::prelude::*;
 use pyproc_proto::CallId;
@@ -14,6 +14,7 @@ use pyproc_proto::CallId;
 pub(crate) struct Running {
     call: AtomicU64,
     hit: AtomicU64,
+    is_watched: AtomicBool,
 }
 
 impl Running {
@@ -30,6 +31,11 @@ impl Running {
         self.hit.store(call.get(), Ordering::Relaxed);
     }
 
+    /// Whether any call is to be told of its end, because it has asked for it.
+    pub(crate) fn has_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
+    }
+
     /// Whether the call was interrupted.
     pub(crate) fn has_hit(&self, call: CallId) -> bool {
         self.hit.load(Ordering::Relaxed) == call.get()
@@ -43,6 +49,7 @@ impl Running {
         Self {
             call: AtomicU64::new(0),
             hit: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
         }
     }
 
@@ -66,5 +73,16 @@ impl Running {
     #[setter]
     fn set_hit(&self, call: u64) {
         self.hit.store(call, Ordering::Relaxed);
+    }
+
+    /// Whether any call is to be told of its end.
+    #[getter]
+    fn is_watched(&self) -> bool {
+        self.has_watched()
+    }
+
+    #[setter]
+    fn set_is_watched(&self, is_watched: bool) {
+        self.is_watched.store(is_watched, Ordering::Relaxed);
     }
 }

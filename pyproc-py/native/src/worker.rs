@@ -90,6 +90,8 @@ pub(crate) struct PythonSide<'py> {
     pub(crate) explain: Bound<'py, PyAny>,
     /// From what a batch has returned to one result for each of its calls.
     pub(crate) results_of: Bound<'py, PyAny>,
+    /// Is told of the end of a call that may have asked for it.
+    pub(crate) end_watched: Bound<'py, PyAny>,
 }
 
 impl<'py> Worker<'py> {

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
         call: int
         hit: int
+        is_watched: bool
 
 
 class PureRunning:
@@ -37,7 +38,7 @@ class PureRunning:
     is for an exception that comes as the inner one is left; no second one can follow.
     """
 
-    __slots__ = ("call", "hit")
+    __slots__ = ("call", "hit", "is_watched")
 
     call: int
     """Its id, or 0 where none may be."""
@@ -45,9 +46,13 @@ class PureRunning:
     hit: int
     """The id of the call that was interrupted last."""
 
+    is_watched: bool
+    """Whether any call is to be told of its end, because it has asked for it."""
+
     def __init__(self) -> None:
         self.call = 0
         self.hit = 0
+        self.is_watched = False
 
 
 class Interrupt:
@@ -110,13 +115,15 @@ class _UnraisableHook:
 
 _WHOLE = {
     __name__,
+    f"{__package__}._cancellation",
     f"{__package__}._fork",
     f"{__package__}._lane",
     f"{__package__}._logging_hook",
 }
 """The modules that run on behalf of a function and must come to their end.
 
-A log record that is half written would end the connection. What is raised within the hook above
+A log record that is half written would end the connection, and a lock that is not given back would
+hold up the next call. What is raised within the hook above
 would be lost without a word, and so it would be in the hooks of a fork. A `logging` that is set up
 by half would send nothing.
 """

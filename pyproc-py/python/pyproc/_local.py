@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._cancellation import CANCELLATIONS
 from ._codec import codec
 from ._connection import Connection
 from ._context import Context, running_request
@@ -43,6 +44,7 @@ def call(function: Function, body: object, *, codec_name: str = "json") -> objec
             result = run(coroutine)
     finally:
         running_request.reset(token)
+        CANCELLATIONS.end(request.call)
     return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._cancellation import CANCELLATIONS
 from ._context import Context, running_request
 from ._dispatch import explain
 from ._dump import dump_binary, dump_text
@@ -46,6 +47,7 @@ class NativeLoop:
         self._hello = hello
         self._page = page
         self._running = running
+        CANCELLATIONS.report_to(running)
 
     def run(self) -> None:
         """Do what `SyncLoop.run` does."""
@@ -80,6 +82,7 @@ class NativeLoop:
             context_of=Context._of,
             explain=explain_encoded,
             results_of=results_of,
+            end_watched=CANCELLATIONS.end,
             page=None if self._page is None else self._page.words,
             running=self._running,
         )

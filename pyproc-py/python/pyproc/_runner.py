@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
+from ._cancellation import CANCELLATIONS
 from ._context import running_request
 from ._dispatch import QUICK_NS, answer_with, close_stream, end_cancelled, send_items
 from ._errors import FunctionNotFound
@@ -45,6 +46,7 @@ class Runner:
         self._dispatcher = dispatcher
         self._words = None if page is None else page.words
         self._running = PureRunning() if running is None else running
+        CANCELLATIONS.report_to(self._running)
         self._guard = guard
         self._flush = flush
         self._gather = gather
@@ -87,6 +89,8 @@ class Runner:
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
+        if self._running.is_watched:
+            self._end_watched(request)
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
         return ended_ns
@@ -116,6 +120,8 @@ class Runner:
         """Answer a request that a batch has overtaken; return what time it is then."""
         self._flush()
         self._run_out_of_turn(request.call, clock_gettime_ns(CLOCK_MONOTONIC), answer, request)
+        if self._running.is_watched:
+            self._end_watched(request)
         return clock_gettime_ns(CLOCK_MONOTONIC)
 
     def _run_out_of_turn(self, call: int, now_ns: int, answer: Answer, what: object) -> None:
@@ -166,6 +172,8 @@ class Runner:
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
+        if self._running.is_watched:
+            self._end_watched(request)
         if words is not None:
             words[RESUMED] = 0
         self._flush()
@@ -178,6 +186,11 @@ class Runner:
         """Close a stream whose host is gone; its function may clean up."""
         running_request.set(stream.request)
         close_stream(stream, self._running)
+        CANCELLATIONS.end(stream.request.call)
+
+    def _end_watched(self, request: Request) -> None:
+        if request.call not in request.connection.streams:
+            CANCELLATIONS.end(request.call)
 
     def _find(self, request: Request) -> tuple[Function, Answer] | None:
         """Find the function that a request calls for the first time, or say that there is none."""

@@ -9,6 +9,7 @@ import sys
 from _socket import socket
 
 from . import _handshake, _run, _script, _stdio
+from ._cancellation import CANCELLATIONS
 from ._connection_binary import BinaryConnection
 from ._context import running_request
 from ._core import choose
@@ -255,6 +256,8 @@ class Worker:
             # The host goes without it, too: it sees that nobody keeps the page.
             print(f"pyproc: there is no state page: {error}", file=sys.stderr)
             return
+        CANCELLATIONS.read_from(self._page.words)
+        self._guard.add(CANCELLATIONS.abandon)
         interrupt = Interrupt(self._running, self._page.words)
         interrupt.install()
         self._guard.add(interrupt.abandon)

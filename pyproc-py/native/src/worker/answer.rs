@@ -52,10 +52,14 @@ impl<'py> Worker<'py> {
         }
         let page = self.page.as_ref();
         let is_overtaken = page.is_some_and(|page| page.take(request.call, began));
+        let call = request.call;
         if let Err(error) = self.answer(request) {
             return Err(self.pass_on(error)?);
         }
         self.leave_if_child(None)?;
+        if self.running.get().has_watched() && !self.streams.contains(call) {
+            self.end_watched(call)?;
+        }
         if let (Some(page), true) = (&self.page, is_overtaken) {
             page.rest();
         }
@@ -83,6 +87,11 @@ impl<'py> Worker<'py> {
         let message = "the deadline passed before the call began";
         self.refuse(request.call, Status::Deadline, "DeadlineExceeded", message);
         None
+    }
+
+    /// Has done what the function of a call wanted done if it was cancelled.
+    pub(super) fn end_watched(&self, call: CallId) -> PyResult<()> {
+        self.python.end_watched.call1((call.get(),)).map(drop)
     }
 
     /// Writes what is finished before a function ends the process. Does not return in a child that

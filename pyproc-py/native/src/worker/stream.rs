@@ -44,6 +44,10 @@ impl Streams<'_> {
         self.begun.is_empty()
     }
 
+    pub(super) fn contains(&self, call: CallId) -> bool {
+        self.begun.contains_key(&call)
+    }
+
     pub(super) fn can_move(&self) -> bool {
         !self.moving.is_empty()
     }
@@ -128,6 +132,9 @@ impl<'py> Worker<'py> {
             Err(error) => return Err(self.pass_on(error)?),
         };
         self.leave_if_child(None)?;
+        if !lives && self.running.get().has_watched() {
+            self.end_watched(call)?;
+        }
         if let Some(page) = &self.page {
             page.rest();
         }

@@ -17,6 +17,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_batch_run.py"
     "pyproc/_bind.py"
     "pyproc/_bootstrap.py"
+    "pyproc/_cancellation.py"
     "pyproc/_cli.py"
     "pyproc/_codec.py"
     "pyproc/_codec_json.py"

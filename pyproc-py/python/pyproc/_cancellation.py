@@ -1,0 +1,194 @@
+"""Which calls nobody waits for any more, and what their functions want done about it.
+
+A function that runs hears of it from the state page, where the host names its call. One that shares
+its worker with others is told by its loop, which has read it from the host. Neither costs a call
+anything that does not ask.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import LockType, allocate_lock, start_new_thread
+from time import CLOCK_MONOTONIC, clock_gettime_ns, sleep
+
+from ._state_page import INTERRUPT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from ._interrupt import Running
+
+    Callback: TypeAlias = Callable[[], object]
+    Schedule: TypeAlias = Callable[[Callback], object]
+
+INTERVAL_SECONDS = 0.005
+"""How often it is looked whether a call was cancelled that wants to be told."""
+
+
+class Watched:
+    """What one call wants done when it is cancelled."""
+
+    __slots__ = ("callbacks", "deadline_ns", "lock", "schedule")
+
+    deadline_ns: int | None
+    """From then on nobody waits for it in any case."""
+
+    lock: LockType
+    """Held while a callback runs, so that none runs when the call has ended."""
+
+    schedule: Schedule | None
+    """Who calls the callbacks; without it the thread does that watches."""
+
+    def __init__(self, deadline_ns: int | None, schedule: Schedule | None) -> None:
+        self.callbacks: list[Callback] = []
+        self.deadline_ns = deadline_ns
+        self.lock = allocate_lock()
+        self.schedule = schedule
+
+    def call_back(self) -> None:
+        """Call what has not been called yet."""
+        with self.lock:
+            while self.callbacks:
+                callback = self.callbacks.pop(0)
+                try:
+                    if self.schedule is None:
+                        callback()
+                    else:
+                        self.schedule(callback)
+                except BaseException as error:
+                    sys.excepthook(type(error), error, error.__traceback__)
+
+
+class Shared:
+    """A call that shares its worker with others."""
+
+    __slots__ = ("is_cancelled", "schedule")
+
+    def __init__(self, schedule: Schedule | None) -> None:
+        self.is_cancelled = False
+        self.schedule = schedule
+
+
+class Cancellations:
+    """Those of the calls of this process."""
+
+    __slots__ = ("_is_watching", "_lock", "_running", "_shared", "_watched", "_words")
+
+    def __init__(self) -> None:
+        self._words: memoryview | None = None
+        self._running: Running | None = None
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._lock = allocate_lock()
+        self._is_watching = False
+        self._shared: dict[int, Shared] = {}
+        self._watched: dict[int, Watched] = {}
+
+    def read_from(self, words: memoryview) -> None:
+        """Hear of cancelled calls from the words of a state page."""
+        self._words = words
+
+    def report_to(self, running: Running) -> None:
+        """Have `running.is_watched` say whether any call has to be told of its end."""
+        self._running = running
+
+    def abandon(self) -> None:
+        """In a forked child, forget all calls: the page is not there, nor the thread."""
+        self._words = None
+        self._forget_all()
+
+    def is_cancelled(self, call: int) -> bool:
+        """Return whether the host has cancelled a call that runs."""
+        shared = self._shared.get(call)
+        if shared is not None and shared.is_cancelled:
+            return True
+        return self._words is not None and call != 0 and self._words[INTERRUPT] == call
+
+    def on_cancel(self, call: int, deadline_ns: int | None, callback: Callback) -> None:
+        """Call `callback` once, when a call that runs is cancelled or its deadline passes."""
+        with self._lock:
+            watched = self._watched.get(call)
+            if watched is None:
+                shared = self._shared.get(call)
+                schedule = None if shared is None else shared.schedule
+                if shared is None and deadline_ns is None and self._words is None:
+                    return  # Nobody could ever say so.
+                watched = self._watched[call] = Watched(deadline_ns, schedule)
+            watched.callbacks.append(callback)
+            self._report()
+            if not self._is_watching:
+                self._is_watching = True
+                start_new_thread(self._watch, ())
+
+    def end(self, call: int) -> None:
+        """Take note that a call has ended.
+
+        What it wanted done is done by then if it was cancelled, and never afterwards.
+        """
+        with self._lock:
+            watched = self._watched.get(call)
+            is_due = watched is not None and self._is_due(call, watched)
+            self._watched.pop(call, None)
+            self._shared.pop(call, None)
+            self._report()
+        if watched is None:
+            return
+        if is_due and watched.callbacks:
+            done = allocate_lock()
+            done.acquire()
+            start_new_thread(_call_back_and_release, (watched, done))
+            done.acquire()
+        with watched.lock:
+            watched.callbacks.clear()
+
+    def share(self, call: int, schedule: Schedule | None = None) -> None:
+        """Take note that a call begins that shares its worker with others; it must be ended.
+
+        `schedule` calls what it wants done; by default the thread does that watches.
+        """
+        self._shared[call] = Shared(schedule)
+
+    def cancel(self, call: int) -> None:
+        """Take note that the host has cancelled a call that shares its worker."""
+        shared = self._shared.get(call)
+        if shared is None:
+            return
+        shared.is_cancelled = True
+        with self._lock:
+            watched = self._watched.get(call)
+        if watched is not None and watched.schedule is not None:
+            watched.call_back()
+
+    def _is_due(self, call: int, watched: Watched) -> bool:
+        deadline_ns = watched.deadline_ns
+        if deadline_ns is not None and clock_gettime_ns(CLOCK_MONOTONIC) >= deadline_ns:
+            return True
+        return self.is_cancelled(call)
+
+    def _report(self) -> None:
+        if self._running is not None:
+            self._running.is_watched = bool(self._watched)
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                if not self._watched:
+                    self._is_watching = False
+                    return
+                due = [each for call, each in self._watched.items() if self._is_due(call, each)]
+            for watched in due:
+                watched.call_back()
+            sleep(INTERVAL_SECONDS)
+
+
+def _call_back_and_release(watched: Watched, done: LockType) -> None:
+    try:
+        watched.call_back()
+    finally:
+        done.release()
+
+
+CANCELLATIONS = Cancellations()
