@@ -10,8 +10,8 @@ pub use pyproc_derive::remote;
 pub use pyproc_runtime::FunctionService;
 pub use pyproc_runtime::blocking;
 pub use pyproc_runtime::{
-    Call, CallWithMetadata, ItemStream, Metadata, Pool, PoolBuilder, Priority, Response, Target,
-    script,
+    Broadcast, Call, CallWithMetadata, ItemStream, Metadata, OneWay, Pool, PoolBuilder, Priority,
+    Response, Target, script,
 };
 
 // What a call can end with.

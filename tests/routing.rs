@@ -4,12 +4,15 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures::FutureExt;
-use pyproc::{ErrorKind, Fate, Pool, PoolBuilder, Priority, Weighted, WorkerState};
+use pyproc::{
+    ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Weighted, WorkerIdentity, WorkerState,
+};
 use serde_json::json;
 use support::{assert_error, kill, scenario, scenario_without_runtime, until};
 
@@ -249,6 +252,274 @@ fn low_priority_is_passed_over_seven_times_and_not_starved() {
             [place("low"), place("normal")],
             [Some(7), Some(15)],
             "{notes:?}"
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// The slots that have answered, or how they have not.
+fn answers(
+    broadcast: Vec<(WorkerIdentity, pyproc::Result<usize>)>,
+) -> Vec<(usize, Result<usize, Fate>)> {
+    let answer = |(worker, result): (WorkerIdentity, pyproc::Result<usize>)| {
+        let result = result.map_err(|error| {
+            assert_error(&error, ErrorKind::WorkerDied, error.fate(), &[]);
+            assert_eq!(error.worker(), Some(&worker));
+            error.fate()
+        });
+        (worker.slot(), result)
+    };
+    broadcast.into_iter().map(answer).collect()
+}
+
+#[test]
+fn every_worker_answers_a_broadcast_once_also_a_busy_one() {
+    scenario(async {
+        let pool = workers(3)
+            .max_in_flight_per_worker(1)
+            .start()
+            .await
+            .unwrap();
+        let gate = Gate::new();
+        let held = [(); 3].map(|()| begun(pool.call::<_, usize>("hold", gate.path())));
+        let broadcast = begun(pool.broadcast::<_, usize>("reload", 7));
+        // It is above the limit, and does not wait in the line.
+        let status = pool.status();
+        assert_eq!((status.in_flight, status.waiting), (6, 0));
+        gate.open();
+        let expected = [0, 1, 2].map(|slot| (slot, Ok(slot)));
+        assert_eq!(answers(broadcast.await.unwrap()), expected);
+        for call in held {
+            call.await.unwrap();
+        }
+        for (_, version) in pool
+            .broadcast::<_, u32>("version", json!({}))
+            .await
+            .unwrap()
+        {
+            assert_eq!(version.unwrap(), 7);
+        }
+        let status = pool.status();
+        assert_eq!((status.in_flight, status.counts.returned), (0, 9));
+        pool.shutdown().await.unwrap();
+        let error = pool.broadcast::<_, usize>("reload", 8).await.unwrap_err();
+        assert_error(&error, ErrorKind::Closed, Fate::NotStarted, &["`reload`"]);
+    });
+}
+
+#[test]
+fn a_worker_that_dies_of_a_broadcast_is_one_answer_and_the_call_is_not_moved() {
+    scenario(async {
+        let pool = workers(3).start().await.unwrap();
+        let broadcast = pool.broadcast("die_in_slot", 1).await.unwrap();
+        let died = [(0, Ok(0)), (1, Err(Fate::MayHaveRun)), (2, Ok(2))];
+        assert_eq!(answers(broadcast), died);
+        until("its successor is there", || {
+            let worker = &pool.status().workers[1];
+            worker.state == WorkerState::Ready && worker.generation == 2
+        })
+        .await;
+        // One that dies before it has begun it says so.
+        let gate = Gate::new();
+        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let holder = pool
+            .status()
+            .workers
+            .into_iter()
+            .find(|worker| worker.in_flight == 1);
+        let holder = holder.unwrap();
+        until("it runs", || {
+            pool.status().workers[holder.slot].running.is_some()
+        })
+        .await;
+        let broadcast = begun(pool.broadcast::<_, usize>("reload", 1));
+        kill(holder.pid.unwrap());
+        let answers = answers(broadcast.await.unwrap());
+        assert_eq!(answers[holder.slot], (holder.slot, Err(Fate::NotStarted)));
+        assert_eq!(
+            answers.iter().filter(|(_, answer)| answer.is_ok()).count(),
+            2
+        );
+        held.await.unwrap_err();
+        let status = pool.status();
+        assert_eq!(
+            (status.in_flight, status.counts.moved, status.counts.resent),
+            (0, 0, 0)
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_broadcast_that_is_dropped_gives_all_its_places_back() {
+    scenario(async {
+        let pool = workers(2).start().await.unwrap();
+        let gate = Gate::new();
+        let held = [(); 2].map(|()| begun(pool.call::<_, usize>("hold", gate.path())));
+        drop(begun(pool.broadcast::<_, usize>("reload", 7)));
+        gate.open();
+        for call in held {
+            call.await.unwrap();
+        }
+        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        let versions = pool
+            .broadcast::<_, u32>("version", json!({}))
+            .await
+            .unwrap();
+        assert!(
+            versions
+                .into_iter()
+                .all(|(_, version)| version.unwrap() == 0)
+        );
+        assert_eq!(pool.status().counts.cancelled, 2);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// The lines of a file that functions append to.
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn one_way_calls_are_accepted_at_once_and_a_shutdown_waits_for_them() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .start()
+            .await
+            .unwrap();
+        let (gate, log) = (Gate::new(), Gate::new().directory);
+        let log = log.path().join("log");
+        pool.one_way("hold", gate.path()).await.unwrap();
+        for number in 0..10 {
+            let entry = json!({"path": log, "text": number.to_string()});
+            pool.one_way("append", entry).await.unwrap();
+        }
+        let status = pool.status();
+        assert_eq!((status.in_flight, status.waiting), (1, 10));
+        assert!(lines(&log).is_empty());
+        let (report, ()) = futures::join!(pool.shutdown(), async { gate.open() });
+        let report = report.unwrap();
+        assert_eq!((report.finished, report.cut), (11, 0));
+        assert!(
+            lines(&log)
+                .into_iter()
+                .eq((0..10).map(|number| number.to_string()))
+        );
+        let status = pool.status();
+        assert_eq!(
+            (status.in_flight, status.waiting, status.counts.returned),
+            (0, 0, 11)
+        );
+    });
+}
+
+#[test]
+fn one_way_calls_that_cannot_be_made_say_so_and_those_that_fail_are_counted() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .max_waiting(1)
+            .max_frame(65_536)
+            .start()
+            .await
+            .unwrap();
+        let error = pool.one_way("fial", "x").await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::FunctionNotFound,
+            Fate::NotStarted,
+            &["did you mean `fail`?"],
+        );
+        let error = pool.one_way("count", json!({})).await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::InvalidArgument,
+            Fate::NotStarted,
+            &["yields a stream"],
+        );
+        let error = pool.one_way("fail", "x".repeat(70_000)).await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::TooLarge,
+            Fate::NotStarted,
+            &["max_frame"],
+        );
+        let gate = Gate::new();
+        pool.one_way("hold", gate.path()).await.unwrap();
+        pool.one_way("fail", "no more").await.unwrap();
+        let error = pool.one_way("fail", "too many").await.unwrap_err();
+        assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`fail`"]);
+        gate.open();
+        until("all have ended", || pool.status().counts.failed == 5).await;
+        let status = pool.status();
+        assert_eq!(
+            (status.counts.returned, status.in_flight, status.waiting),
+            (1, 0, 0)
+        );
+        // One that waits too long ends at its deadline.
+        let gate = Gate::new();
+        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let late = pool
+            .one_way("fail", "late")
+            .deadline(Duration::from_millis(20));
+        late.await.unwrap();
+        until("it is late", || pool.status().counts.failed == 6).await;
+        assert_eq!(pool.status().waiting, 0);
+        gate.open();
+        held.await.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn one_way_calls_under_kill_9_run_once_at_most_and_all_end() {
+    const CALLS: usize = 200;
+    scenario(async {
+        let restart = Restart::new().intensity(100).backoff(Duration::ZERO);
+        let pool = workers(2)
+            .restart(restart)
+            .breaker(false)
+            .start()
+            .await
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        for batch in 0..5 {
+            for number in 0..CALLS / 5 {
+                let entry = json!({"path": log, "text": format!("{batch} {number}")});
+                pool.one_way("append", entry).await.unwrap();
+            }
+            let victim = || pool.status().workers[batch % 2].clone();
+            let before = victim().generation;
+            until("some have run", || lines(&log).len() > 30 * batch + 5).await;
+            kill(victim().pid.unwrap());
+            until("its successor is there", || {
+                victim().generation > before && victim().state == WorkerState::Ready
+            })
+            .await;
+        }
+        until("all have ended", || {
+            let counts = pool.status().counts;
+            counts.returned + counts.failed == CALLS as u64
+        })
+        .await;
+        let status = pool.status();
+        assert_eq!(
+            (status.in_flight, status.waiting, status.counts.resent),
+            (0, 0, 0)
+        );
+        let ran = lines(&log);
+        let distinct: HashSet<_> = ran.iter().collect();
+        assert_eq!(distinct.len(), ran.len(), "one ran twice");
+        assert!(ran.len() as u64 >= status.counts.returned);
+        // Each death takes with it what had begun: one call, or those that were sent together.
+        assert!(
+            status.counts.returned >= CALLS as u64 / 2,
+            "{:?}",
+            status.counts
         );
         pool.shutdown().await.unwrap();
     });

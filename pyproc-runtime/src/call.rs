@@ -1,7 +1,10 @@
 //! A call, from the first poll to its one end.
 
 mod answer;
+mod broadcast;
 mod caller;
+mod errand;
+mod one_way;
 mod options;
 mod response;
 mod scratch;
@@ -9,6 +12,8 @@ mod stream;
 
 #[cfg(feature = "tower")]
 pub(crate) use answer::refusal;
+pub use broadcast::Broadcast;
+pub use one_way::OneWay;
 pub(crate) use options::CallOptions;
 pub use response::{CallWithMetadata, Response};
 pub use stream::ItemStream;
@@ -30,6 +35,7 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::ledger::Reply;
 use crate::pool::{Pool, Priority, hash_key};
 use caller::Caller;
+use scratch::Scratch;
 
 /// A call of a Python function: a future that does nothing until it is polled.
 ///
@@ -154,6 +160,15 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_with(context, |value, _| value)
     }
+}
+
+/// Encodes what a function is called with.
+fn encode<C: Codec>(codec: &C, function: &str, argument: &impl Serialize) -> Result<Scratch> {
+    Scratch::encode(|body| codec.encode(argument, body)).map_err(|error| {
+        Error::new(ErrorKind::Codec, "the argument cannot be encoded")
+            .with_function(function)
+            .with_source(error)
+    })
 }
 
 /// Decodes what a function has returned or yielded.

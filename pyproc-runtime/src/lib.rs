@@ -14,7 +14,7 @@ mod remote;
 #[cfg(feature = "tower")]
 mod service;
 
-pub use call::{Call, CallWithMetadata, ItemStream, Response};
+pub use call::{Broadcast, Call, CallWithMetadata, ItemStream, OneWay, Response};
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;
 #[doc(hidden)]

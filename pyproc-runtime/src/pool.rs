@@ -26,7 +26,7 @@ pub(crate) use claim::{Claim, hash_key};
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
 pub(crate) use pace::room_for;
-pub(crate) use parcel::Parcel;
+pub(crate) use parcel::{Handover, Parcel};
 pub(crate) use shared::Shared;
 
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ use std::sync::Arc;
 use pyproc_proto::{Codec, DefaultCodec};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Call, CallOptions, ItemStream};
+use crate::call::{Broadcast, Call, CallOptions, ItemStream, OneWay};
 use crate::config::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -162,6 +162,38 @@ impl<C: Codec> Pool<C> {
         let options = CallOptions::default();
         let pool = Cow::Owned(self.clone());
         ItemStream::new(pool, function.into(), argument, options)
+    }
+
+    /// Calls a Python function in every worker that takes calls, to reload a model, say: see [`Broadcast`], which tells who is
+    /// among them. Functions and arguments are named as for [`call`](Self::call).
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// for (worker, result) in pool.broadcast::<_, ()>("reload", "iris-2.onnx").await? {
+    ///     if let Err(error) = result {
+    ///         eprintln!("{worker} goes on with the old model: {error}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast<'a, A, R>(&'a self, function: &'a str, argument: A) -> Broadcast<'a, C, A, R> {
+        let options = CallOptions::new(self.shared().deadline(), false);
+        Broadcast::new(Cow::Borrowed(self), function.into(), argument, options)
+    }
+
+    /// Calls a Python function for whose end nobody waits, to write a log entry, say: see [`OneWay`]. It returns when the
+    /// call was accepted. Functions and arguments are named as for [`call`](Self::call).
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// pool.one_way("audit", &("ada", "login")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn one_way<'a, A>(&'a self, function: &'a str, argument: A) -> OneWay<'a, C, A> {
+        let options = CallOptions::new(self.shared().deadline(), false);
+        OneWay::new(Cow::Borrowed(self), function.into(), argument, options)
     }
 
     /// What the pool and its workers do right now.
@@ -314,7 +346,7 @@ impl<C: Codec> Pool<C> {
         &self.codec
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 }

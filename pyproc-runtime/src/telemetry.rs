@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::error::Error;
+
 /// The worker that said something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -71,6 +73,20 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
             tracing::error!(target: "pyproc::pool", %pool, slot, failure, "worker lost, {next}");
         }
     }
+}
+
+/// Reports the error of a call for whose end nobody waits.
+///
+/// It becomes a `tracing` event with the target `pyproc::pool`; without a dispatcher it goes to the
+/// host's stderr, like what workers say.
+pub(crate) fn failed_one_way(pool: &str, error: &Error) {
+    if !tracing::dispatcher::has_been_set() {
+        let text = format!("{error}; nobody waits for it").replace('\n', &format!("\n[{pool}] "));
+        stderr::write(format!("[{pool}] {text}\n"));
+        return;
+    }
+    let (function, kind, fate) = (error.function(), error.kind(), error.fate());
+    tracing::warn!(target: "pyproc::pool", pool, function, ?kind, %fate, "a one-way call failed: {error}");
 }
 
 /// Waits until what was said is written, where it goes to the host's stderr: a program that ends right after its pool

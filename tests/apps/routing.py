@@ -1,7 +1,9 @@
 """Functions that tell who ran them, and how."""
 
 import os
+import signal
 import time
+from collections.abc import Iterator
 
 from pyproc import Context, current_context, expose
 
@@ -59,3 +61,42 @@ def note(text: str) -> None:
 @expose
 def notes() -> list[str]:
     return NOTES
+
+
+VERSION = 0
+
+
+@expose
+def reload(version: int) -> int:
+    global VERSION
+    VERSION = version
+    return slot()
+
+
+@expose
+def version() -> int:
+    return VERSION
+
+
+@expose
+def die_in_slot(victim: int) -> int:
+    if slot() == victim:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slot()
+
+
+@expose
+def append(path: str, text: str) -> None:
+    with open(path, "a") as file:
+        file.write(text + "\n")
+    time.sleep(0.001)
+
+
+@expose
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+@expose
+def count() -> Iterator[int]:
+    yield 1

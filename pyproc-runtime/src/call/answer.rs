@@ -42,6 +42,15 @@ pub(super) struct Tries {
 const MAX_SUSPICIONS: u32 = 3;
 
 impl Tries {
+    /// What may not be sent again, whatever becomes of it.
+    pub(super) const ONE: Self = Self {
+        is_idempotent: false,
+        victims: 0,
+        poison_limit: 1,
+        suspicions: MAX_SUSPICIONS,
+        has_yielded: false,
+    };
+
     /// Whether the call may be sent again, now that one more worker has died in it.
     fn has_one_left(self) -> bool {
         self.is_idempotent && self.victims + 1 < self.poison_limit

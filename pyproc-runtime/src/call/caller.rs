@@ -9,6 +9,7 @@ use pyproc_proto::{Codec, Metadata, Request};
 use serde::Serialize;
 
 use super::answer::{Answer, Tries, refusal, tripped, unsendable};
+use super::encode;
 use super::options::CallOptions;
 use super::scratch::Scratch;
 use crate::connection::{Look, Sender, Unsent};
@@ -179,12 +180,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 .map_err(|which| tripped(which, &self.function, shared))?;
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
-        let codec = self.pool.codec();
-        let body = Scratch::encode(|body| codec.encode(&self.argument, body)).map_err(|error| {
-            Error::new(ErrorKind::Codec, "the argument cannot be encoded")
-                .with_function(&self.function)
-                .with_source(error)
-        })?;
+        let body = encode(self.pool.codec(), &self.function, &self.argument)?;
         loop {
             // The user's code may have taken its time.
             if let Some(state) = self.enter(&body, Instant::now())? {
@@ -409,6 +405,6 @@ impl<C: Codec, A> Drop for Caller<'_, C, A> {
     }
 }
 
-fn ended_already() -> Error {
+pub(super) fn ended_already() -> Error {
     Error::new(ErrorKind::Closed, "the call was polled again after its end")
 }

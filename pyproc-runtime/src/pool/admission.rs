@@ -236,6 +236,20 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         }
     }
 
+    /// Takes a place on every worker that takes calls, whatever the limits.
+    pub(crate) fn admit_all(&mut self, now: Instant) -> Result<Vec<Grant<L>>, Refusal> {
+        if self.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        if self.is_hopeless() {
+            return Err(self.dead_end());
+        }
+        let slots = 0..self.slots.len();
+        Ok(slots
+            .filter_map(|slot| self.take_place_on(slot, now))
+            .collect())
+    }
+
     /// Gives a ticket back. The parcel is returned if it still waited.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<P> {
         self.line.leave(ticket)

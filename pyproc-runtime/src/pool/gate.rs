@@ -82,6 +82,13 @@ impl Gate {
         })
     }
 
+    /// A permit for every worker that takes calls, in the order of their slots, whatever the limits.
+    pub(crate) fn enter_all(self: &Arc<Self>) -> Result<Vec<Admittance>, Refusal> {
+        let grants = self.lock().admit_all(Instant::now())?;
+        let grants = grants.into_iter();
+        Ok(grants.map(|grant| self.admittance(grant, false)).collect())
+    }
+
     /// A permit for this very worker, if it has nothing in flight.
     pub(crate) fn enter_idle(self: &Arc<Self>, seat: Seat) -> Option<Admittance> {
         let grant = self.lock().admit_idle(seat, Instant::now())?;

@@ -31,7 +31,7 @@ pub(crate) struct Parcel {
 
 /// What became of a parcel whose turn has come. A permit that comes back is for the caller to return: dropped here, it
 /// would give the place to the next parcel while this one is still being dealt with, and so on through the whole line.
-pub(super) enum Handover {
+pub(crate) enum Handover {
     Sent,
     /// Nobody waits for the call any more, or no worker can be sent it.
     Needless(Option<Permit>),
@@ -43,7 +43,7 @@ static NO_METADATA: Metadata = Metadata::new();
 
 impl Parcel {
     /// Sends the call.
-    pub(super) fn send(self, connection: &Arc<Connection>, permit: Permit) -> Handover {
+    pub(crate) fn send(self, connection: &Arc<Connection>, permit: Permit) -> Handover {
         if self.promise.is_abandoned() {
             return Handover::Needless(Some(permit));
         }

@@ -1,0 +1,255 @@
+//! A call that goes its way by itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use pyproc_proto::Metadata;
+
+use super::CallOptions;
+use super::answer::{Answer, Tries, refusal};
+use crate::error::{Error, Result, WorkerIdentity};
+use crate::ledger::{Outcome, Promise, Receipt};
+use crate::pool::{
+    Admittance, Arrival, Claim, Entrance, Handover, Parcel, Place, Shared, Ticket, Trial,
+};
+use crate::telemetry;
+
+/// A one-way call, from its acceptance to its one end.
+///
+/// Nobody polls it: it is its own waker. Whoever ends its entry in the ledger wakes it, outside of every lock, and it
+/// decides there what that means. Its entry owns the waker until then, and with it this; so it lives as long as its call,
+/// and needs no task.
+#[derive(Debug)]
+pub(super) struct Errand {
+    /// Weak, because what waits in the pool's line must not keep the pool.
+    shared: Weak<Shared>,
+    function: Box<str>,
+    body: Bytes,
+    deadline: Option<Instant>,
+    options: CallOptions,
+    /// What breakers will learn from its end.
+    trial: Trial,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Its half of the entry; `None` while somebody decides what an end means.
+    receipt: Option<Receipt>,
+    /// Where it waits. Dropping it leaves the line.
+    place: Option<Place>,
+    /// Its turn among the others, which it keeps when it is sent again.
+    ticket: Option<Ticket>,
+    victims: u32,
+    suspicions: u32,
+    may_have_run: bool,
+}
+
+impl Errand {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        function: &str,
+        body: Bytes,
+        options: CallOptions,
+        trial: Trial,
+    ) -> Arc<Self> {
+        let time = options.deadline;
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
+        Arc::new(Self {
+            shared: Arc::downgrade(shared),
+            function: function.into(),
+            body,
+            deadline,
+            options,
+            trial,
+            progress: Mutex::default(),
+        })
+    }
+
+    /// Sends the call, or lets it wait.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not accepted, or how it has ended if it has by now.
+    pub(super) fn begin(self: Arc<Self>, shared: &Shared) -> Result<()> {
+        let begun = match self.enter(shared) {
+            Ok(()) => self.advance(shared),
+            Err(error) => Poll::Ready(self.end(shared, Err(error))),
+        };
+        match begun {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Asks for a place, and sends the call if there is one.
+    fn enter(&self, shared: &Shared) -> Result<()> {
+        let metadata = self.options.metadata();
+        let metadata = metadata.map_err(|error| error.with_function(&self.function))?;
+        loop {
+            let ticket = self.progress().ticket;
+            let arrival = ticket.map_or(Arrival::New, Arrival::Returning);
+            let claim = Claim {
+                function: &self.function,
+                deadline: self.deadline,
+                priority: self.options.priority,
+                key: self.options.key,
+            };
+            let mut waiting = None;
+            let leave_parcel = || {
+                let (parcel, receipt) = self.parcel(shared, metadata);
+                waiting = Some(receipt);
+                parcel
+            };
+            let entrance = shared
+                .gate()
+                .enter(claim, arrival, Instant::now(), leave_parcel)
+                .map_err(|reason| refusal(reason, &self.function, shared))?;
+            let (place, receipt, ticket) = match entrance {
+                Entrance::Line(place, ticket) => (Some(place), waiting, ticket),
+                Entrance::Open(admittance, ticket) => {
+                    let receipt = self.submit(admittance, metadata, shared);
+                    (None, receipt, ticket)
+                }
+            };
+            let mut progress = self.progress();
+            progress.ticket = Some(ticket);
+            if receipt.is_some() {
+                progress.place = place;
+                progress.receipt = receipt;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends the call. `None` says that the connection had just closed.
+    fn submit(
+        &self,
+        admittance: Admittance,
+        metadata: &Metadata,
+        shared: &Shared,
+    ) -> Option<Receipt> {
+        let Admittance {
+            permit, connection, ..
+        } = admittance;
+        let (parcel, receipt) = self.parcel(shared, metadata);
+        match parcel.send(&connection, permit) {
+            Handover::Sent | Handover::Needless(_) => Some(receipt),
+            Handover::Closed(..) => {
+                shared.close_slot(connection.worker());
+                None
+            }
+        }
+    }
+
+    fn parcel(&self, shared: &Shared, metadata: &Metadata) -> (Parcel, Receipt) {
+        let (promise, receipt) = Promise::new();
+        let parcel = Parcel {
+            function: self.function.clone(),
+            body: self.body.clone(),
+            deadline: self.deadline,
+            priority: self.options.priority,
+            key: self.options.key,
+            clock: shared.deadline_clock(),
+            metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
+            credit: None,
+            promise,
+        };
+        (parcel, receipt)
+    }
+
+    /// Looks whether the call has ended, and goes on with it as long as it has not ended for good.
+    fn advance(self: &Arc<Self>, shared: &Shared) -> Poll<Result<()>> {
+        let waker = Waker::from(Arc::clone(self));
+        let context = Context::from_waker(&waker);
+        loop {
+            let (outcome, receipt, place) = {
+                let mut progress = self.progress();
+                // Somebody else is at it, or was.
+                let Some(mut receipt) = progress.receipt.take() else {
+                    return Poll::Pending;
+                };
+                match receipt.poll(&context) {
+                    Poll::Ready(outcome) => (outcome, receipt, progress.place.take()),
+                    Poll::Pending => {
+                        progress.receipt = Some(receipt);
+                        return Poll::Pending;
+                    }
+                }
+            };
+            drop(place);
+            if let Some(result) = self.settle(outcome, receipt.worker(), shared) {
+                return Poll::Ready(self.end(shared, result));
+            }
+            if let Err(error) = self.enter(shared) {
+                return Poll::Ready(self.end(shared, Err(error)));
+            }
+        }
+    }
+
+    /// Decides what an outcome means. `None` says that the call is to be sent again.
+    fn settle(
+        &self,
+        outcome: Outcome,
+        worker: Option<&WorkerIdentity>,
+        shared: &Shared,
+    ) -> Option<Result<()>> {
+        let mut progress = self.progress();
+        let tries = Tries {
+            is_idempotent: self.options.idempotent,
+            victims: progress.victims,
+            poison_limit: shared.poison_limit(),
+            suspicions: progress.suspicions,
+            has_yielded: false,
+        };
+        match Answer::judge(outcome, tries, &self.function, worker, shared) {
+            Answer::Body(_) => return Some(Ok(())),
+            Answer::Error(error) => return Some(Err(error)),
+            Answer::Move { is_suspect } => {
+                progress.suspicions += u32::from(is_suspect);
+                shared.counters().count_moved();
+            }
+            Answer::SendAgain { is_victim } => {
+                progress.victims += u32::from(is_victim);
+                progress.may_have_run = true;
+                shared.counters().count_resent();
+            }
+        }
+        drop(progress);
+        if let Some(worker) = worker {
+            shared.close_slot(worker);
+        }
+        None
+    }
+
+    /// Notes how the call has ended.
+    fn end(&self, shared: &Shared, result: Result<()>) -> Result<()> {
+        let result = if self.progress().may_have_run {
+            result.map_err(Error::at_least_may_have_run)
+        } else {
+            result
+        };
+        let error = result.as_ref().err();
+        shared.counters().count_end(error);
+        shared.note_end(self.trial, &self.function, error);
+        result
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Errand {
+    fn wake(self: Arc<Self>) {
+        // Without its pool there is nobody to tell.
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        if let Poll::Ready(Err(error)) = self.advance(&shared) {
+            telemetry::failed_one_way(shared.name(), &error);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A call for whose end nobody waits.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyproc_proto::Codec;
+use serde::Serialize;
+
+use super::answer::tripped;
+use super::errand::Errand;
+use super::{CallOptions, encode};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::{Pool, Priority, Trial, hash_key};
+
+/// A one-way call: a future that ends when the call was accepted, which is at once.
+///
+/// Accepted means that it was sent to a worker, or has a place in the waiting line. From then on it is the pool's: it ends
+/// exactly once, and nobody is told how. What its function returns is thrown away, an error is counted in
+/// [`Counts::failed`](crate::Counts::failed) and logged as a warning with the target `pyproc::pool`. It has a deadline and
+/// is interrupted like any other call, keeps its place in the limits of the pool until it has ended, and
+/// [`Pool::shutdown`] waits for it. It moves to another worker if it certainly had not begun, and never after it may have
+/// run, unless it is [idempotent](Self::idempotent).
+///
+/// # Errors
+///
+/// What refuses a call at once: [`ErrorKind::Overloaded`], [`ErrorKind::Closed`], [`ErrorKind::Unavailable`],
+/// [`ErrorKind::FunctionNotFound`], an argument that cannot be encoded or is too long.
+///
+/// # Cancel safety
+///
+/// It never waits, so there is nothing to cancel: dropped before it was polled it has not happened, and afterwards it is
+/// not the future's any more.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct OneWay<'a, C: Codec, A> {
+    pool: Cow<'a, Pool<C>>,
+    function: Cow<'a, str>,
+    argument: A,
+    options: CallOptions,
+}
+
+impl<'a, C: Codec, A> OneWay<'a, C, A> {
+    pub(crate) fn new(
+        pool: Cow<'a, Pool<C>>,
+        function: Cow<'a, str>,
+        argument: A,
+        options: CallOptions,
+    ) -> Self {
+        Self {
+            pool,
+            function,
+            argument,
+            options,
+        }
+    }
+
+    /// The time that the call may take, waiting and running together, in place of the pool's
+    /// [`deadline`](crate::PoolBuilder::deadline).
+    pub fn deadline(mut self, time: Duration) -> Self {
+        self.options.deadline = Some(time);
+        self
+    }
+
+    /// Says that the function may run more than once for this call: see [`Call::idempotent`](super::Call::idempotent).
+    pub fn idempotent(mut self) -> Self {
+        self.options.idempotent = true;
+        self
+    }
+
+    /// Sends a pair of texts beside the argument: see [`Call::metadata`](super::Call::metadata).
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push_metadata(key.into(), value.into());
+        self
+    }
+
+    /// When its turn comes among those that wait: see [`Priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// Sends this call to the worker that has had the earlier ones with the same key: see
+    /// [`Call::key`](super::Call::key).
+    pub fn key(mut self, key: impl Hash) -> Self {
+        self.options.key = Some(hash_key(&key));
+        self
+    }
+}
+
+impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
+    fn send(&self) -> Result<()> {
+        let shared = self.pool.shared();
+        let mut trial = Trial::default();
+        match self.prepare(&mut trial) {
+            Ok(body) => {
+                let options = self.options.clone();
+                Errand::new(shared, &self.function, body, options, trial).begin(shared)
+            }
+            Err(error) => {
+                shared.counters().count_end(Some(&error));
+                shared.note_end(trial, &self.function, Some(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds out what nobody would be there to hear of later.
+    fn prepare(&self, trial: &mut Trial) -> Result<Bytes> {
+        let (shared, function) = (self.pool.shared(), &*self.function);
+        let info = shared.function(function)?;
+        if info.is_some_and(|info| info.is_stream) {
+            let message = "the function yields a stream, and nobody would read it";
+            return Err(Error::new(ErrorKind::InvalidArgument, message).with_function(function));
+        }
+        *trial = shared
+            .admit(function)
+            .map_err(|which| tripped(which, function, shared))?;
+        Ok(encode(self.pool.codec(), function, &self.argument)?.to_bytes())
+    }
+}
+
+impl<C: Codec, A: Serialize> Future for OneWay<'_, C, A> {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(tokio::task::coop::poll_proceed(context)).made_progress();
+        Poll::Ready(self.send())
+    }
+}
+
+// Nothing in it is pinned: the argument is only borrowed within a poll.
+impl<C: Codec, A> Unpin for OneWay<'_, C, A> {}
+
+impl<C: Codec, A> fmt::Debug for OneWay<'_, C, A> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OneWay")
+            .field("function", &self.function)
+            .finish_non_exhaustive()
+    }
+}
