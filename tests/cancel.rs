@@ -6,13 +6,17 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
-use pyproc::{DeathReport, Event, Events, Pool, PoolBuilder};
+use futures::StreamExt;
+use pyproc::{DeathReport, ErrorKind, Event, Events, Fate, Pool, PoolBuilder, WorkerState};
 use serde_json::{Value, json};
-use support::{call, call_with, pid_of, scenario, until, within};
+use support::{assert_error, call, call_with, pid_of, scenario, until, within};
 
 /// Far less than `overdue_after`, after which a worker would be free in any case, and far more than an interrupt takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -250,6 +254,244 @@ fn a_generator_that_never_yields_and_swallows_the_interrupt_costs_its_worker_whi
         );
         let next = within(SOON, "its successor answers", call::<u32>(&pool, "pid")).await;
         next.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// Polls a future until it ends, or drops it when this time has passed. A timer would be too coarse.
+async fn poll_for<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let begin = Instant::now();
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = futures::poll!(&mut future) {
+            return Some(output);
+        }
+        if begin.elapsed() >= time {
+            return None;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Asserts that nothing of the calls is left, in the pool or in its workers, and that none of those was replaced.
+async fn assert_all_is_as_before(pool: &Pool) {
+    until("all places are free", || {
+        let status = pool.status();
+        let in_workers: usize = status.workers.iter().map(|worker| worker.in_flight).sum();
+        (status.in_flight, status.waiting, in_workers) == (0, 0, 0)
+    })
+    .await;
+    for number in 0..100 {
+        let answer = call_with(pool, "echo", json!(number)).await;
+        assert_eq!(answer.unwrap(), json!(number));
+    }
+    let workers = pool.status().workers;
+    assert!(
+        workers.iter().all(|worker| worker.generation == 1),
+        "{workers:?}"
+    );
+    assert!(
+        workers
+            .iter()
+            .all(|worker| worker.state == WorkerState::Ready),
+        "{workers:?}"
+    );
+}
+
+#[test]
+fn a_call_may_be_cancelled_at_every_point_of_its_life() {
+    const POINTS: u32 = 100;
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(2)
+            .start()
+            .await
+            .unwrap();
+        let pad = "x".repeat(200_000);
+        let mut ends = [0, 0];
+        for point in 0..POINTS {
+            let after = Duration::from_micros(20) * point;
+            // One in front, so that the others wait for their turn, in the worker and in the line.
+            let first = poll_for(
+                2 * after,
+                call_with(&pool, "work", json!({"number": 1, "microseconds": 500})),
+            );
+            let second = poll_for(
+                after,
+                call_with(&pool, "work", json!({"number": 2, "microseconds": 300})),
+            );
+            let third = poll_for(
+                after,
+                call_with(&pool, "large", json!({"number": 3, "pad": pad})),
+            );
+            let items = async {
+                let stream = pool.stream::<_, u64>("numbers", 5);
+                stream.map(Result::unwrap).collect::<Vec<_>>().await
+            };
+            let items = poll_for(2 * after, items);
+            let (first, second, third, items) = futures::join!(first, second, third, items);
+            for (number, answer) in [(1, first), (2, second)] {
+                ends[usize::from(answer.is_some())] += 1;
+                assert!(answer.is_none_or(|answer| answer.unwrap() == json!(number)));
+            }
+            if let Some(answer) = third {
+                let answer = answer.unwrap();
+                assert_eq!(
+                    (&answer["number"], &answer["pad"]),
+                    (&json!(3), &json!(pad))
+                );
+            }
+            assert!(items.is_none_or(|items| items == [0, 1, 2, 3, 4]));
+            assert_eq!(
+                call_with(&pool, "echo", json!(point)).await.unwrap(),
+                json!(point)
+            );
+        }
+        assert!(
+            ends.iter().all(|count| *count > 5),
+            "all have ended the same way: {ends:?}"
+        );
+        assert_all_is_as_before(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn after_a_storm_of_ten_thousand_cancelled_calls_permits_ledger_and_workers_are_exact() {
+    const CALLERS: u64 = 50;
+    const CALLS_EACH: u64 = 200;
+    scenario(async {
+        let pool = workers(2)
+            .max_in_flight_per_worker(4)
+            .start()
+            .await
+            .unwrap();
+        let callers = (0..CALLERS).map(|caller| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(caller);
+                let mut ended = 0;
+                for call in 0..CALLS_EACH {
+                    let number = caller * CALLS_EACH + call;
+                    let argument = json!({ "number": number, "microseconds": random.u32(0..200) });
+                    let after = Duration::from_micros(random.u64(0..4000));
+                    if let Some(answer) = poll_for(after, call_with(&pool, "work", argument)).await
+                    {
+                        assert_eq!(answer.unwrap(), json!(number));
+                        ended += 1;
+                    }
+                }
+                ended
+            })
+        });
+        let mut ended = 0;
+        for caller in futures::future::join_all(callers).await {
+            ended += caller.unwrap();
+        }
+        let cancelled = CALLERS * CALLS_EACH - ended;
+        assert!(
+            ended > 500 && cancelled > 500,
+            "{ended} have ended, {cancelled} were cancelled"
+        );
+        let counts = pool.status().counts;
+        assert_eq!((counts.returned, counts.failed), (ended, 0));
+        assert!(counts.cancelled <= cancelled, "{counts:?}");
+        assert_eq!((counts.moved, counts.resent), (0, 0));
+        assert_all_is_as_before(&pool).await;
+        let mut tallies = BTreeMap::new();
+        while tallies.len() < 2 {
+            let told = futures::join!(call::<Value>(&pool, "tally"), call::<Value>(&pool, "tally"));
+            for tally in [told.0.unwrap(), told.1.unwrap()] {
+                assert_eq!(
+                    tally["begun"], tally["ended"],
+                    "a function was left: {tally}"
+                );
+                tallies.insert(tally["pid"].to_string(), tally["begun"].as_u64().unwrap());
+            }
+        }
+        let begun: u64 = tallies.values().sum();
+        assert!(
+            (ended..=CALLERS * CALLS_EACH).contains(&begun),
+            "{begun} have begun"
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_that_passes_in_a_queue_ends_the_call_there_and_its_function_never_runs() {
+    const DEADLINE: Duration = Duration::from_millis(100);
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(3)
+            .start()
+            .await
+            .unwrap();
+        let paths = Paths::new();
+        let [started, gate] = ["started", "gate"].map(|name| paths.path(name));
+        let hold = call_with(&pool, "hold", json!({ "started": started, "gate": gate }));
+        let waiting = async {
+            paths.there_is("started").await;
+            // Two wait in the worker, one of them for a batch, and one in the pool's line.
+            let in_worker = pool.call::<_, u64>("work", json!({ "number": 1, "microseconds": 0 }));
+            let in_batch = pool.call::<_, u64>("score", 2);
+            let in_line = pool.call::<_, u64>("score", 3);
+            let late = futures::join!(
+                in_worker.deadline(DEADLINE),
+                in_batch.deadline(DEADLINE),
+                in_line.deadline(DEADLINE),
+            );
+            let (in_worker, in_batch, in_line) = (
+                late.0.unwrap_err(),
+                late.1.unwrap_err(),
+                late.2.unwrap_err(),
+            );
+            assert_error(
+                &in_worker,
+                ErrorKind::Deadline,
+                Fate::MayHaveRun,
+                &["`work`"],
+            );
+            assert_error(
+                &in_batch,
+                ErrorKind::Deadline,
+                Fate::MayHaveRun,
+                &["`score`"],
+            );
+            let culprits = ["`score`", "waited for its turn"];
+            assert_error(&in_line, ErrorKind::Deadline, Fate::NotStarted, &culprits);
+            let status = pool.status();
+            assert_eq!((status.in_flight, status.waiting), (3, 0));
+            std::fs::write(&gate, "").unwrap();
+        };
+        let (held, ()) = futures::join!(hold, waiting);
+        assert_eq!(held.unwrap(), json!("held"));
+        assert_all_is_as_before(&pool).await;
+        let tally: Value = call(&pool, "tally").await.unwrap();
+        assert_eq!(tally["begun"], 0, "something has run: {tally}");
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn the_time_that_a_call_has_left_counts_what_it_has_waited() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .start()
+            .await
+            .unwrap();
+        let work = json!({ "number": 1, "microseconds": 200_000 });
+        let first = pool.call::<_, u64>("work", work);
+        let second = pool.call::<_, f64>("remaining", json!({}));
+        let begin = Instant::now();
+        let (first, left) = futures::join!(first, second.deadline(Duration::from_secs(3600)));
+        first.unwrap();
+        let (left, waited) = (left.unwrap(), begin.elapsed().as_secs_f64());
+        assert!(
+            (3600.0 - waited..3600.0 - 0.2).contains(&left),
+            "{left} s are left"
+        );
         pool.shutdown().await.unwrap();
     });
 }

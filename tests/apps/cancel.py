@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyproc import expose
+from pyproc import Context, expose
 
 
 @expose
@@ -111,3 +111,48 @@ def announce(started: str) -> None:
     partial = Path(started + ".partial")
     partial.write_text(str(os.getpid()))
     partial.rename(started)
+
+
+TALLY = [0, 0]
+
+
+@expose
+def work(number: int, microseconds: int) -> int:
+    """Takes its time, and counts that it has begun and ended."""
+    TALLY[0] += 1
+    try:
+        end = time.monotonic_ns() + 1000 * microseconds
+        while time.monotonic_ns() < end:
+            pass
+        return number
+    finally:
+        TALLY[1] += 1
+
+
+@expose
+def large(number: int, pad: str) -> dict[str, object]:
+    return {"number": number, "pad": pad}
+
+
+@expose
+def numbers(count: int) -> Iterator[int]:
+    for number in range(count):
+        time.sleep(0.0002)
+        yield number
+
+
+@expose
+def tally() -> dict[str, object]:
+    return {"pid": os.getpid(), "begun": TALLY[0], "ended": TALLY[1]}
+
+
+@expose(batch=8)
+def score(numbers: list[int]) -> list[int]:
+    TALLY[0] += len(numbers)
+    TALLY[1] += len(numbers)
+    return numbers
+
+
+@expose
+def remaining(context: Context) -> float | None:
+    return context.remaining()
