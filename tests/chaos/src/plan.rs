@@ -124,6 +124,14 @@ impl Plan {
                 (plan.function, plan.amount) = (Function::Rest, 200);
                 plan.deadline = Duration::from_millis(50);
             }
+            // For longer than anybody would wait, and dropped while it runs.
+            82..86 => {
+                (plan.function, plan.amount) = match random.bool() {
+                    true => (Function::Rest, 20_000),
+                    false => (Function::Compute, 1_000_000_000),
+                };
+                plan.dropped_after = Some(Duration::from_micros(random.u64(1..20_000)));
+            }
             _ => {}
         }
         plan
