@@ -93,7 +93,7 @@ def test_the_welcome_describes_one_call(spawn: Spawn) -> None:
     assert functions["double"] == {
         "name": "double",
         "arguments": "body",
-        "parameters": [{"name": "numbers", "type": "int", "required": True}],
+        "parameters": [{"name": "numbers", "type": "int", "required": True, "stream": False}],
         "returns": "int",
         "async": False,
         "stream": False,

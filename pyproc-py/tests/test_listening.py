@@ -483,3 +483,58 @@ def test_calls_of_one_connection_are_run_in_batches(
             json_host.send({"id": call, "method": "patient", "body": call})
         for call in (10, 11, 12):
             assert json_host.read() == {"id": call, "ok": True, "body": [10, 11, 12]}
+
+
+TOTAL = """
+from collections.abc import Iterator
+
+@expose
+def total(items: Iterator[int]):
+    try:
+        return sum(items)
+    except ConnectionError as error:
+        with open("/dev/stderr", "a") as file:
+            file.write(type(error).__name__ + "\\n")
+        raise
+"""
+
+
+def open_items(worker: Listening) -> Wire:
+    """Call with items, and wait until the function asks for them."""
+    wire = worker.binary()
+    wire.send(Kind.REQUEST, b"{}", call=1, index=0, flags=Flag.ITEMS_FOLLOW)
+    wire.expect(Kind.CREDIT)
+    return wire
+
+
+def test_items_of_an_argument_come_while_its_function_runs(start: Start) -> None:
+    worker = start(PRELUDE + TOTAL)
+    wire = open_items(worker)
+    with closing(worker.json()) as other:
+        # It has its turn when the function has returned.
+        other.send(b'{"id":3,"method":"health"}')
+        for value in (1, 2, 3):
+            wire.send(Kind.STREAM_ITEM, str(value).encode(), call=1)
+        wire.send(Kind.STREAM_END, call=1)
+        assert wire.expect(Kind.REPLY)[6] == b"6"
+        assert other.read()["ok"]
+    wire.close()
+
+
+@pytest.mark.parametrize("how", ["gone", "half closed", "wrong"])
+def test_a_function_that_waits_for_a_host_that_goes_ends(start: Start, how: str) -> None:
+    worker = start(PRELUDE + TOTAL)
+    wire = open_items(worker)
+    if how == "gone":
+        wire.close()
+    elif how == "half closed":
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert wire.expect(Kind.ERROR)[2] == Status.EXCEPTION
+    else:
+        wire.send(Kind.STREAM_ITEM, b"1", call=1, index=7)
+    with closing(worker.json()) as other:
+        assert other.call("health")["status"] == "healthy"
+    wire.close()
+    code, _, err = worker.stop()
+    assert (code, "Error" in err) == (0, True)
+    assert ("broke the protocol" in err) == (how == "wrong")

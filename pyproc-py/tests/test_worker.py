@@ -65,8 +65,8 @@ def test_the_welcome_describes_worker_and_functions(spawn: Spawn, core: str) -> 
         "name": "add",
         "arguments": "keywords",
         "parameters": [
-            {"name": "a", "type": "int", "required": True},
-            {"name": "b", "type": "int", "required": False},
+            {"name": "a", "type": "int", "required": True, "stream": False},
+            {"name": "b", "type": "int", "required": False, "stream": False},
         ],
         "returns": "int",
         "async": False,

@@ -20,10 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use pyproc_proto::{Codec, DefaultCodec};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::ItemStream;
+use crate::call::{Argument, ItemStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Events as AsyncEvents};
 use crate::pool::{PoolBuilder, PoolStatus};
@@ -104,17 +103,13 @@ impl<C: Codec> Pool<C> {
     /// # Errors
     ///
     /// See [`ErrorKind`]; the error says what happened and whether the function may have run.
-    pub fn call<A: Serialize, R: DeserializeOwned>(
-        &self,
-        function: &str,
-        argument: A,
-    ) -> Result<R> {
+    pub fn call<A: Argument, R: DeserializeOwned>(&self, function: &str, argument: A) -> Result<R> {
         self.wait(self.inner.pool.call(function, argument))
     }
 
     /// Calls a Python function that yields a stream: an iterator that waits for each item; see
     /// [`ItemStream`] for how it begins, pauses and ends.
-    pub fn stream<'a, A: Serialize, T: DeserializeOwned>(
+    pub fn stream<'a, A: Argument, T: DeserializeOwned>(
         &'a self,
         function: &'a str,
         argument: A,
@@ -207,7 +202,7 @@ impl<C: Codec> Pool<C> {
 #[derive(Debug)]
 pub struct Items<'a, C: Codec, A, T>(ItemStream<'a, C, A, T>);
 
-impl<C: Codec, A: Serialize, T: DeserializeOwned> Iterator for Items<'_, C, A, T> {
+impl<C: Codec, A: Argument, T: DeserializeOwned> Iterator for Items<'_, C, A, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {

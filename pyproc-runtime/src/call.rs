@@ -1,9 +1,11 @@
 //! A call, from the first poll to its one end.
 
 mod answer;
+mod argument;
 mod broadcast;
 mod caller;
 mod errand;
+mod feed;
 mod one_way;
 mod options;
 mod response;
@@ -12,6 +14,7 @@ mod stream;
 
 #[cfg(feature = "tower")]
 pub(crate) use answer::refusal;
+pub use argument::{Argument, with_items, with_try_items};
 pub use broadcast::Broadcast;
 pub use one_way::OneWay;
 pub(crate) use options::CallOptions;
@@ -28,7 +31,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pyproc_proto::Codec;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Fate, Result};
@@ -135,7 +137,7 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
     }
 }
 
-impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
+impl<C: Codec, A: Argument, R: DeserializeOwned> Call<'_, C, A, R> {
     /// Waits for the value, and makes of it, and of the reply that it came in, what is asked for.
     fn poll_with<T>(
         &mut self,
@@ -154,7 +156,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Call<'_, C, A, R> {
     }
 }
 
-impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
+impl<C: Codec, A: Argument, R: DeserializeOwned> Future for Call<'_, C, A, R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -163,8 +165,8 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Call<'_, C, A, R> {
 }
 
 /// Encodes what a function is called with.
-fn encode<C: Codec>(codec: &C, function: &str, argument: &impl Serialize) -> Result<Scratch> {
-    Scratch::encode(|body| codec.encode(argument, body)).map_err(|error| {
+fn encode<C: Codec>(codec: &C, function: &str, argument: &impl Argument) -> Result<Scratch> {
+    Scratch::encode(|body| argument.encode(codec, body)).map_err(|error| {
         Error::new(ErrorKind::Codec, "the argument cannot be encoded")
             .with_function(function)
             .with_source(error)

@@ -20,14 +20,16 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use pyproc_proto::{CallId, HostConnection, HostEvent, LogRecord, Rejected, Request, RequestError};
+use pyproc_proto::{
+    CallId, HostConnection, HostEvent, ItemError, LogRecord, Rejected, Request, RequestError,
+};
 use tokio::sync::Notify;
 
 use crate::deadline;
 use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
-use crate::ledger::{Begun, Entry, Failure};
+use crate::ledger::{Begun, Entry, Failure, Items};
 use crate::pool::room_for;
 use crate::spin::{Spin, Spinner};
 use crate::state_page::StatePage;
@@ -451,6 +453,39 @@ impl Connection {
         state.protocol.grant(call, bytes);
         drop(state);
         self.kick.notify_one();
+    }
+
+    /// How many bytes of items the worker takes of an argument, as far as it has said.
+    pub(crate) fn credit(&self, call: CallId) -> i64 {
+        self.lock().protocol.credit(call)
+    }
+
+    /// Sends items of an argument, as many as the worker takes, and says whether there are no more. Those of a call that
+    /// has ended are dropped.
+    pub(crate) fn send_items(
+        &self,
+        call: CallId,
+        items: &mut Items,
+        is_end: bool,
+    ) -> Result<(), ItemError> {
+        let mut state = self.lock();
+        let mut sent = Ok(());
+        while let Some(item) = items.next() {
+            if sent.is_ok() {
+                sent = state.protocol.item(call, item);
+            }
+        }
+        if is_end {
+            state.protocol.end_items(call);
+        }
+        // They were waited for, and are sent together already.
+        let is_flushed = self.flush(&mut state).is_ok_and(|is_flushed| is_flushed);
+        let is_news = !is_flushed && !std::mem::replace(&mut state.is_driver_writing, true);
+        drop(state);
+        if is_news {
+            self.kick.notify_one();
+        }
+        sent
     }
 
     /// Takes no more requests; those in flight go on.

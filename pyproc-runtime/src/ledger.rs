@@ -394,6 +394,15 @@ impl Entry {
         }
     }
 
+    /// Whoever is returned may go on, and is to be woken outside of every lock.
+    #[must_use]
+    pub(crate) fn rouse(&self) -> Option<Waker> {
+        match &mut *self.promise.cell.lock() {
+            State::Open(waker) => waker.take(),
+            State::Ended(_) | State::Settled => None,
+        }
+    }
+
     /// Gives up the place of a stream that has yielded, if it has one. Whoever is returned is to serve those who wait for
     /// one, outside of every lock.
     #[must_use]
@@ -468,13 +477,18 @@ impl Receipt {
 
     /// Lets the worker send so many more bytes of a stream.
     pub(crate) fn grant(&self, bytes: u32) {
-        if let Some((connection, call)) = &self.sent {
-            connection.grant(*call, bytes);
-        } else if let Some(sent) = self.cell.sent.get() {
-            if let Some(connection) = sent.connection.upgrade() {
-                connection.grant(sent.call, bytes);
-            }
+        if let Some((connection, call)) = self.place() {
+            connection.grant(call, bytes);
         }
+    }
+
+    /// Where the call is, if it was sent and its connection is still there.
+    pub(crate) fn place(&self) -> Option<(Arc<Connection>, CallId)> {
+        if let Some((connection, call)) = &self.sent {
+            return Some((Arc::clone(connection), *call));
+        }
+        let sent = self.cell.sent.get()?;
+        Some((sent.connection.upgrade()?, sent.call))
     }
 
     /// Wakes nobody until the next poll. Whoever reads its own reply would otherwise wake itself, and be polled once too

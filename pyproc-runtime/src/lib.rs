@@ -14,7 +14,10 @@ mod remote;
 #[cfg(feature = "tower")]
 mod service;
 
-pub use call::{Broadcast, Call, CallWithMetadata, ItemStream, OneWay, Response};
+pub use call::{
+    Argument, Broadcast, Call, CallWithMetadata, ItemStream, OneWay, Response, with_items,
+    with_try_items,
+};
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;
 #[doc(hidden)]

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use pyproc_proto::{ArgumentStyle, Codec, FunctionInfo};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{Call, CallOptions, ItemStream};
+use crate::call::{Argument, Call, CallOptions, ItemStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
 
@@ -91,7 +90,7 @@ impl<C: Codec> Remote<C> {
         arguments: A,
     ) -> impl Stream<Item = std::result::Result<T, E>> + use<C, A, T, E>
     where
-        A: Serialize,
+        A: Argument,
         T: DeserializeOwned,
         E: From<Error>,
     {

@@ -7,6 +7,7 @@ import select
 from ._connection_binary import BinaryConnection
 from ._connection_json import JsonConnection
 from ._protocol import ProtocolError
+from ._wait import wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Accepted:
         self._is_streams_turn = False
         self._is_draining = False
         self._has_said_goodbye = False
+        self._violation: ProtocolError | None = None
+        """How the host broke the protocol while a function waited for it."""
 
     @property
     def has_work(self) -> bool:
@@ -139,7 +142,12 @@ class Accepted:
             self._recognize(bytes(room[:count]))
 
     def write(self) -> None:
-        """Write what the host takes without waiting. Raises `OSError` where it is gone."""
+        """Write what the host takes without waiting.
+
+        Raises `OSError` where it is gone, and `ProtocolError` where it was found to break it.
+        """
+        if self._violation is not None:
+            raise self._violation
         connection = self._connection
         if connection is not None and connection.output:
             self._unsent += connection.take_output()
@@ -148,6 +156,27 @@ class Accepted:
                 del self._unsent[: self.socket.send(self._unsent)]
             except BlockingIOError:
                 pass
+
+    def _wait_within(self) -> None:
+        """Wait for the host while a function does; what comes for others has its turn later."""
+        connection = self._connection
+        assert connection is not None
+        self.write()
+        if self._is_half_closed or connection.has_ended:
+            raise ConnectionAbortedError("the host sends no more")
+        try:
+            count = self.socket.recv_into(connection.room)
+        except BlockingIOError:
+            wait_for(self.socket.fileno(), to_write=bool(self._unsent))
+            return
+        if not count:
+            self._end()
+            return
+        try:
+            connection.filled(count)
+        except ProtocolError as violation:
+            self._violation = violation
+            raise ConnectionAbortedError("the host has broken the protocol") from violation
 
     def drain(self) -> None:
         """Take no more requests, and none of a connection that turns out to be one later."""
@@ -179,6 +208,7 @@ class Accepted:
             raise ProtocolError("the first message is empty")
         is_json = self._beginning[4] in b"{ \t\r\n"
         self._connection = JsonConnection() if is_json else BinaryConnection(self._functions)
+        self._connection.wait = self._wait_within
         if self._is_draining:
             self._connection.drain()
         beginning, self._beginning = self._beginning, b""

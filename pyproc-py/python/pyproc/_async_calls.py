@@ -10,7 +10,7 @@ from types import coroutine
 
 from ._connection import refusal
 from ._context import Context, running_request
-from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, explain
+from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, explain, find_items
 from ._dump import dump_binary, dump_text
 from ._errors import Interrupted
 from ._protocol import Status
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator
     from typing import Any
 
+    from ._async_items import AsyncItems
     from ._connection import Connection
     from ._registry import Function
     from ._request import Request
+    from ._schema import ItemsParameter
     from ._stream import Stream
 
 
@@ -191,14 +193,24 @@ class AsyncCalls:
     def _arguments(self, call: AsyncCall) -> tuple[Any, Any]:
         request, binding = call.request, call.function.binding
         value = self._decode(request.body)
-        if binding.takes_body_as_it_is and binding.context_parameter is None:
+        parameter = binding.items
+        if binding.takes_body_as_it_is and binding.context_parameter is None and not parameter:
             call.stage = FUNCTION
             return (value,), {}
         arguments, keywords = binding.bind(value)
         if binding.context_parameter is not None:
             keywords[binding.context_parameter] = Context._of(request)
+        if parameter is not None:
+            keywords[parameter.name] = self._items(request, parameter)
         call.stage = FUNCTION
         return arguments, keywords
+
+    def _items(self, request: Request, parameter: ItemsParameter) -> AsyncItems:
+        """Return the argument whose items follow the request. Raises `InvalidArgument`."""
+        items: Any = find_items(request, parameter)
+        begun: AsyncItems = items
+        begun.begin_async(self._decode, self._marks.running, self._loop, self._rest)
+        return begun
 
     async def _answer_stream(self, call: AsyncCall, stream: Stream) -> None:
         """Do the same for a call that is answered by a stream."""

@@ -89,6 +89,7 @@ def bind_batch(
     binding.parameters = (Parameter(parameter.name, shape.name, required=True),)
     binding.returns = _returns(signature.annotation("return"), scope, label)
     binding.context_parameter = None
+    binding.items = None
     binding.takes_body_as_it_is = shape.convert is None
     binding.bind = body_binder(None, shape.convert)
     return binding

@@ -73,7 +73,7 @@ def keywords_binder(
         for name, convert, required in table:
             if name in body:
                 value = body[name]
-                named[name] = value if convert is None else _convert(name, convert, value)
+                named[name] = value if convert is None else convert_entry(name, convert, value)
             elif required:
                 _refuse_missing(name, [key for key in body if key not in known])
         if len(named) != len(body):
@@ -88,7 +88,9 @@ def keywords_binder(
                 continue
             if rest is None or name == reserved:
                 _refuse_unknown(name, known)
-            named[name] = value if rest.convert is None else _convert(name, rest.convert, value)
+            named[name] = (
+                value if rest.convert is None else convert_entry(name, rest.convert, value)
+            )
 
     def take_positional(named: dict[str, object]) -> tuple[object, ...]:
         # One that is left out needs its default here, because a later one may be given.
@@ -97,7 +99,8 @@ def keywords_binder(
     return bind
 
 
-def _convert(name: str, convert: Convert, value: object) -> object:
+def convert_entry(name: str, convert: Convert, value: object) -> object:
+    """Convert the value of a parameter. Raises `InvalidArgument`, which names it."""
     try:
         return convert(value)
     except Mismatch as mismatch:

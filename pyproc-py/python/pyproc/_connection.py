@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._codec import Codec
     from ._dispatch import Answer
     from ._failure import Failure
+    from ._items import Items
     from ._large import LargePayload
     from ._registry import Function
     from ._request import Request
@@ -59,6 +60,13 @@ class Connection:
         """Those that have not ended, by the ids of their calls."""
         self.moving: deque[Stream] = deque()
         """Those of them that have begun and can go on."""
+        self.items: dict[int, Items] = {}
+        """The streams that are arguments of unanswered calls, by the ids of these."""
+        self.wait: Callable[[], None] = _wait_for_ever
+        """Waits until something has come, and takes it; set by the loop, asked by functions.
+
+        It may return early. Raises `ConnectionAbortedError` where nothing more will come.
+        """
         self.output: list[bytes] = []
         self.output_bytes = 0
         self.is_draining = False
@@ -121,6 +129,10 @@ class Connection:
         """End a stream after all its items."""
         raise NotImplementedError
 
+    def grant(self, call: int, place: int, size: int) -> None:
+        """Let the host send so many more bytes of an argument, its frames counted whole."""
+        raise NotImplementedError
+
     def set_moving(self, stream: Stream) -> None:
         """Let a stream go on when it is its turn, if there is anything to be done about it."""
         if stream.can_go_on and not stream.is_ready:
@@ -172,6 +184,10 @@ class Connection:
             self.fail(request.call, Status.DRAINING, refusal("the worker takes no more calls"))
         else:
             self.requests.append(request)
+
+
+def _wait_for_ever() -> None:
+    raise ConnectionAbortedError("nothing more will come")
 
 
 def refusal(message: str) -> Failure:

@@ -8,7 +8,7 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 from ._connection import refusal
 from ._context import Context, running_request
 from ._dump import dump_binary, dump_text
-from ._errors import CallError, FunctionNotFound, InvalidBody, InvalidResult
+from ._errors import CallError, FunctionNotFound, InvalidArgument, InvalidBody, InvalidResult
 from ._failure import Failure
 from ._interrupt import was_interrupted
 from ._protocol import STATUSES, Status
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from ._codec import Codec
     from ._fork import ForkGuard
     from ._interrupt import Running
+    from ._items import Items
     from ._registry import Function, Registry
     from ._request import Request
+    from ._schema import ItemsParameter
     from ._stream import Stream
 
     # The one of a function that takes batches is given all requests of one.
@@ -71,7 +73,10 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
     is_stream = function.is_stream
     bind = binding.bind
     context_parameter = binding.context_parameter
-    takes_body_as_it_is = binding.takes_body_as_it_is and context_parameter is None
+    items = binding.items
+    takes_body_as_it_is = (
+        binding.takes_body_as_it_is and context_parameter is None and items is None
+    )
     call = function.call
     decode = codec.decode
     encode: Callable[[Any], Any] = codec.encode
@@ -95,6 +100,10 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
                     arguments, keywords = bind(value)
                     if context_parameter is not None:
                         keywords[context_parameter] = Context._of(request)
+                    if items is not None:
+                        argument = find_items(request, items)
+                        argument.begin(decode, running)
+                        keywords[items.name] = argument
                     stage = FUNCTION
                     result = call(*arguments, **keywords)
                 stage = RESULT
@@ -114,6 +123,15 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
                 request.connection.reply_accompanied(request, body)
 
     return answer
+
+
+def find_items(request: Request, parameter: ItemsParameter) -> Items:
+    """Return the argument whose items follow the request. Raises `InvalidArgument`."""
+    items = request.connection.items.get(request.call)
+    if items is None:
+        message = f"argument `{parameter.name}` is a stream, and no items were to follow"
+        raise InvalidArgument("$", message)
+    return items
 
 
 def _as_it_is(items: Any) -> Any:

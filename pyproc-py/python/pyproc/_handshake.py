@@ -138,7 +138,12 @@ def _describe(function: Function) -> dict[str, object]:
         "name": function.name,
         "arguments": binding.arguments,
         "parameters": [
-            {"name": each.name, "type": each.type, "required": each.required}
+            {
+                "name": each.name,
+                "type": each.type,
+                "required": each.required,
+                "stream": each.is_stream,
+            }
             for each in binding.parameters
         ],
         "returns": binding.returns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._bind import convert_entry
 from ._cancellation import CANCELLATIONS
 from ._codec import codec
 from ._connection import Connection
@@ -11,15 +12,25 @@ from ._request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from ._codec import Codec
     from ._registry import Function
+    from ._schema import Binding, ItemsParameter
 
 
-def call(function: Function, body: object, *, codec_name: str = "json") -> object:
+def call(
+    function: Function,
+    body: object,
+    *,
+    codec_name: str = "json",
+    items: Iterable[object] | None = None,
+) -> object:
     """Call a function as a host would, and return what a host would receive.
 
-    Raises what the function raises, and `CallError` where the body or the result does not fit.
+    `items` are those of the argument that is a stream. Raises what the function raises, and
+    `CallError` where the body or the result does not fit.
     """
     bodies = codec(codec_name)
     binding = function.bind()
@@ -34,6 +45,10 @@ def call(function: Function, body: object, *, codec_name: str = "json") -> objec
     request = Request(Connection(), 1, function.name, encoded)
     if binding.context_parameter is not None:
         keywords[binding.context_parameter] = Context._of(request)
+    if (binding.items is None) != (items is None):
+        raise InvalidArgument("$", "a stream is given exactly where a parameter takes one")
+    if binding.items is not None and items is not None:
+        keywords[binding.items.name] = _items(binding, binding.items, items, bodies)
     token = running_request.set(request)
     try:
         result = function.call(*arguments, **keywords)
@@ -57,3 +72,12 @@ def _call_as_batch(function: Function, body: object) -> object:
     if isinstance(result, ItemError):
         raise result.error
     return result
+
+
+def _items(
+    binding: Binding, parameter: ItemsParameter, items: Iterable[object], bodies: Codec
+) -> Iterator[object]:
+    for item in items:
+        value = bodies.decode(bodies.encode(binding.dump(item, binary=bodies.binary)))
+        convert = parameter.convert
+        yield value if convert is None else convert_entry(parameter.name, convert, value)

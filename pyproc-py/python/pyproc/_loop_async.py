@@ -9,10 +9,11 @@ from ._context import now_ns, running_request
 from ._dispatch import QUICK_NS
 from ._event_loop import cancel_all
 from ._lane import MAX_UNWRITTEN_BYTES
-from ._protocol import Status
+from ._protocol import ProtocolError, Status
 from ._runner import EXPIRED, Runner
 from ._state_page import CANCEL_SEQ, NO_WORDS
 from ._steps import Marks
+from ._wait import wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class AsyncLoop:
         marks = Marks(self._words, running, guard)
         self._calls = AsyncCalls(loop, connection, marks, self._flush, self._end, self._settle)
         connection.cancel_running = self._calls.cancel
+        connection.wait = self._wait_within
         self._moving: deque[Stream] = deque()
         """The streams of plain generators that can go on."""
         self._is_streams_turn = False
@@ -106,6 +108,27 @@ class AsyncLoop:
             loop.remove_writer(self._lane.fileno())
             self._lane.never_wait(None)
             cancel_all(loop, self._calls.tasks)
+        if self._error is not None:
+            raise self._error
+
+    def _wait_within(self) -> None:
+        """Wait for the host while a plain function does, for which the event loop stands still."""
+        running = self._runner.running
+        call, running.call = running.call, 0
+        try:
+            self._flush()
+            self._lane.write_now()
+            count = self._lane.read_now(self._connection.room)
+            self._take(count)
+        except ProtocolError as violation:
+            self._error = violation
+            self._connection.has_ended = True
+        finally:
+            running.call = call
+        if self._connection.has_ended:
+            raise ConnectionAbortedError("the host has closed the connection")
+        if count is None:
+            wait_for(self._lane.fileno(), to_write=self._lane.unwritten_bytes > 0)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do something in a turn of the event loop, which keeps no exception to itself."""

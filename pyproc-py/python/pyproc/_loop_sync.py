@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ._context import now_ns, running_request
 from ._dispatch import QUICK_NS
+from ._protocol import ProtocolError
 from ._runner import Runner
 from ._spin import Spin
 from ._state_page import CANCEL_SEQ, NO_WORDS
+from ._wait import wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ class SyncLoop:
         self._connection = connection
         self._stop = stop
         self._runner = Runner(dispatcher, guard, self._flush, page, running, self._gather)
+        self._violation: ProtocolError | None = None
+        """How the host broke the protocol while a function waited for it."""
+        connection.wait = self._wait_within
         self._words = NO_WORDS if page is None else page.words
         self._woken_ns = 0
         """When something came last that was waited for."""
@@ -115,6 +120,29 @@ class SyncLoop:
             cancel_seq = words[CANCEL_SEQ]
             self._read_now()
             now = turn_began = now_ns()
+        if self._violation is not None:
+            raise self._violation
+
+    def _wait_within(self) -> None:
+        """Wait for the host while a function does; only in the wait itself it is interrupted.
+
+        What comes for others is queued: they have their turns when the function has returned.
+        """
+        running = self._runner.running
+        call, running.call = running.call, 0
+        try:
+            self._flush()
+            count = self._lane.read_now(self._connection.room)
+            self._take(count)
+        except ProtocolError as violation:
+            self._violation = violation
+            self._connection.has_ended = True
+        finally:
+            running.call = call
+        if self._connection.has_ended:
+            raise ConnectionAbortedError("the host has closed the connection")
+        if count is None:
+            wait_for(self._lane.fileno())
 
     def _read(self) -> None:
         self._take(self._lane.read(self._connection.room, self._spin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import getpid
 from types import FunctionType
 
-from ._errors import CallError, FunctionNotFound, RegistrationError
+from ._errors import CallError, FunctionNotFound, RegistrationError, SchemaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,11 +151,21 @@ class Function:
                 from ._schema import analyze
 
                 self.binding = analyze(self.call, arguments=self.arguments)
+                self._check_items()
             else:
                 from ._batch import bind_batch
 
                 self.binding = bind_batch(self.call, self._label, self.arguments)
         return self.binding
+
+    def _check_items(self) -> None:
+        items = self.binding.items
+        if items is not None and items.is_async != self.is_async:
+            kinds = ("async", "AsyncIterator") if self.is_async else ("plain", "Iterator")
+            raise SchemaError(
+                f"function `{self.name}` ({self.place}), parameter `{items.name}`: "
+                "the stream that {} functions take is an `{}`".format(*kinds)
+            )
 
 
 class Registry:

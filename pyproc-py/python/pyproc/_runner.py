@@ -45,8 +45,8 @@ class Runner:
         """
         self._dispatcher = dispatcher
         self._words = None if page is None else page.words
-        self._running = PureRunning() if running is None else running
-        CANCELLATIONS.report_to(self._running)
+        self.running = PureRunning() if running is None else running
+        CANCELLATIONS.report_to(self.running)
         self._guard = guard
         self._flush = flush
         self._gather = gather
@@ -89,7 +89,7 @@ class Runner:
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
-        if self._running.is_watched:
+        if self.running.is_watched:
             self._end_watched(request)
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
@@ -120,7 +120,7 @@ class Runner:
         """Answer a request that a batch has overtaken; return what time it is then."""
         self._flush()
         self._run_out_of_turn(request.call, clock_gettime_ns(CLOCK_MONOTONIC), answer, request)
-        if self._running.is_watched:
+        if self.running.is_watched:
             self._end_watched(request)
         return clock_gettime_ns(CLOCK_MONOTONIC)
 
@@ -163,16 +163,16 @@ class Runner:
         running_request.set(request)
         try:
             if stream.is_cancelled:
-                end_cancelled(stream, self._running)
+                end_cancelled(stream, self.running)
             else:
-                send_items(stream, self._running, self._guard, now_ns)
+                send_items(stream, self.running, self._guard, now_ns)
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             self._flush()
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
-        if self._running.is_watched:
+        if self.running.is_watched:
             self._end_watched(request)
         if words is not None:
             words[RESUMED] = 0
@@ -185,7 +185,7 @@ class Runner:
     def abandon(self, stream: Stream) -> None:
         """Close a stream whose host is gone; its function may clean up."""
         running_request.set(stream.request)
-        close_stream(stream, self._running)
+        close_stream(stream, self.running)
         CANCELLATIONS.end(stream.request.call)
 
     def _end_watched(self, request: Request) -> None:
@@ -204,7 +204,7 @@ class Runner:
         make = answer_with
         if function.batching is not None:
             from ._batch_run import answer_batch_with as make
-        found = function, make(function, connection.codec, self._running)
+        found = function, make(function, connection.codec, self.running)
         connection.answers[request.function] = found
         return found
 

@@ -2,12 +2,14 @@
 
 A function with one parameter receives the body whole. One with several receives the entries
 of the body, which is a map, by the names of its parameters. A parameter annotated with
-`Context` is not sent and does not count.
+`Context` is not sent and does not count. Nor does one annotated with `Iterator`: its items follow
+the body, one by one.
 """
 
 from __future__ import annotations
 
 import sys
+from _collections_abc import AsyncIterator, Iterator
 
 from ._annotation import Scope, describe
 from ._bind import body_binder, keywords_binder, nothing_binder
@@ -22,20 +24,39 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._bind import Bind
+    from ._shape import Convert
 
 
 class Parameter:
     """One parameter of an exposed function, as the host is told about it."""
 
-    __slots__ = ("name", "required", "type")
+    __slots__ = ("is_stream", "name", "required", "type")
 
-    def __init__(self, name: str, annotation: str, *, required: bool) -> None:
+    def __init__(
+        self, name: str, annotation: str, *, required: bool, is_stream: bool = False
+    ) -> None:
         self.name = name
         self.type = annotation
         self.required = required
+        self.is_stream = is_stream
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, {self.type!r}, required={self.required})"
+
+
+class ItemsParameter:
+    """The parameter that takes a stream of items, which are in no body."""
+
+    __slots__ = ("convert", "is_async", "name", "place")
+
+    def __init__(self, name: str, place: int, convert: Convert | None, *, is_async: bool) -> None:
+        self.name = name
+        self.place = place
+        """Where it stands among the parameters that the host is told about."""
+        self.convert = convert
+        """From an item as the codec decodes it to what the annotation says."""
+        self.is_async = is_async
+        """Whether it is an `AsyncIterator`."""
 
 
 class Binding:
@@ -45,6 +66,7 @@ class Binding:
         "arguments",
         "bind",
         "context_parameter",
+        "items",
         "parameters",
         "returns",
         "takes_body_as_it_is",
@@ -62,14 +84,17 @@ class Binding:
     context_parameter: str | None
     """The name under which the function takes its `Context`, if it takes one."""
 
+    items: ItemsParameter | None
+    """The parameter that takes a stream, if there is one."""
+
     takes_body_as_it_is: bool
     """Whether the decoded body is the one positional argument: then nobody need call `bind`."""
 
     bind: Bind
     """Turns a decoded body into positional and keyword arguments.
 
-    The context is not among them. Raises `InvalidArgument`. What it returns may hold parts of
-    the body, and the dictionary is the caller's to add to.
+    The context and the stream are not among them. Raises `InvalidArgument`. What it returns may
+    hold parts of the body, and the dictionary is the caller's to add to.
     """
 
     def dump(self, result: object, *, binary: bool) -> object:
@@ -100,16 +125,20 @@ def analyze(
     label = f"function `{getattr(function, '__name__', None) or repr(function)}`"
     signature = read_signature(function, label)
     scope = Scope(signature.namespace)
+    binding = Binding()
     context = find_context(signature, scope, label)
-    parameters = [each for each in signature.parameters if each is not context]
+    given = [each for each in signature.parameters if each is not context]
+    stream, binding.items = _items_parameter(given, scope, converter, label)
+    parameters = [each for each in given if each is not stream]
     shapes = [
         make_shape(each.name, each.annotation, scope, converter, label) for each in parameters
     ]
-
-    binding = Binding()
+    types = {each.name: shape.name for each, shape in zip(parameters, shapes, strict=True)}
+    if stream is not None:
+        types[stream.name] = describe(scope.resolve(stream.annotation))
     binding.parameters = tuple(
-        Parameter(each.name, shape.name, required=each.required)
-        for each, shape in zip(parameters, shapes, strict=True)
+        Parameter(each.name, types[each.name], required=each.required, is_stream=each is stream)
+        for each in given
     )
     annotation = signature.annotation("return")
     binding.returns = "Any" if annotation is NotGiven else describe(annotation)
@@ -119,7 +148,7 @@ def analyze(
     if binding.arguments == "none":
         binding.bind = nothing_binder()
     elif binding.arguments == "body":
-        # Behind a context, which is passed by name, nothing can be passed by position.
+        # Behind a context or a stream, which are passed by name, nothing can be passed by position.
         first = parameters[0] if parameters else None
         behind = first is not None and first is not signature.parameters[0]
         by_name = first is not None and (behind or not first.by_position)
@@ -192,6 +221,36 @@ def find_context(signature: Signature, scope: Scope, label: str) -> RawParameter
             "but this parameter stands before the `/`"
         )
     return found[0]
+
+
+def _items_parameter(
+    parameters: list[RawParameter], scope: Scope, converter: str, label: str
+) -> tuple[RawParameter | None, ItemsParameter | None]:
+    found = None
+    for place, parameter in enumerate(parameters):
+        try:
+            annotation = scope.resolve(parameter.annotation)
+        except Unsupported:
+            # It is refused with the others.
+            continue
+        kind = getattr(annotation, "__origin__", annotation)
+        if kind is not Iterator and kind is not AsyncIterator:
+            continue
+        at = f"{label}, parameter `{parameter.name}`"
+        if found is not None:
+            raise SchemaError(
+                f"{at}: there is a stream already, `{found[0].name}`; one is possible"
+            )
+        if not parameter.by_name:
+            raise SchemaError(
+                f"{at}: a stream is passed by name, but this parameter stands before the `/`"
+            )
+        (item,) = getattr(annotation, "__args__", ()) or (NotGiven,)
+        shape = make_shape(parameter.name, item, scope, converter, label)
+        is_async = kind is AsyncIterator
+        items = ItemsParameter(parameter.name, place, shape.convert, is_async=is_async)
+        found = parameter, items
+    return found or (None, None)
 
 
 def _is_context(annotation: Any, scope: Scope) -> bool:

@@ -189,7 +189,8 @@ class Worker:
                 self._page,
                 self._running,
             ).run()
-        elif core is None:
+        elif core is None or any(each.binding.items for each in dispatcher.functions):
+            # The compiled loop has nobody who would read on while a function waits for an item.
             from ._loop_sync import SyncLoop
 
             spin_ns = hello.spin_us * 1000

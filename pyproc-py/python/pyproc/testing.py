@@ -16,24 +16,29 @@ from ._registry import REGISTRY, Function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["call"]
 
 
 def call(
-    function: str | Callable[..., object], body: object = None, *, codec: str = "json"
+    function: str | Callable[..., object],
+    body: object = None,
+    *,
+    codec: str = "json",
+    items: Iterable[object] | None = None,
 ) -> object:
     """Call an exposed function as a host would, and return what the host would receive.
 
     `function` is its name or the function itself; `body` is what the host sends, of plain values
     or of dataclasses, and goes through the codec and the binding of arguments, as the result does.
+    `items` are those of the argument that is a stream, where the function takes one.
 
     Raises what the function raises; `FunctionNotFound`, `InvalidArgument`, `InvalidBody` or
     `InvalidResult` where a host would get that error; `SchemaError` where the function's
     signature cannot be served.
     """
-    return _local.call(_find(function), body, codec_name=codec)
+    return _local.call(_find(function), body, codec_name=codec, items=items)
 
 
 def _find(wanted: str | Callable[..., object]) -> Function:

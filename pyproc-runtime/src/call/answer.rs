@@ -32,8 +32,8 @@ pub(super) struct Tries {
     pub(super) poison_limit: u32,
     /// How many workers have died when it was the next that they would have begun.
     pub(super) suspicions: u32,
-    /// Whether it is a stream that has yielded, which begins nowhere else.
-    pub(super) has_yielded: bool,
+    /// Whether items of its result or of its argument have moved: it begins nowhere else.
+    pub(super) has_streamed: bool,
 }
 
 /// A call that was the next one of so many workers when they died, and then of another one, has probably killed them:
@@ -48,7 +48,7 @@ impl Tries {
         victims: 0,
         poison_limit: 1,
         suspicions: MAX_SUSPICIONS,
-        has_yielded: false,
+        has_streamed: false,
     };
 
     /// Whether the call may be sent again, now that one more worker has died in it.
@@ -75,7 +75,7 @@ impl Answer {
         };
         match outcome {
             Ok(body) => Self::Body(body),
-            Err(Failure::Died { death, .. }) if tries.has_yielded => {
+            Err(Failure::Died { death, .. }) if tries.has_streamed => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Refused(reason)) => Self::Error(refusal(reason, function, shared)),
@@ -105,7 +105,7 @@ impl Answer {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Remote(error))
-                if error.status == Status::Draining && !tries.has_yielded =>
+                if error.status == Status::Draining && !tries.has_streamed =>
             {
                 Self::Move { is_suspect: false }
             }
@@ -216,6 +216,16 @@ pub(super) fn unsendable(reason: RequestError, function: &str, shared: &Shared) 
             "the JSON protocol has no streams; a pool whose `protocol` is `Protocol::Binary` does",
         )
         .with_function(function),
+        RequestError::TakesItems { .. } => Error::new(
+            ErrorKind::InvalidArgument,
+            "the function takes a stream, and none was given (see `pyproc::with_items`)",
+        )
+        .with_function(function),
+        RequestError::TakesNoItems { .. } => Error::new(
+            ErrorKind::InvalidArgument,
+            "the function has no parameter that takes a stream: none is annotated `Iterator[…]`",
+        )
+        .with_function(function),
         RequestError::TooLarge { .. } => too_large(&reason.to_string()).with_function(function),
         RequestError::DeadlinePassed => Error::new(
             ErrorKind::Deadline,
@@ -256,6 +266,6 @@ fn remote(error: RemoteError) -> Error {
     }
 }
 
-fn too_large(message: &str) -> Error {
+pub(super) fn too_large(message: &str) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{message} (see `max_frame`)"))
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use pyproc_proto::{Codec, Metadata, Request};
-use serde::Serialize;
 
 use super::answer::{Answer, Tries, refusal, tripped, unsendable};
+use super::argument::Argument;
 use super::encode;
 use super::options::CallOptions;
 use super::scratch::Scratch;
@@ -24,7 +24,7 @@ pub(super) struct Caller<'a, C: Codec, A> {
     /// The caller's, or one more handle where the call is to live by itself.
     pub(super) pool: Cow<'a, Pool<C>>,
     pub(super) function: Cow<'a, str>,
-    argument: A,
+    pub(super) argument: A,
     pub(super) options: CallOptions,
     /// For a stream, what the worker may send of it at first.
     credit: Option<u32>,
@@ -37,17 +37,17 @@ pub(super) struct Caller<'a, C: Codec, A> {
     suspicions: u32,
     /// Whether a worker that is gone may have run it.
     may_have_run: bool,
-    /// Whether a worker has yielded an item of it.
-    has_yielded: bool,
+    /// Whether items of its result or of its argument have moved: it is not begun anew then.
+    pub(super) has_streamed: bool,
     deadline: Option<Instant>,
     /// What breakers will learn from its end.
     trial: Trial,
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
-    state: State,
+    pub(super) state: State,
 }
 
-enum State {
+pub(super) enum State {
     /// Nothing has happened.
     New,
     /// It came back from a worker that was lost.
@@ -68,7 +68,7 @@ enum State {
 }
 
 /// What the caller of a lone call does in its next polls.
-enum Looking {
+pub(super) enum Looking {
     /// It lets others run once, other futures of its task among them: one of them may be about to make a call too.
     AfterOthers(Look),
     Now(Look),
@@ -103,7 +103,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             victims: 0,
             suspicions: 0,
             may_have_run: false,
-            has_yielded: false,
+            has_streamed: false,
             deadline: None,
             trial: Trial::default(),
             ticket: None,
@@ -120,7 +120,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 
     /// Notes how the call has ended, and returns the error that its caller gets.
     pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
-        let result = if self.may_have_run || self.has_yielded {
+        let result = if self.may_have_run || self.has_streamed {
             // Whatever ended it at last, a worker may have run it before.
             result.map_err(Error::at_least_may_have_run)
         } else {
@@ -167,7 +167,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
     }
 }
 
-impl<C: Codec, A: Serialize> Caller<'_, C, A> {
+impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Encodes the argument, asks for a place, and sends the call or lets it wait.
     fn send(&mut self) -> Result<State> {
         if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
@@ -213,6 +213,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 clock: shared.deadline_clock(),
                 metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
                 credit: self.credit,
+                has_items: A::HAS_ITEMS,
                 promise,
             }
         };
@@ -255,10 +256,10 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
             metadata: self.metadata()?,
             credit: self.credit,
-            has_items: false,
+            has_items: A::HAS_ITEMS,
         };
-        // Whoever reads a stream reads for long, and what comes is the driver's to hand out.
-        let sender = if is_alone && self.credit.is_none() {
+        // A stream takes long, and what comes of it is the driver's to hand out.
+        let sender = if is_alone && self.credit.is_none() && !A::HAS_ITEMS {
             Sender::LoneCaller
         } else {
             Sender::Caller
@@ -307,7 +308,10 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 State::Waiting { receipt, .. } => receipt,
                 State::Over(_) | State::Ended => return Poll::Ready(Err(ended_already())),
             };
-            let outcome = ready!(receipt.poll(context));
+            let Poll::Ready(outcome) = receipt.poll(context) else {
+                self.feed(context)?;
+                return Poll::Pending;
+            };
             if let Some(result) = self.settle(outcome) {
                 return Poll::Ready(result);
             }
@@ -337,16 +341,19 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
                 State::Ended => return Poll::Ready(Err(ended_already())),
             };
             if receipt.take_items(items) {
-                self.has_yielded = true;
+                self.has_streamed = true;
                 return Poll::Ready(Ok(Step::Items));
             }
             let outcome = receipt.poll(context);
             // What came meanwhile found no waker.
             let has_items = receipt.take_items(items);
-            self.has_yielded |= has_items;
+            self.has_streamed |= has_items;
             match (outcome, has_items) {
                 (Poll::Pending, true) => return Poll::Ready(Ok(Step::Items)),
-                (Poll::Pending, false) => return Poll::Pending,
+                (Poll::Pending, false) => {
+                    self.feed(context)?;
+                    return Poll::Pending;
+                }
                 (Poll::Ready(outcome), _) => {
                     let Some(result) = self.settle(outcome) else {
                         continue;
@@ -368,7 +375,7 @@ impl<C: Codec, A: Serialize> Caller<'_, C, A> {
             victims: self.victims,
             poison_limit: shared.poison_limit(),
             suspicions: self.suspicions,
-            has_yielded: self.has_yielded,
+            has_streamed: self.has_streamed,
         };
         let worker = match &self.state {
             State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),

@@ -155,6 +155,7 @@ impl Errand {
             clock: shared.deadline_clock(),
             metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
             credit: None,
+            has_items: false,
             promise,
         };
         (parcel, receipt)
@@ -202,7 +203,7 @@ impl Errand {
             victims: progress.victims,
             poison_limit: shared.poison_limit(),
             suspicions: progress.suspicions,
-            has_yielded: false,
+            has_streamed: false,
         };
         match Answer::judge(outcome, tries, &self.function, worker, shared) {
             Answer::Body(_) => return Some(Ok(())),

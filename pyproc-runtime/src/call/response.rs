@@ -6,10 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pyproc_proto::{Codec, Metadata};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Call;
+use super::{Argument, Call};
 use crate::error::Result;
 
 /// What a call has returned, and what its function has sent beside it; see [`Call::with_metadata`].
@@ -26,7 +25,7 @@ pub struct Response<R> {
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CallWithMetadata<'a, C: Codec, A, R>(pub(super) Call<'a, C, A, R>);
 
-impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for CallWithMetadata<'_, C, A, R> {
+impl<C: Codec, A: Argument, R: DeserializeOwned> Future for CallWithMetadata<'_, C, A, R> {
     type Output = Result<Response<R>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 use pyproc_proto::{Codec, HEADER_LEN};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::argument::Argument;
 use super::caller::{Caller, Step};
 use super::{CallOptions, decode};
 use crate::error::Result;
@@ -104,7 +104,7 @@ impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
     }
 }
 
-impl<C: Codec, A: Serialize, T: DeserializeOwned> ItemStream<'_, C, A, T> {
+impl<C: Codec, A: Argument, T: DeserializeOwned> ItemStream<'_, C, A, T> {
     /// The next item; `None` after the last one, and after an error.
     pub async fn next(&mut self) -> Option<Result<T>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
@@ -135,7 +135,7 @@ impl<C: Codec, A: Serialize, T: DeserializeOwned> ItemStream<'_, C, A, T> {
     }
 }
 
-impl<C: Codec, A: Serialize, T: DeserializeOwned> Stream for ItemStream<'_, C, A, T> {
+impl<C: Codec, A: Argument, T: DeserializeOwned> Stream for ItemStream<'_, C, A, T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -149,7 +149,7 @@ impl<C: Codec, A: Serialize, T: DeserializeOwned> Stream for ItemStream<'_, C, A
     }
 }
 
-impl<C: Codec, A: Serialize, T: DeserializeOwned> FusedStream for ItemStream<'_, C, A, T> {
+impl<C: Codec, A: Argument, T: DeserializeOwned> FusedStream for ItemStream<'_, C, A, T> {
     fn is_terminated(&self) -> bool {
         self.caller.has_ended()
     }

@@ -76,7 +76,7 @@ pub(super) struct Harvest {
     events: Vec<HostEvent<Entry>>,
     /// Items of streams whose end was read as well, so that the entry is to be found there.
     last_items: Vec<(CallId, Bytes)>,
-    /// Callers to be woken: their deadline has passed, or their stream has items.
+    /// Callers to be woken: their deadline has passed, their stream has items, or they may send some.
     woken: Vec<Waker>,
 }
 
@@ -191,6 +191,10 @@ impl Connection {
                             }
                             None => last_items.push((call, body)),
                         }
+                    }
+                    HostEvent::Credit { call } => {
+                        let entry = state.protocol.token(call);
+                        woken.extend(entry.and_then(Entry::rouse));
                     }
                     HostEvent::Goodbye => state.has_left = true,
                     event => {

@@ -27,6 +27,27 @@ impl Items {
         self.buffer.extend_from_slice(item);
     }
 
+    /// Appends an item that `encode` writes, and returns its length. One that no frame could have is left out.
+    pub(crate) fn push_with<E>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; LENGTH]);
+        let encoded = encode(&mut self.buffer);
+        let length = self.buffer.len().saturating_sub(start + LENGTH);
+        match (encoded, u32::try_from(length)) {
+            (Ok(()), Ok(short)) => {
+                self.buffer[start..start + LENGTH].copy_from_slice(&short.to_ne_bytes());
+                Ok(length)
+            }
+            (encoded, _) => {
+                self.buffer.truncate(start);
+                encoded.map(|()| length)
+            }
+        }
+    }
+
     /// The next item, if there is one.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         if self.is_empty() {
@@ -45,6 +66,25 @@ impl Items {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_item_that_cannot_be_encoded_leaves_nothing_behind() {
+        let mut items = Items::default();
+        let fails = |buffer: &mut Vec<u8>| {
+            buffer.extend_from_slice(b"half of ");
+            Err("no")
+        };
+        let works = |buffer: &mut Vec<u8>| {
+            buffer.extend_from_slice(b"one");
+            Ok::<(), &str>(())
+        };
+        assert_eq!(items.push_with(works), Ok(3));
+        assert_eq!(items.push_with(fails), Err("no"));
+        assert_eq!(items.push_with(works), Ok(3));
+        assert_eq!(items.next(), Some(&b"one"[..]));
+        assert_eq!(items.next(), Some(&b"one"[..]));
+        assert_eq!(items.next(), None);
+    }
 
     #[test]
     fn items_come_back_in_order_and_a_large_one_keeps_no_memory() {

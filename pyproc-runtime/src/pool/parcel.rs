@@ -26,6 +26,8 @@ pub(crate) struct Parcel {
     pub(crate) metadata: Option<Box<Metadata>>,
     /// For a stream, what the worker may send of it at first.
     pub(crate) credit: Option<u32>,
+    /// Whether its caller has items of an argument to send afterwards.
+    pub(crate) has_items: bool,
     pub(crate) promise: Promise,
 }
 
@@ -56,6 +58,7 @@ impl Parcel {
             clock,
             metadata,
             credit,
+            has_items,
             promise,
         } = self;
         let request = Request {
@@ -64,7 +67,7 @@ impl Parcel {
             deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
             metadata: metadata.as_deref().unwrap_or(&NO_METADATA),
             credit,
-            has_items: false,
+            has_items,
         };
         let entry = promise.with_permit(Some(permit));
         match connection.submit(request, entry, Sender::Line, Instant::now()) {
@@ -85,6 +88,7 @@ impl Parcel {
                     clock,
                     metadata,
                     credit,
+                    has_items,
                     promise,
                 };
                 Handover::Closed(parcel, permit)
