@@ -762,6 +762,37 @@ async def block_stream(path):
     assert host.expect(Kind.REPLY)[3] == 1
 
 
+@pytest.mark.skipif(not HAS_PAGE, reason="there is no page here")
+def test_a_task_that_was_cancelled_cleans_up_in_peace(serve: Spawn, tmp_path: Path) -> None:
+    host = serve(
+        """
+@expose
+async def clean_up(path):
+    async def child():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            busy("child")
+    def busy(whose):
+        open(path + whose, "w").close()
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            pass
+    try:
+        await asyncio.create_task(child())
+    finally:
+        busy("call")
+"""
+    )
+    path = str(tmp_path / "busy")
+    host.request(1, "clean_up", path)
+    host.call("echo", call=2)
+    host.send(Kind.CANCEL, call=1)
+    until(lambda: os.path.exists(path + "child"))
+    host.interrupt_until_answered(1)
+    assert host.failed()[:2] == (1, Status.CANCELLED)
+
+
 def test_an_event_loop_that_is_not_there_is_asked_for(spawn: Spawn) -> None:
     # As where uvloop is not installed.
     source = "import sys\nsys.modules['uvloop'] = None\n" + SOURCE

@@ -137,6 +137,7 @@ class AsyncCalls:
         found = self._calls.get(call)
         if found is not None and not found.is_cancelled:
             found.is_cancelled = True
+            self._marks.spared.add(call)
             found.task.cancel()
 
     def go_on(self, stream: Stream) -> None:
@@ -307,6 +308,7 @@ class AsyncCalls:
 
     def _ended(self, call: AsyncCall) -> None:
         del self._calls[call.request.call]
+        self._marks.spared.discard(call.request.call)
         self._rest()
 
     def _make_task(

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 class Marks:
     """What is told of the steps of one worker's calls."""
 
-    __slots__ = ("guard", "running", "words")
+    __slots__ = ("guard", "running", "spared", "words")
+
+    spared: set[int]
+    """The calls that are not interrupted: their tasks were cancelled, and they may clean up."""
 
     def __init__(self, words: memoryview, running: Running, guard: ForkGuard) -> None:
         self.words = words
         self.running = running
         self.guard = guard
+        self.spared = set()
 
     @coroutine
     def steps(self, call: int, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -38,7 +42,7 @@ class Marks:
         A generator and not a class: its steps cost a third, and every call has some. A child that
         a step has forked does not come back from it.
         """
-        words, running, guard = self.words, self.running, self.guard
+        words, running, guard, spared = self.words, self.running, self.guard, self.spared
         send, throw = inner.send, inner.throw
         error: BaseException | None = None
         while True:
@@ -46,7 +50,7 @@ class Marks:
             words[RESUMED] = call
             try:
                 try:
-                    running.call = call
+                    running.call = 0 if call in spared else call
                     awaited = send(None) if error is None else throw(error)
                 finally:
                     running.call = 0
@@ -104,12 +108,12 @@ class ChildSteps(Coroutine["Any", "Any", "Any"]):
         marks = self._marks
         words, running, guard = marks.words, marks.running, marks.guard
         # A task that begins at once, as some factories make them, does so within a step of another.
-        outer = running.call
+        outer, outer_step = running.call, words[RESUMED]
         words[STARTED_NS] = clock_gettime_ns(CLOCK_MONOTONIC)
         words[RESUMED] = self._call
         try:
             try:
-                running.call = self._call
+                running.call = 0 if self._call in marks.spared else self._call
                 return step(*arguments)
             finally:
                 running.call = outer
@@ -117,6 +121,6 @@ class ChildSteps(Coroutine["Any", "Any", "Any"]):
             guard.leave_if_child(exit.code)
             raise
         finally:
-            words[RESUMED] = outer
+            words[RESUMED] = outer_step
             if guard.is_child:
                 guard.leave_if_child()
