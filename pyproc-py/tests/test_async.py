@@ -345,6 +345,9 @@ def numbers(n: int):
     grant(host, 1, PLENTY)
     assert items(host, 1, 4) == [2, 3, 4, 5]
     host.expect(Kind.STREAM_END)
+    stream(host, 4, "numbers", 10_000)
+    assert items(host, 4, 10_000) == list(range(10_000))
+    host.expect(Kind.STREAM_END)
 
 
 def test_a_cancelled_call_ends_where_it_waits(serve: Spawn, tmp_path: Path) -> None:

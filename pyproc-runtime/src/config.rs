@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) name: Arc<str>,
     pub(crate) source: Source,
     pub(crate) workers: usize,
+    /// In how many threads each of them runs its plain functions.
+    pub(crate) threads: u32,
     pub(crate) protocol: Protocol,
     pub(crate) codec: String,
     pub(crate) limits: Limits,

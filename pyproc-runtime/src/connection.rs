@@ -224,7 +224,9 @@ impl Connection {
     pub(crate) fn room(&self) -> usize {
         let state = self.lock();
         let welcome = state.protocol.welcome();
-        welcome.map_or(0, |welcome| room_for(&welcome.functions))
+        welcome.map_or(0, |welcome| {
+            room_for(&welcome.functions, state.protocol.threads())
+        })
     }
 
     /// How many answers of the worker were read, those to checks of its health included.

@@ -193,6 +193,11 @@ impl<T> HostConnection<T> {
         self.functions.name(self.in_flight.function(call)?)
     }
 
+    /// In how many threads the worker was told to run its functions.
+    pub fn threads(&self) -> u32 {
+        self.threads
+    }
+
     /// How the worker runs a call in flight.
     pub fn mode_of(&self, call: CallId) -> Option<Mode> {
         self.in_flight.mode(call)

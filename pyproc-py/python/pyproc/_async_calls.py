@@ -8,6 +8,7 @@ from contextvars import copy_context
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from types import coroutine
 
+from ._cancellation import CANCELLATIONS
 from ._connection import refusal
 from ._context import Context, running_request
 from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, explain, find_items
@@ -126,6 +127,7 @@ class AsyncCalls:
         # A batch may have overtaken it.
         if request.call > words[TAKEN]:
             words[TAKEN] = request.call
+        CANCELLATIONS.share(request.call, self._loop.call_soon_threadsafe)
         call.task = self._context.run(Task, answer, loop=self._loop, name=function.name)
         self._calls[request.call] = call
         if not self._new:
@@ -137,6 +139,7 @@ class AsyncCalls:
         found = self._calls.get(call)
         if found is not None and not found.is_cancelled:
             found.is_cancelled = True
+            CANCELLATIONS.cancel(call)
             self._marks.spared.add(call)
             found.task.cancel()
 
@@ -308,6 +311,7 @@ class AsyncCalls:
 
     def _ended(self, call: AsyncCall) -> None:
         del self._calls[call.request.call]
+        CANCELLATIONS.end(call.request.call)
         self._marks.spared.discard(call.request.call)
         self._rest()
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._signals import StopSignal
     from ._state_page import StatePage
     from ._stream import Stream
+    from ._threads import Threads
 
 WRITE_BYTES = 4096
 """More than this is written at once; less of it waits for the others of its turn.
@@ -43,8 +44,10 @@ class AsyncLoop:
     """Reads, begins and writes, in the turns of an event loop.
 
     Calls are begun in the order in which they come. Those of async functions are tasks from then
-    on. Plain functions run one at a time, outside of the event loop: it stands still for them, and
-    has a turn after each that was not short. So they may well have an event loop of their own.
+    on. Plain functions run in threads, where there are any; otherwise one at a time, outside of the
+    event loop: it stands still for them, and has a turn after each that was not short. So they may
+    well have an event loop of their own. Generators, batches, and what takes a stream run there in
+    any case.
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class AsyncLoop:
         guard: ForkGuard,
         page: StatePage | None,
         running: Running,
+        threads: int = 1,
     ) -> None:
+        """`threads` is how many plain functions may run at once; with 1, none runs in a thread."""
         self._loop = loop
         self._lane = lane
         self._connection = connection
@@ -69,12 +74,19 @@ class AsyncLoop:
         self._runner = Runner(dispatcher, guard, self._flush, page, running, self._gather)
         marks = Marks(self._words, running, guard)
         self._calls = AsyncCalls(loop, connection, marks, self._flush, self._end, self._settle)
-        connection.cancel_running = self._calls.cancel
+        self._threads: Threads | None = None
+        if threads > 1:
+            # It takes threads to be started.
+            from ._threads import Threads
+
+            self._threads = Threads(threads, connection, self._words, guard, self._wake, self._end)
+        connection.cancel_running = self._cancel
         connection.wait = self._wait_within
         self._moving: deque[Stream] = deque()
         """The streams of plain generators that can go on."""
         self._is_streams_turn = False
         self._will_flush = False
+        self._is_waking = False
         self._waits_for_room = False
         self._is_reading = False
         self._is_leaving = False
@@ -108,6 +120,8 @@ class AsyncLoop:
             loop.remove_writer(self._lane.fileno())
             self._lane.never_wait(None)
             cancel_all(loop, self._calls.tasks)
+            if self._threads is not None:
+                self._threads.leave()
         if self._error is not None:
             raise self._error
 
@@ -172,15 +186,26 @@ class AsyncLoop:
         """Begin the calls that wait, as far as they are async, and leave the loop for others."""
         while (request := self._next()) is not None:
             function = self._function(request)
-            if function is None or not function.is_async:
+            if function is None or not self._is_shared(function):
                 break
             self._connection.requests.popleft()
-            self._begin_async(request, function)
+            self._begin_shared(request, function)
         self._settle()
         self._leave_for_plain()
 
-    def _begin_async(self, request: Request, function: Function) -> None:
-        if request.deadline_ns is not None and now_ns() >= request.deadline_ns:
+    def _is_shared(self, function: Function) -> bool:
+        """Whether its calls run beside others."""
+        if function.is_async:
+            return True
+        if self._threads is None or function.is_stream or function.batching is not None:
+            return False
+        # What waits for the host's items reads for all.
+        return function.binding.items is None
+
+    def _begin_shared(self, request: Request, function: Function) -> None:
+        if self._threads is not None and not function.is_async:
+            self._threads.begin(request, function)
+        elif request.deadline_ns is not None and now_ns() >= request.deadline_ns:
             self._connection.fail(request.call, Status.DEADLINE, EXPIRED)
         else:
             self._calls.begin(request, function)
@@ -214,7 +239,8 @@ class AsyncLoop:
     @property
     def _has_plain(self) -> bool:
         """Whether something is to be run outside of the event loop."""
-        return self._is_reading and bool(self._moving or self._connection.requests)
+        connection = self._connection
+        return self._is_reading and bool(self._moving or connection.moving or connection.requests)
 
     def _run_plain(self) -> None:
         """Run plain functions and generators for a while; async calls between them are begun."""
@@ -230,8 +256,8 @@ class AsyncLoop:
                 break
             connection.requests.popleft()
             function = self._function(request)
-            if function is not None and function.is_async:
-                self._begin_async(request, function)
+            if function is not None and self._is_shared(function):
+                self._begin_shared(request, function)
             else:
                 self._is_streams_turn = True
                 now = self._runner.run(request, now)
@@ -264,13 +290,48 @@ class AsyncLoop:
                 self._loop.call_soon(self._attempt, self._flush)
         if connection.has_ended:
             self._be_over()
-        elif connection.is_draining and not (
-            connection.requests or connection.streams or len(self._calls)
-        ):
+        elif connection.is_draining and not self._has_calls:
             # What crossed the drain on its way is refused rather than left unanswered.
             self._read_now()
             self._flush()
             self._be_over()
+
+    @property
+    def _has_calls(self) -> bool:
+        connection = self._connection
+        return bool(
+            connection.requests
+            or connection.streams
+            or len(self._calls)
+            or (self._threads is not None and len(self._threads))
+        )
+
+    def _cancel(self, call: int) -> None:
+        """Cancel a call that has been begun."""
+        if call in self._calls:
+            self._calls.cancel(call)
+        elif self._threads is not None:
+            self._threads.cancel(call)
+
+    def _wake(self) -> None:
+        """Have the event loop see to the threads; any of them may ask."""
+        if not self._is_waking:
+            self._is_waking = True
+            try:
+                self._loop.call_soon_threadsafe(self._attempt, self._collect)
+            except RuntimeError:
+                pass  # It is closed: nobody waits for an answer.
+
+    def _collect(self) -> None:
+        """Answer what has ended in threads, all of it together."""
+        # Whoever ends from now on wakes the loop again.
+        self._is_waking = False
+        # The host may have cancelled some that wait for a thread.
+        self._begin()
+        if self._threads is not None and not self._is_over:
+            self._threads.collect()
+            self._flush()
+            self._settle()
 
     def _be_over(self) -> None:
         if self._loop.is_running():

@@ -133,7 +133,7 @@ class Worker:
             if STATE_PAGE in descriptors:
                 self._share(descriptors[STATE_PAGE])
             self._prepare(hello)
-            dispatcher = self._load(event_loop)
+            dispatcher = self._load(event_loop, hello.threads)
             connection.open(hello, dispatcher.functions)
         except Refusal as refusal:
             connection.refuse(refusal)
@@ -188,6 +188,7 @@ class Worker:
                 self._guard,
                 self._page,
                 self._running,
+                hello.threads,
             ).run()
         elif core is None or any(each.binding.items for each in dispatcher.functions):
             # The compiled loop has nobody who would read on while a function waits for an item.
@@ -280,11 +281,11 @@ class Worker:
 
         when_imported(send_logs)
 
-    def _load(self, event_loop: str) -> Dispatcher:
+    def _load(self, event_loop: str, threads: int) -> Dispatcher:
         try:
             self._target.load()
             dispatcher = Dispatcher(REGISTRY)
-            if any(function.is_async for function in dispatcher.functions):
+            if threads > 1 or any(function.is_async for function in dispatcher.functions):
                 # It takes longer to import than all of this package.
                 from ._event_loop import make_loop
 

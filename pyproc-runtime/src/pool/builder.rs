@@ -49,6 +49,7 @@ enum Origin {
 struct Settings {
     name: Option<String>,
     workers: Option<usize>,
+    threads: usize,
     protocol: Protocol,
     listens: bool,
     python: Option<PathBuf>,
@@ -97,6 +98,7 @@ impl PoolBuilder<DefaultCodec> {
         let settings = Settings {
             name: None,
             workers: None,
+            threads: 1,
             protocol: Protocol::Binary,
             listens: false,
             python: None,
@@ -152,6 +154,18 @@ impl<C: Codec> PoolBuilder<C> {
     /// Python runs one thread of Python code per process.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);
+        self
+    }
+
+    /// In how many threads each worker runs its functions. Default 1: they run one after the other, in the worker's main
+    /// thread, where they can be interrupted. More is for functions that wait, for a database or a device, or that release
+    /// the interpreter lock; and for interpreters without one.
+    ///
+    /// Functions in threads are only told that nobody waits for them any more (`Context.cancelled()`): nothing ends one that
+    /// does not ask, short of the end of its worker. Async functions stay on the event loop, and generators, batches and
+    /// functions that take a stream in the main thread. A call that finds all threads busy waits in the worker.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.settings.threads = threads;
         self
     }
 

@@ -13,7 +13,8 @@ pub enum InFlight {
     ///
     /// A worker with a function that takes calls in batches (`@expose(batch=32)`) may have two of them, 64 calls, whatever its
     /// pace: while one batch runs, the next comes together. A worker with async functions may have 1024 calls: they wait
-    /// beside each other, and a waiting call costs the worker some kilobytes.
+    /// beside each other, and a waiting call costs the worker some kilobytes. One that runs its functions in threads may have a
+    /// call for each of them.
     #[default]
     Auto,
     /// Always so many.
@@ -42,10 +43,11 @@ impl InFlight {
 }
 
 /// How many calls a worker with these functions may have whatever its pace: two batches, so that one comes together while
-/// the other one runs, or as many as may wait on its event loop.
-pub(crate) fn room_for(functions: &[FunctionInfo]) -> usize {
+/// the other one runs, or as many as may wait on its event loop, or one for each of its threads.
+pub(crate) fn room_for(functions: &[FunctionInfo], threads: u32) -> usize {
     let wanted = functions.iter().map(|function| match function.batch {
         0 if function.is_async => ASYNC_ROOM,
+        0 if threads > 1 => threads as usize,
         calls => 2 * calls as usize,
     });
     MAX_ROOM.min(wanted.max().unwrap_or(0))
@@ -151,10 +153,10 @@ mod tests {
             batch,
             ..FunctionInfo::default()
         };
-        assert_eq!(room_for(&[]), 0);
-        assert_eq!(room_for(&[function(0)]), 0);
-        assert_eq!(room_for(&[function(8), function(32), function(0)]), 64);
-        assert_eq!(room_for(&[function(u32::MAX)]), MAX_ROOM);
+        assert_eq!(room_for(&[], 4), 0);
+        assert_eq!(room_for(&[function(0)], 1), 0);
+        assert_eq!(room_for(&[function(8), function(32), function(0)], 4), 64);
+        assert_eq!(room_for(&[function(u32::MAX)], 1), MAX_ROOM);
     }
 
     #[test]
@@ -163,7 +165,10 @@ mod tests {
             is_async: true,
             ..FunctionInfo::default()
         };
-        assert_eq!(room_for(&[function, FunctionInfo::default()]), ASYNC_ROOM);
+        let functions = [function, FunctionInfo::default()];
+        assert_eq!(room_for(&functions, 1), ASYNC_ROOM);
+        assert_eq!(room_for(&functions, 4), ASYNC_ROOM);
+        assert_eq!(room_for(&functions[1..], 4), 4);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Starter {
             max_frame: config.limits.max_frame as u64,
             max_in_flight: u32::try_from(config.max_in_flight_per_worker.most_of_all())
                 .unwrap_or(u32::MAX),
-            threads: 1,
+            threads: config.threads,
             deadline_clock: config.deadline_clock(),
             pool: config.name.to_string(),
             slot: u32::try_from(slot).unwrap_or(u32::MAX),

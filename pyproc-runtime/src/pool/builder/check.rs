@@ -22,6 +22,9 @@ use crate::worker::{Core, EventLoop};
 /// handshake.
 const MAX_FRAME_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=u32::MAX as usize;
 
+/// Each costs the worker some memory of its own, and the interpreter a switch.
+const MAX_THREADS: u32 = 1024;
+
 impl<C: Codec> PoolBuilder<C> {
     /// Checks the configuration.
     pub(super) fn check(self) -> Result<(C, Config, AdmissionLimits, Box<dyn Router>)> {
@@ -59,6 +62,7 @@ impl<C: Codec> PoolBuilder<C> {
         let config = Config {
             name: settings.name(&origin)?,
             workers,
+            threads: settings.threads(&origin)?,
             protocol: settings.protocol,
             codec: codec.name().to_owned(),
             limits: Limits {
@@ -125,6 +129,7 @@ impl Settings {
             ),
             ("max_in_flight", self.max_in_flight.unwrap_or(1)),
             ("workers", self.workers.unwrap_or(1)),
+            ("threads", self.threads),
             ("stream_window", self.stream_window as usize),
         ];
         if let Some((name, _)) = more_than_zero.iter().find(|(_, value)| *value == 0) {
@@ -191,6 +196,23 @@ impl Settings {
                 paths.len()
             ))),
         }
+    }
+
+    fn threads(&self, origin: &Origin) -> Result<u32> {
+        if self.threads > 1 && (self.listens || matches!(origin, Origin::Paths(_))) {
+            return Err(impossible(
+                "threads is for workers that are handed a connection; those that listen run one call after the other",
+            ));
+        }
+        u32::try_from(self.threads)
+            .ok()
+            .filter(|threads| *threads <= MAX_THREADS)
+            .ok_or_else(|| {
+                impossible(format!(
+                    "threads is {}, but must be from 1 to {MAX_THREADS}; calls that wait in greater numbers are for async functions",
+                    self.threads
+                ))
+            })
     }
 
     fn admission(&self, workers: usize) -> Result<AdmissionLimits> {

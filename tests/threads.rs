@@ -1,0 +1,194 @@
+//! Plain functions in threads of their worker.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{join_all, try_join_all};
+use pyproc::{ErrorKind, Fate, Pool, PoolBuilder};
+use support::{assert_error, kill, pid_of, scenario, until};
+
+fn worker(threads: usize) -> PoolBuilder {
+    support::pool("threads.py").workers(1).threads(threads)
+}
+
+/// A path in a directory of its own, which goes with it. Functions make files beside it.
+struct Marks {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Marks {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark");
+        Self {
+            _directory: directory,
+            path,
+        }
+    }
+
+    async fn until(&self, ending: &str) {
+        let path = self.path.with_extension(ending);
+        until(ending, || path.exists()).await;
+    }
+
+    fn go(&self) {
+        std::fs::write(self.path.with_extension("go"), "").unwrap();
+    }
+}
+
+async fn assert_well(pool: &Pool) {
+    let calls = (0..20).map(|number| pool.call::<_, u64>("double", number).into_future());
+    let doubled = try_join_all(calls).await.unwrap();
+    assert!(doubled.into_iter().eq((0..20).map(|number| 2 * number)));
+    until("nothing is in flight", || pool.status().in_flight == 0).await;
+}
+
+#[test]
+fn as_many_calls_run_at_once_as_there_are_threads() {
+    scenario(async {
+        let pool = worker(4).start().await.unwrap();
+        // Each waits for three others.
+        let calls = (0..40).map(|number| pool.call::<_, u64>("meet", number).into_future());
+        assert!(try_join_all(calls).await.unwrap().into_iter().eq(0..40));
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn calls_that_find_no_thread_wait_and_expire_and_async_ones_run_beside_them() {
+    scenario(async {
+        let pool = worker(2)
+            .max_in_flight_per_worker(100)
+            .start()
+            .await
+            .unwrap();
+        let marks = [Marks::new(), Marks::new()];
+        let held = marks.each_ref().map(|marks| {
+            let call = pool.call::<_, String>("hold", &marks.path);
+            async move { call.await.unwrap() }
+        });
+        let others = async {
+            for marks in &marks {
+                marks.until("began").await;
+            }
+            let brief = Duration::from_millis(50);
+            let late = (0..10).map(|_| {
+                let call = pool.call::<_, u64>("double", 1).deadline(brief);
+                call.into_future()
+            });
+            for result in join_all(late).await {
+                assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
+            }
+            assert_eq!(pool.call::<_, u64>("beside", 21).await.unwrap(), 42);
+            let mut waits = Box::pin(pool.call::<_, u64>("double", 21).into_future());
+            assert!(futures::poll!(&mut waits).is_pending());
+            for marks in &marks {
+                marks.go();
+            }
+            assert_eq!(waits.await.unwrap(), 42);
+        };
+        let (held, ()) = futures::join!(join_all(held), others);
+        assert_eq!(held, ["held", "held"]);
+        assert_well(&pool).await;
+        assert_eq!(pool.status().workers[0].generation, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_call_is_told_and_gives_its_thread_back_when_it_ends() {
+    scenario(async {
+        let pool = worker(2).start().await.unwrap();
+        let marks = Marks::new();
+        {
+            let mut call = Box::pin(pool.call::<_, String>("polite", &marks.path).into_future());
+            tokio::select! {
+                _ = &mut call => panic!("it does not end"),
+                () = marks.until("began") => {}
+            }
+        }
+        marks.until("told").await;
+        assert_well(&pool).await;
+        assert_eq!(pool.status().workers[0].generation, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn only_what_had_a_thread_may_have_run_when_the_worker_is_killed() {
+    scenario(async {
+        let pool = worker(2)
+            .max_in_flight_per_worker(100)
+            .start()
+            .await
+            .unwrap();
+        let marks = [Marks::new(), Marks::new()];
+        let held = marks
+            .each_ref()
+            .map(|marks| pool.call::<_, String>("hold", &marks.path).into_future());
+        let others = async {
+            for marks in &marks {
+                marks.until("began").await;
+            }
+            let waiting = (0..10).map(|number| pool.call::<_, u64>("double", number).into_future());
+            let mut waiting = Box::pin(try_join_all(waiting));
+            assert!(futures::poll!(&mut waiting).is_pending());
+            kill(pid_of(&pool, 0));
+            waiting.await.unwrap()
+        };
+        let (held, moved) = futures::join!(join_all(held), others);
+        for result in held {
+            let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
+            assert_error(&result.unwrap_err(), kind, fate, &["hold", "SIGKILL"]);
+        }
+        assert!(moved.into_iter().eq((0..10).map(|number| 2 * number)));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_function_does_in_a_thread_it_does_to_its_worker() {
+    scenario(async {
+        let pool = worker(3).start().await.unwrap();
+        let error = pool.call::<_, ()>("fail", 5).await.unwrap_err();
+        let kind = ErrorKind::Exception;
+        assert_error(&error, kind, Fate::Failed, &["ValueError: no 5"]);
+        for (name, culprit) in [("leave", "exit code 7"), ("die", "SIGKILL")] {
+            let error = pool.call::<_, ()>(name, 7).await.unwrap_err();
+            let kind = ErrorKind::WorkerDied;
+            assert_error(&error, kind, Fate::MayHaveRun, &[name, culprit]);
+            assert_well(&pool).await;
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn generators_and_async_functions_run_in_a_worker_with_threads() {
+    scenario(async {
+        let pool = worker(3).start().await.unwrap();
+        let stream = pool.stream::<_, u64>("count", 1000);
+        let numbers: Vec<_> = stream.map(Result::unwrap).collect().await;
+        assert!(numbers.into_iter().eq(0..1000));
+        assert_eq!(pool.call::<_, u64>("beside", 21).await.unwrap(), 42);
+        assert_well(&pool).await;
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn numbers_of_threads_that_cannot_be_are_refused() {
+    scenario(async {
+        for builder in [worker(0), worker(100_000), worker(2).listen()] {
+            let error = builder.start().await.unwrap_err();
+            assert_error(&error, ErrorKind::Config, Fate::NotStarted, &["threads"]);
+        }
+    });
+}
