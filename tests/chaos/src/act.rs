@@ -46,8 +46,9 @@ pub(crate) struct Step {
     pub(crate) pause: Duration,
 }
 
-/// The longest time between two acts in a slot, the replacement of its worker not counted.
-const LONGEST_PAUSE_MS: u64 = 1000;
+/// The longest time between two acts in a slot, the replacement of its worker not counted. With shorter pauses two
+/// cores have more to do with the starts of interpreters than they can.
+const LONGEST_PAUSE_MS: u64 = 2000;
 
 impl Step {
     /// The act of this number in this slot: a function of the seed, whatever became of those before it.
