@@ -22,8 +22,8 @@ pub use pyproc_runtime::{
 // How a pool is set up, and what it says about itself.
 pub use pyproc_runtime::{
     Breaker, Candidate, Core, Counts, Event, EventLoop, Events, InFlight, LeastLoaded, PoolStatus,
-    Recycle, RecycleReason, Resource, Restart, RoundRobin, Route, Router, RunningCall,
-    ShutdownReport, Spin, Weighted, WorkerState, WorkerStatus,
+    Recycle, RecycleReason, Resource, Restart, Retry, RetryBudget, RoundRobin, Route, Router,
+    RunningCall, ShutdownReport, Spin, Weighted, WorkerState, WorkerStatus,
 };
 
 // How bodies and frames are encoded.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pyproc::{
     Breaker, Codec, CodecError, Error, ErrorKind, Exit, Fate, Json, Pool, PoolBuilder, Protocol,
-    PythonError, Resource, Restart, Target,
+    PythonError, Resource, Restart, Retry, RetryBudget, Target,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -443,7 +443,7 @@ type Change = fn(PoolBuilder<Json>) -> PoolBuilder<Json>;
 
 #[test]
 fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
-    let changes: [(Change, &[&str]); 19] = [
+    let changes: [(Change, &[&str]); 22] = [
         (|pool| pool.workers(0), &["workers is 0"]),
         (
             |pool| pool.max_in_flight_per_worker(0),
@@ -452,6 +452,15 @@ fn an_impossible_configuration_is_refused_by_the_name_of_the_setting() {
         (|pool| pool.max_in_flight(0), &["max_in_flight is 0"]),
         (|pool| pool.poison_limit(0), &["poison_limit is 0"]),
         (|pool| pool.eject_after(0), &["eject_after is 0"]),
+        (|pool| pool.retry(0), &["retry has 0 attempts"]),
+        (
+            |pool| pool.retry(Retry::new().backoff(Duration::from_secs(2))),
+            &["retry", "max_backoff"],
+        ),
+        (
+            |pool| pool.retry_budget(RetryBudget::new().ratio(1.5)),
+            &["ratio of retry_budget is 1.5"],
+        ),
         (
             |pool| pool.breaker(Breaker::new().failures(0)),
             &["breaker", "failures is 0"],

@@ -7,14 +7,15 @@ mod support;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use pyproc::{
-    ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Weighted, WorkerIdentity, WorkerState,
+    ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Retry, RetryBudget, Weighted,
+    WorkerIdentity, WorkerState,
 };
 use serde_json::json;
-use support::{assert_error, kill, scenario, scenario_without_runtime, until};
+use support::{assert_error, kill, scenario, scenario_without_runtime, until, within};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("routing.py").workers(count)
@@ -522,5 +523,169 @@ fn one_way_calls_under_kill_9_run_once_at_most_and_all_end() {
             status.counts
         );
         pool.shutdown().await.unwrap();
+    });
+}
+
+/// A policy that would try calls again for a long time.
+fn patient() -> Retry {
+    let ms = Duration::from_millis(1);
+    Retry::new()
+        .attempts(10_000)
+        .backoff(ms)
+        .max_backoff(3 * ms)
+}
+
+#[test]
+fn a_refused_call_is_tried_again_until_there_is_a_place() {
+    scenario(async {
+        let pool = workers(1).max_in_flight_per_worker(1).max_waiting(0);
+        let pool = pool
+            .retry_budget(RetryBudget::new().per_second(1000))
+            .start()
+            .await
+            .unwrap();
+        let gate = Gate::new();
+        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let error = pool.call::<_, usize>("slot", json!({})).await.unwrap_err();
+        assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`slot`"]);
+        assert_eq!(pool.status().counts.retried, 0);
+        let call = pool.call::<_, usize>("slot", json!({})).retry(patient());
+        let mut items = pool.stream::<_, u32>("count", json!({})).retry(patient());
+        let open = async {
+            until("both were refused twice", || {
+                pool.status().counts.retried >= 4
+            })
+            .await;
+            gate.open();
+            held.await.unwrap();
+        };
+        let (slot, item, ()) = futures::join!(call, items.next(), open);
+        assert_eq!((slot.unwrap(), item.unwrap().unwrap()), (0, 1));
+        assert!(items.next().await.is_none());
+        let counts = pool.status().counts;
+        assert_eq!(
+            (counts.returned, counts.failed, counts.overloaded),
+            (3, 1, 1)
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_is_not_tried_again_when_its_deadline_comes_first() {
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .max_waiting(0)
+            .retry(patient());
+        let pool = pool
+            .retry_budget(RetryBudget::new().per_second(10_000))
+            .start()
+            .await
+            .unwrap();
+        let gate = Gate::new();
+        let held = begun(
+            pool.call::<_, usize>("hold", gate.path())
+                .retry(Retry::never()),
+        );
+        let call = pool
+            .call::<_, usize>("slot", json!({}))
+            .deadline(Duration::from_millis(30));
+        let error = within(Duration::from_secs(5), "its end", call)
+            .await
+            .unwrap_err();
+        assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`slot`"]);
+        gate.open();
+        held.await.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_storm_of_retries_is_bounded_by_the_budget() {
+    const CALLS: u64 = 200;
+    scenario(async {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .max_waiting(0)
+            .retry(patient());
+        let budget = RetryBudget::new().ratio(0.1).per_second(1);
+        let pool = pool.retry_budget(budget).start().await.unwrap();
+        let gate = Gate::new();
+        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let began = Instant::now();
+        let storm = (0..CALLS).map(|_| pool.call::<_, usize>("slot", json!({})));
+        for result in futures::future::join_all(storm).await {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Overloaded);
+        }
+        let counts = pool.status().counts;
+        // What there is at first, what the calls and the time bring, and one of rounding.
+        let most = 10 + CALLS / 10 + began.elapsed().as_secs() + 1;
+        assert!((10..=most).contains(&counts.retried), "{counts:?}");
+        assert_eq!(counts.overloaded, CALLS);
+        gate.open();
+        held.await.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_whose_worker_died_takes_from_the_budget() {
+    scenario(async {
+        let nothing = RetryBudget::new().ratio(0.0).per_second(0);
+        let pool = workers(2).retry_budget(nothing).start().await.unwrap();
+        let call = |gate: &Gate| pool.call::<_, usize>("die_once", gate.path()).idempotent();
+        // Without a policy it is sent again in any case.
+        call(&Gate::new()).await.unwrap();
+        // With one it needs the budget.
+        let error = call(&Gate::new()).retry(3).await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::WorkerDied,
+            Fate::MayHaveRun,
+            &["`die_once`"],
+        );
+        assert_eq!(pool.status().counts.resent, 1);
+        pool.shutdown().await.unwrap();
+
+        let pool = workers(2).retry(3).start().await.unwrap();
+        let call = |gate: &Gate| pool.call::<_, usize>("die_once", gate.path());
+        call(&Gate::new()).idempotent().await.unwrap();
+        // A policy alone does not make a call one that may run twice.
+        let error = call(&Gate::new()).await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::WorkerDied,
+            Fate::MayHaveRun,
+            &["`die_once`"],
+        );
+        let counts = pool.status().counts;
+        assert_eq!((counts.resent, counts.retried), (1, 0));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_program_without_a_runtime_waits_between_two_tries() {
+    scenario_without_runtime(|| {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .max_waiting(0)
+            .retry(patient());
+        let pool = pool.retry_budget(RetryBudget::new().per_second(10_000));
+        let pool = pool.start_blocking().unwrap();
+        let gate = Gate::new();
+        let held = begun(pool.handle().call::<_, usize>("hold", gate.path()));
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while pool.status().counts.retried < 3 {
+                    std::thread::yield_now();
+                }
+                gate.open();
+            });
+            assert_eq!(pool.call::<_, usize>("slot", json!({})).unwrap(), 0);
+        });
+        pool.wait(held).unwrap();
+        pool.shutdown().unwrap();
     });
 }

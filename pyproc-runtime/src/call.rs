@@ -35,7 +35,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::ledger::Reply;
-use crate::pool::{Pool, Priority, hash_key};
+use crate::pool::{Pool, Priority, Retry, hash_key};
 use caller::Caller;
 use scratch::Scratch;
 
@@ -117,6 +117,13 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
     /// successor is ready, which has kept nothing. See [`Route::by_key`](crate::Route::by_key).
     pub fn key(mut self, key: impl Hash) -> Self {
         self.caller.options.key = Some(hash_key(&key));
+        self
+    }
+
+    /// How the call is tried again when it is refused, or lost with its worker, in place of the pool's
+    /// [`retry`](crate::PoolBuilder::retry): a [`Retry`] policy, or a number of tries.
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Self {
+        self.caller.options.set_retry(retry.into());
         self
     }
 

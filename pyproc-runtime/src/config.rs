@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pyproc_proto::{DeadlineClock, Limits, Protocol};
 
-use crate::pool::{Breaker, InFlight};
+use crate::pool::{Breaker, InFlight, Retry, RetryBudget};
 use crate::script::ResolvedTarget;
 use crate::spin::Spin;
 use crate::supervisor::{Recycle, Restart};
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) max_in_flight_per_worker: InFlight,
     pub(crate) stream_window: u32,
     pub(crate) poison_limit: u32,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) retry_budget: RetryBudget,
     pub(crate) ladder: Ladder,
     pub(crate) deadline: Option<Duration>,
     pub(crate) start_timeout: Duration,

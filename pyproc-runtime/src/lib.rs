@@ -32,7 +32,8 @@ mod script;
 
 pub use pool::{
     Breaker, Candidate, Counts, InFlight, LeastLoaded, Pool, PoolBuilder, PoolStatus, Priority,
-    RoundRobin, Route, Router, RunningCall, Weighted, WorkerState, WorkerStatus,
+    Retry, RetryBudget, RoundRobin, Route, Router, RunningCall, Weighted, WorkerState,
+    WorkerStatus,
 };
 pub use script::Target;
 

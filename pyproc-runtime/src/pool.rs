@@ -8,6 +8,8 @@ mod gate;
 mod line;
 mod pace;
 mod parcel;
+mod rest;
+mod retry;
 mod router;
 mod service_time;
 mod shared;
@@ -17,6 +19,7 @@ pub use breaker::Breaker;
 pub use builder::PoolBuilder;
 pub use claim::Priority;
 pub use pace::InFlight;
+pub use retry::{Retry, RetryBudget};
 pub use router::{Candidate, LeastLoaded, RoundRobin, Route, Router, Weighted};
 pub use status::{Counts, PoolStatus, RunningCall, WorkerState, WorkerStatus};
 
@@ -27,6 +30,7 @@ pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
 pub(crate) use pace::room_for;
 pub(crate) use parcel::{Handover, Parcel};
+pub(crate) use rest::Rest;
 pub(crate) use shared::Shared;
 
 use std::borrow::Cow;

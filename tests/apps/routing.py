@@ -100,3 +100,12 @@ def fail(text: str) -> None:
 @expose
 def count() -> Iterator[int]:
     yield 1
+
+
+@expose
+def die_once(path: str) -> int:
+    """Dies with its worker, unless somebody has before."""
+    if not os.path.exists(path):
+        with open(path, "w"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return slot()

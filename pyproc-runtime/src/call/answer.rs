@@ -1,7 +1,10 @@
 //! What an outcome means to the caller.
 
+use std::sync::Arc;
+
 use pyproc_proto::{RemoteError, RequestError, Status};
 
+use crate::death::DeathReport;
 use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
 use crate::ledger::{Begun, Failure, Outcome, Refusal, Reply};
 use crate::pool::{Shared, Tripped};
@@ -20,6 +23,7 @@ pub(super) enum Answer {
     SendAgain {
         /// The worker was in this very call when it died.
         is_victim: bool,
+        death: Arc<DeathReport>,
     },
 }
 
@@ -96,11 +100,18 @@ impl Answer {
             ),
             Err(Failure::Died {
                 begun: Begun::Earlier,
-                ..
-            }) if tries.is_idempotent => Self::SendAgain { is_victim: false },
+                death,
+            }) if tries.is_idempotent => Self::SendAgain {
+                is_victim: false,
+                death,
+            },
             Err(Failure::Died {
-                begun: Begun::Last, ..
-            }) if tries.has_one_left() => Self::SendAgain { is_victim: true },
+                begun: Begun::Last,
+                death,
+            }) if tries.has_one_left() => Self::SendAgain {
+                is_victim: true,
+                death,
+            },
             Err(Failure::Died { death, .. }) => {
                 Self::Error(death.error(Fate::MayHaveRun).with_function(function))
             }

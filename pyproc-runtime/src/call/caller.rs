@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use pyproc_proto::{Codec, Metadata, Request};
@@ -14,10 +14,12 @@ use super::options::CallOptions;
 use super::scratch::Scratch;
 use crate::connection::{Look, Sender, Unsent};
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result, WorkerIdentity};
 use crate::flavor::yields_cheaply;
 use crate::ledger::{Items, Outcome, Promise, Receipt, Reply};
-use crate::pool::{Admittance, Arrival, Claim, Entrance, Parcel, Place, Pool, Ticket, Trial};
+use crate::pool::{
+    Admittance, Arrival, Claim, Entrance, Parcel, Place, Pool, Rest, Retry, Ticket, Trial,
+};
 
 /// The state of a call, until it ends.
 pub(super) struct Caller<'a, C: Codec, A> {
@@ -40,7 +42,11 @@ pub(super) struct Caller<'a, C: Codec, A> {
     /// Whether items of its result or of its argument have moved: it is not begun anew then.
     pub(super) has_streamed: bool,
     deadline: Option<Instant>,
-    /// What breakers will learn from its end.
+    /// How often it was tried in vain.
+    failures: u32,
+    /// Whether the breakers have let it through.
+    is_admitted: bool,
+    /// What they will learn from its end.
     trial: Trial,
     /// The call's turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
@@ -50,8 +56,10 @@ pub(super) struct Caller<'a, C: Codec, A> {
 pub(super) enum State {
     /// Nothing has happened.
     New,
-    /// It came back from a worker that was lost.
+    /// It came back from a worker that was lost, or is to be tried again.
     Returned,
+    /// It was refused, and waits for a while before it is tried again.
+    Resting(Rest),
     /// The call was sent. Dropping the receipt cancels it.
     Sent {
         receipt: Receipt,
@@ -75,6 +83,9 @@ pub(super) enum Looking {
     /// It waits to be woken.
     Not,
 }
+
+/// Why a call is not tried again that might be.
+struct NoTryLeft;
 
 /// How a stream goes on.
 pub(super) enum Step {
@@ -105,6 +116,8 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             may_have_run: false,
             has_streamed: false,
             deadline: None,
+            failures: 0,
+            is_admitted: false,
             trial: Trial::default(),
             ticket: None,
             state: State::New,
@@ -141,6 +154,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
         let state = match self.state {
             State::New => "new",
             State::Returned => "returned",
+            State::Resting(_) => "resting",
             State::Sent { .. } => "sent",
             State::Waiting { .. } => "waiting",
             State::Over(_) => "over",
@@ -170,14 +184,15 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Encodes the argument, asks for a place, and sends the call or lets it wait.
     fn send(&mut self) -> Result<State> {
-        if let (State::New, Some(time)) = (&self.state, self.options.deadline) {
+        if let (None, Some(time)) = (self.deadline, self.options.deadline) {
             self.deadline = Instant::now().checked_add(time);
         }
-        if let State::New = &self.state {
+        if !self.is_admitted {
             let shared = self.pool.shared();
             self.trial = shared
                 .admit(&self.function)
                 .map_err(|which| tripped(which, &self.function, shared))?;
+            self.is_admitted = true;
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
         let body = encode(self.pool.codec(), &self.function, &self.argument)?;
@@ -287,7 +302,13 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         loop {
             let receipt = match &mut self.state {
                 State::New | State::Returned => {
-                    self.state = self.send()?;
+                    self.state = self.send().or_else(|error| self.rest_after(error))?;
+                    continue;
+                }
+                State::Resting(rest) => {
+                    ready!(rest.poll(context));
+                    self.failures += 1;
+                    self.state = State::Returned;
                     continue;
                 }
                 State::Sent { receipt, look } => {
@@ -327,7 +348,13 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         loop {
             let receipt = match &mut self.state {
                 State::New | State::Returned => {
-                    self.state = self.send()?;
+                    self.state = self.send().or_else(|error| self.rest_after(error))?;
+                    continue;
+                }
+                State::Resting(rest) => {
+                    ready!(rest.poll(context));
+                    self.failures += 1;
+                    self.state = State::Returned;
                     continue;
                 }
                 State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt,
@@ -383,22 +410,81 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         };
         match Answer::judge(outcome, tries, &self.function, worker, shared) {
             Answer::Body(body) => return Some(Ok(body)),
-            Answer::Error(error) => return Some(Err(error)),
+            Answer::Error(error) => match self.rest_after(error) {
+                Ok(resting) => self.state = resting,
+                Err(error) => return Some(Err(error)),
+            },
             Answer::Move { is_suspect } => {
                 self.suspicions += u32::from(is_suspect);
                 shared.counters().count_moved();
+                self.return_from(worker.cloned(), State::Returned);
             }
-            Answer::SendAgain { is_victim } => {
+            Answer::SendAgain { is_victim, death } => {
                 self.victims += u32::from(is_victim);
                 self.may_have_run = true;
+                let next = match self.rest_after_death() {
+                    Ok(next) => next,
+                    Err(NoTryLeft) => {
+                        let error = death.error(Fate::MayHaveRun);
+                        return Some(Err(error.with_function(&self.function)));
+                    }
+                };
                 shared.counters().count_resent();
+                self.return_from(worker.cloned(), next);
             }
         }
-        if let Some(worker) = worker {
-            shared.close_slot(worker);
-        }
-        self.state = State::Returned;
         None
+    }
+
+    /// The worker takes no more calls, and this one goes on elsewhere.
+    fn return_from(&mut self, worker: Option<WorkerIdentity>, next: State) {
+        self.state = next;
+        if let Some(worker) = worker {
+            self.pool.shared().close_slot(&worker);
+        }
+    }
+
+    /// Lets the call wait for a while before it is tried again, if that helps and is allowed.
+    fn rest_after(&self, error: Error) -> Result<State> {
+        if !error.is_retryable() || self.has_streamed {
+            return Err(error);
+        }
+        match self.policy().and_then(|policy| self.rest(&policy)) {
+            Some(rest) => {
+                self.pool.shared().counters().count_retried();
+                Ok(State::Resting(rest))
+            }
+            None => Err(error),
+        }
+    }
+
+    /// The same for a call whose worker has died in it. Where there is no policy, it is sent again at once.
+    fn rest_after_death(&self) -> Result<State, NoTryLeft> {
+        match self.policy() {
+            Some(policy) => self.rest(&policy).map(State::Resting).ok_or(NoTryLeft),
+            None => {
+                self.pool.shared().overdraw_retries();
+                Ok(State::Returned)
+            }
+        }
+    }
+
+    /// How calls like this one are tried again, if they are.
+    fn policy(&self) -> Option<Retry> {
+        let policy = self.options.retry().or(self.pool.shared().retry());
+        policy.filter(Retry::is_ever)
+    }
+
+    fn rest(&self, policy: &Retry) -> Option<Rest> {
+        let delay = policy.delay(self.failures + 1, fastrand::f64())?;
+        let end = Instant::now().checked_add(delay);
+        let is_too_late = self
+            .deadline
+            .is_some_and(|deadline| end.is_none_or(|end| end >= deadline));
+        if is_too_late {
+            return None;
+        }
+        self.pool.shared().rest(delay)
     }
 }
 

@@ -212,7 +212,8 @@ impl Errand {
                 progress.suspicions += u32::from(is_suspect);
                 shared.counters().count_moved();
             }
-            Answer::SendAgain { is_victim } => {
+            Answer::SendAgain { is_victim, .. } => {
+                shared.overdraw_retries();
                 progress.victims += u32::from(is_victim);
                 progress.may_have_run = true;
                 shared.counters().count_resent();

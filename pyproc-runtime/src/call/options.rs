@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyproc_proto::{Metadata, MetadataTooLong};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Priority;
+use crate::pool::{Priority, Retry};
 
 /// What may be set per call. What few calls have lies behind one pointer, so that a call without it allocates nothing
 /// and stays small.
@@ -24,6 +24,7 @@ struct Extras {
     metadata: Metadata,
     /// Why there is not all in it that there should be.
     too_long: Option<MetadataTooLong>,
+    retry: Option<Retry>,
 }
 
 /// What a call has to which none were added.
@@ -36,6 +37,15 @@ impl CallOptions {
             idempotent,
             ..Self::default()
         }
+    }
+
+    pub(crate) fn set_retry(&mut self, retry: Retry) {
+        self.extras.get_or_insert_default().retry = Some(retry);
+    }
+
+    /// How the call is tried again, if it says so itself.
+    pub(super) fn retry(&self) -> Option<Retry> {
+        self.extras.as_ref()?.retry
     }
 
     /// Adds a pair. One that does not fit shows when the call is to be sent.

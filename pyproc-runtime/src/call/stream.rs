@@ -17,7 +17,7 @@ use super::caller::{Caller, Step};
 use super::{CallOptions, decode};
 use crate::error::Result;
 use crate::ledger::Items;
-use crate::pool::{Pool, Priority, hash_key};
+use crate::pool::{Pool, Priority, Retry, hash_key};
 
 /// What a Python generator yields: a stream that does nothing until it is polled.
 ///
@@ -100,6 +100,13 @@ impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
     /// [`Call::key`](super::Call::key).
     pub fn key(mut self, key: impl Hash) -> Self {
         self.caller.options.key = Some(hash_key(&key));
+        self
+    }
+
+    /// How the stream is begun again when it is refused, or lost with its worker before it has yielded: see
+    /// [`Call::retry`](super::Call::retry).
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Self {
+        self.caller.options.set_retry(retry.into());
         self
     }
 }

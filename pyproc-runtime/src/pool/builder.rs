@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Level;
 
 use super::admission::Admission;
-use super::{Breaker, Gate, InFlight, LeastLoaded, Pool, Router, Shared};
+use super::{Breaker, Gate, InFlight, LeastLoaded, Pool, Retry, RetryBudget, Router, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::script::Target;
 use crate::spin::Spin;
@@ -63,6 +63,8 @@ struct Settings {
     max_frame: usize,
     stream_window: u32,
     poison_limit: u32,
+    retry: Option<Retry>,
+    retry_budget: RetryBudget,
     deadline: Option<Duration>,
     interrupt_after: Option<Duration>,
     stacks_after: Duration,
@@ -112,6 +114,8 @@ impl PoolBuilder<DefaultCodec> {
             max_frame: DEFAULT_MAX_FRAME,
             stream_window: DEFAULT_STREAM_WINDOW,
             poison_limit: 2,
+            retry: None,
+            retry_budget: RetryBudget::new(),
             deadline: Some(Duration::from_secs(60)),
             interrupt_after: Some(Duration::ZERO),
             stacks_after: Duration::from_millis(100),
@@ -383,6 +387,20 @@ impl<C: Codec> PoolBuilder<C> {
         self.settings.poison_limit = workers;
         self
     }
+
+    /// How calls are tried again that were refused, or lost with their worker, if they do not say it themselves: a [`Retry`]
+    /// policy, or a number of tries. Default [`Retry::never`]: whoever calls knows best what may wait, and a pool that
+    /// refuses calls has a reason.
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Self {
+        self.settings.retry = Some(retry.into());
+        self
+    }
+
+    /// How many of all calls may be tried again. Default [`RetryBudget::new`]: a tenth of them, and ten a second besides.
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.settings.retry_budget = budget;
+        self
+    }
 }
 
 /// How the workers are supervised.
@@ -496,6 +514,7 @@ impl<C: Codec> PoolBuilder<C> {
         })?;
         let (pool, shared, inbox) = self.assemble()?;
         let (ready, started) = oneshot::channel();
+        shared.set_runtime(runtime.clone());
         runtime.spawn(supervisor::run(shared, inbox, ready));
         match started.await {
             Ok(Ok(())) => Ok(pool),

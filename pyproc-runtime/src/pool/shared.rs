@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyproc_proto::{DeadlineClock, FunctionInfo};
+use tokio::runtime::Handle;
 
 use super::breaker::{Breakers, Trial, Tripped};
 use super::gate::Gate;
+use super::rest::Rest;
+use super::retry::{Budget, Retry};
 use super::status::{Counters, PoolStatus, SlotBoard};
 use crate::config::Config;
 use crate::death::DeathReport;
@@ -29,11 +32,15 @@ pub(crate) struct Shared {
     /// The table of the worker that became ready last; `None` under the JSON protocol, which has none.
     functions: Mutex<Option<Vec<FunctionInfo>>>,
     report: OnceLock<ShutdownReport>,
+    budget: Mutex<Budget>,
+    /// The one that the pool lives on.
+    runtime: OnceLock<Handle>,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, gate: Arc<Gate>) -> Self {
         let board = SlotBoard::new(config.workers);
+        let budget = Budget::new(config.retry_budget);
         let breakers = Breakers::new(config.breaker.clone(), config.function_breaker.clone());
         Self {
             config,
@@ -45,6 +52,8 @@ impl Shared {
             has_suspects: AtomicBool::new(false),
             functions: Mutex::new(None),
             report: OnceLock::new(),
+            budget: Mutex::new(budget),
+            runtime: OnceLock::new(),
         }
     }
 
@@ -123,6 +132,31 @@ impl Shared {
         self.config.poison_limit
     }
 
+    /// How calls are tried again that do not say it themselves.
+    pub(crate) fn retry(&self) -> Option<Retry> {
+        self.config.retry
+    }
+
+    /// Lets a call wait before it is tried again, if the budget allows it.
+    pub(crate) fn rest(&self, delay: Duration) -> Option<Rest> {
+        let runtime = self.runtime.get()?;
+        let is_allowed = self
+            .budget()
+            .withdraw(self.counters.ended(), Instant::now());
+        is_allowed.then(|| Rest::new(runtime, delay))
+    }
+
+    /// A call is sent again whatever the budget.
+    pub(crate) fn overdraw_retries(&self) {
+        self.budget()
+            .overdraw(self.counters.ended(), Instant::now());
+    }
+
+    pub(crate) fn set_runtime(&self, runtime: Handle) {
+        // A pool is started once.
+        let _ = self.runtime.set(runtime);
+    }
+
     /// Sends nothing more to this worker.
     pub(crate) fn close_slot(&self, worker: &WorkerIdentity) {
         self.gate.close_slot(worker.seat());
@@ -164,6 +198,10 @@ impl Shared {
 
     pub(crate) fn shutdown_report(&self) -> Option<ShutdownReport> {
         self.report.get().copied()
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn functions(&self) -> MutexGuard<'_, Option<Vec<FunctionInfo>>> {

@@ -44,6 +44,8 @@ pub struct Counts {
     pub resent: u64,
     /// How often a call moved to another worker because the first one was lost before it had begun it.
     pub moved: u64,
+    /// How often a call was tried again because it was refused; see [`Retry`](crate::Retry).
+    pub retried: u64,
 }
 
 /// A moment of a slot's life.
@@ -146,6 +148,7 @@ pub(crate) struct Counters {
     overloaded: AtomicU64,
     resent: AtomicU64,
     moved: AtomicU64,
+    retried: AtomicU64,
 }
 
 impl Counters {
@@ -187,6 +190,11 @@ impl Counters {
         self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A call that was refused is to be tried again.
+    pub(crate) fn count_retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn read(&self) -> Counts {
         Counts {
             returned: self.returned.load(Ordering::Relaxed),
@@ -195,6 +203,7 @@ impl Counters {
             overloaded: self.overloaded.load(Ordering::Relaxed),
             resent: self.resent.load(Ordering::Relaxed),
             moved: self.moved.load(Ordering::Relaxed),
+            retried: self.retried.load(Ordering::Relaxed),
         }
     }
 }

@@ -74,6 +74,8 @@ impl<C: Codec> PoolBuilder<C> {
             max_in_flight_per_worker: settings.max_in_flight_per_worker,
             stream_window: settings.stream_window,
             poison_limit: settings.poison_limit,
+            retry: settings.retry,
+            retry_budget: settings.retry_budget,
             ladder: Ladder {
                 interrupt_after: settings.interrupt_after,
                 stacks_after: settings.stacks_after,
@@ -169,6 +171,10 @@ impl Settings {
                 self.max_frame
             )));
         }
+        if let Some(retry) = &self.retry {
+            retry.check().map_err(impossible)?;
+        }
+        self.retry_budget.check().map_err(impossible)?;
         self.restart.check().map_err(impossible)?;
         self.recycle.check().map_err(impossible)?;
         let breakers = [
