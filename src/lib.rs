@@ -10,8 +10,8 @@ pub use pyproc_derive::remote;
 pub use pyproc_runtime::FunctionService;
 pub use pyproc_runtime::blocking;
 pub use pyproc_runtime::{
-    Argument, Broadcast, Call, CallWithMetadata, ItemStream, Metadata, OneWay, Pool, PoolBuilder,
-    Priority, Response, Target, script, with_items, with_try_items,
+    Argument, Broadcast, Call, CallMany, CallWithMetadata, ItemStream, Metadata, OneWay, Pool,
+    PoolBuilder, Priority, Response, Target, script, with_items, with_try_items,
 };
 
 // What a call can end with.

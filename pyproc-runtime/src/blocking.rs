@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use pyproc_proto::{Codec, DefaultCodec};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::{Argument, ItemStream};
@@ -105,6 +106,16 @@ impl<C: Codec> Pool<C> {
     /// See [`ErrorKind`]; the error says what happened and whether the function may have run.
     pub fn call<A: Argument, R: DeserializeOwned>(&self, function: &str, argument: A) -> Result<R> {
         self.wait(self.inner.pool.call(function, argument))
+    }
+
+    /// Calls a Python function once for each of these inputs, and waits for all; see
+    /// [`Pool::call_many`](crate::Pool::call_many).
+    pub fn call_many<A: Serialize, R: DeserializeOwned>(
+        &self,
+        function: &str,
+        inputs: impl IntoIterator<Item = A>,
+    ) -> Vec<Result<R>> {
+        self.wait(self.inner.pool.call_many(function, inputs))
     }
 
     /// Calls a Python function that yields a stream: an iterator that waits for each item; see

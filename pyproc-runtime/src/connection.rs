@@ -94,8 +94,11 @@ pub(crate) enum Sender {
     LoneCaller,
     /// Its caller.
     Caller,
-    /// Somebody else, so that its caller may have gone: the line, when its turn has come.
-    Line,
+    /// Its caller, who makes others too and then calls [`send_held`](Connection::send_held).
+    OneOfMany,
+    /// Somebody else, so that its caller may have gone: the line, when its turn has come. Others may follow at once, which
+    /// are sent together with it.
+    Line { is_last: bool },
     /// The supervisor, which checks the worker's health. There is one such call at a time.
     Supervisor,
 }
@@ -414,13 +417,18 @@ impl Connection {
         if sender == Sender::Supervisor {
             state.check = Some(call);
         }
-        if matches!(sender, Sender::Line | Sender::Supervisor) {
+        if matches!(sender, Sender::Line { .. } | Sender::Supervisor) {
             let entry = state.protocol.token(call);
             if entry.is_some_and(|entry| !entry.note_sent(self, call)) {
                 state.cancel(call);
             }
         }
-        let is_alone = state.protocol.in_flight_len() == 1;
+        if sender == Sender::OneOfMany {
+            state.is_looked_for = false;
+            return Ok(Submitted { call, look: None });
+        }
+        let is_followed = sender == Sender::Line { is_last: false };
+        let is_alone = state.protocol.in_flight_len() == 1 && !is_followed;
         let is_flushed = (is_alone || state.protocol.output_len() >= FLUSH_BYTES)
             && self.flush(&mut state).is_ok_and(|is_flushed| is_flushed);
         let look = if is_alone && is_flushed && sender == Sender::LoneCaller {
@@ -438,6 +446,15 @@ impl Connection {
             self.kick.notify_one();
         }
         Ok(Submitted { call, look })
+    }
+
+    /// Sends the calls that were submitted [one of many](Sender::OneOfMany) at a time.
+    pub(crate) fn send_held(&self) {
+        let mut state = self.lock();
+        state.is_driver_writing = !self.flush(&mut state).is_ok_and(|is_flushed| is_flushed);
+        drop(state);
+        // Whatever else a call asks of the driver, it finds out by itself.
+        self.kick.notify_one();
     }
 
     /// Tells the worker that nobody waits for the call any more.

@@ -15,8 +15,8 @@ mod remote;
 mod service;
 
 pub use call::{
-    Argument, Broadcast, Call, CallWithMetadata, ItemStream, OneWay, Response, with_items,
-    with_try_items,
+    Argument, Broadcast, Call, CallMany, CallWithMetadata, ItemStream, OneWay, Response,
+    with_items, with_try_items,
 };
 pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use pyproc_proto::{Codec, DefaultCodec};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Broadcast, Call, CallOptions, ItemStream, OneWay};
+use crate::call::{Broadcast, Call, CallMany, CallOptions, ItemStream, OneWay};
 use crate::config::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -137,6 +137,25 @@ impl<C: Codec> Pool<C> {
         let options = CallOptions::new(self.shared().deadline(), false);
         let pool = Cow::Owned(self.clone());
         Call::new(pool, function.into(), argument, options)
+    }
+
+    /// Calls a Python function once for each of these inputs, and sends the calls together; the results come in the order
+    /// of the inputs, each of them a value or an error of its own. It pays for functions that take batches
+    /// (`@expose(batch=32)`), and works for all that return one value. See [`CallMany`].
+    ///
+    /// ```no_run
+    /// # async fn example(pool: pyproc_runtime::Pool) -> pyproc_runtime::Result<()> {
+    /// let areas: Vec<pyproc_runtime::Result<f64>> = pool.call_many("area", [[3.0, 4.0], [5.0, 6.0]]).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call_many<'a, I: IntoIterator, R>(
+        &'a self,
+        function: &'a str,
+        inputs: I,
+    ) -> CallMany<'a, C, I::IntoIter, R> {
+        let options = CallOptions::new(self.shared().deadline(), false);
+        CallMany::new(self, function, inputs.into_iter(), options)
     }
 
     /// Calls a Python function that yields a stream: a generator. See [`ItemStream`]; functions and arguments are named

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::argument::Argument;
 use super::encode;
 use super::options::CallOptions;
 use super::scratch::Scratch;
-use crate::connection::{Look, Sender, Unsent};
+use crate::connection::{Connection, Look, Sender, Unsent};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Fate, Result, WorkerIdentity};
 use crate::flavor::yields_cheaply;
@@ -30,6 +31,8 @@ pub(super) struct Caller<'a, C: Codec, A> {
     pub(super) options: CallOptions,
     /// For a stream, what the worker may send of it at first.
     credit: Option<u32>,
+    /// Whether others are made with it, which it is sent together with.
+    is_one_of_many: bool,
     /// How many calls of the pool had ended when this one was made. Where others have ended between that and its first
     /// poll, it was made together with them, and others may follow it in the same poll of their task.
     ended_before: u64,
@@ -110,6 +113,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             argument,
             options,
             credit,
+            is_one_of_many: false,
             ended_before,
             victims: 0,
             suspicions: 0,
@@ -121,6 +125,22 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             trial: Trial::default(),
             ticket: None,
             state: State::New,
+        }
+    }
+
+    /// Makes this one of many calls that are sent together, and have one deadline. Whoever polls it first must have its
+    /// [`connection`](Self::connection) send it.
+    pub(super) fn join_others(&mut self, deadline: Option<Instant>) {
+        self.is_one_of_many = true;
+        self.options.deadline = None;
+        self.deadline = deadline;
+    }
+
+    /// The connection on which it has sent the call, if it has.
+    pub(super) fn connection(&self) -> Option<&Arc<Connection>> {
+        match &self.state {
+            State::Sent { receipt, .. } => receipt.connection(),
+            _ => None,
         }
     }
 
@@ -274,7 +294,9 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
             has_items: A::HAS_ITEMS,
         };
         // A stream takes long, and what comes of it is the driver's to hand out.
-        let sender = if is_alone && self.credit.is_none() && !A::HAS_ITEMS {
+        let sender = if self.is_one_of_many && matches!(self.state, State::New) {
+            Sender::OneOfMany
+        } else if is_alone && self.credit.is_none() && !A::HAS_ITEMS {
             Sender::LoneCaller
         } else {
             Sender::Caller

@@ -135,7 +135,7 @@ impl Errand {
             permit, connection, ..
         } = admittance;
         let (parcel, receipt) = self.parcel(shared, metadata);
-        match parcel.send(&connection, permit) {
+        match parcel.send(&connection, permit, true) {
             Handover::Sent | Handover::Needless(_) => Some(receipt),
             Handover::Closed(..) => {
                 shared.close_slot(connection.worker());

@@ -496,6 +496,11 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         self.line.len()
     }
 
+    /// How many may.
+    pub(crate) fn max_waiting(&self) -> usize {
+        self.max_waiting
+    }
+
     /// How many that waited were told that the pool is closed.
     pub(crate) fn turned_away(&self) -> usize {
         self.turned_away

@@ -184,6 +184,11 @@ impl Gate {
         (admission.in_flight(), admission.waiting())
     }
 
+    /// How many calls may wait.
+    pub(crate) fn line_room(&self) -> usize {
+        self.lock().max_waiting()
+    }
+
     /// How many calls were turned away from the line since the pool began to close.
     pub(crate) fn turned_away(&self) -> usize {
         self.lock().turned_away()
@@ -213,7 +218,10 @@ impl Gate {
         }) = queue.pop_front()
         {
             match answer {
-                Ok(grant) => queue.extend(self.send(ticket, parcel, grant)),
+                Ok(grant) => {
+                    let next = self.send(ticket, parcel, grant, queue.is_empty());
+                    queue.extend(next);
+                }
                 Err(refusal) => parcel.refuse(refusal),
             }
         }
@@ -249,11 +257,12 @@ impl Gate {
         ticket: Ticket,
         parcel: Parcel,
         grant: Grant<Arc<Connection>>,
+        is_last: bool,
     ) -> Vec<Served<Arc<Connection>, Parcel>> {
         let Admittance {
             permit, connection, ..
         } = self.admittance(grant, false);
-        match parcel.send(&connection, permit) {
+        match parcel.send(&connection, permit, is_last) {
             Handover::Sent => Vec::new(),
             Handover::Needless(permit) => self.release(permit),
             Handover::Closed(parcel, permit) => {

@@ -44,8 +44,13 @@ pub(crate) enum Handover {
 static NO_METADATA: Metadata = Metadata::new();
 
 impl Parcel {
-    /// Sends the call.
-    pub(crate) fn send(self, connection: &Arc<Connection>, permit: Permit) -> Handover {
+    /// Sends the call; where others follow, together with them.
+    pub(crate) fn send(
+        self,
+        connection: &Arc<Connection>,
+        permit: Permit,
+        is_last: bool,
+    ) -> Handover {
         if self.promise.is_abandoned() {
             return Handover::Needless(Some(permit));
         }
@@ -70,7 +75,7 @@ impl Parcel {
             has_items,
         };
         let entry = promise.with_permit(Some(permit));
-        match connection.submit(request, entry, Sender::Line, Instant::now()) {
+        match connection.submit(request, entry, Sender::Line { is_last }, Instant::now()) {
             Ok(_) => Handover::Sent,
             Err((Unsent::Invalid(reason), entry)) => {
                 let (promise, permit) = entry.withdraw();
