@@ -199,6 +199,31 @@ fn a_task_that_swallows_its_cancel_gives_its_place_back_when_it_ends() {
 }
 
 #[test]
+fn a_call_that_blocks_the_event_loop_is_interrupted_and_the_others_go_on() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let (waits, blocks) = (Marks::new(), Marks::new());
+        let mut held = std::pin::pin!(pool.call::<_, ()>("hold", &waits.path).into_future());
+        tokio::select! {
+            _ = &mut held => panic!("it does not end"),
+            () = waits.until("began") => {}
+        }
+        let blocked = pool
+            .call::<_, ()>("block", &blocks.path)
+            .deadline(Duration::from_millis(100));
+        let error = blocked.await.unwrap_err();
+        assert_error(&error, ErrorKind::Deadline, Fate::Failed, &["block"]);
+        // The loop has its thread again.
+        let doubled: u64 = pool.call("double", 21).await.unwrap();
+        assert_eq!(doubled, 42);
+        assert!(!waits.has("ended"));
+        assert_eq!(pool.status().workers[0].generation, 1);
+        assert!(futures::poll!(&mut held).is_pending());
+        pool.shutdown().await.unwrap_err();
+    });
+}
+
+#[test]
 fn the_calls_of_a_killed_worker_that_had_begun_may_have_run() {
     scenario(async {
         let pool = workers(1)

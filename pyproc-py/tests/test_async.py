@@ -457,6 +457,27 @@ async def pause(path: str):
     host.expect(Kind.STREAM_END)
 
 
+def test_items_that_came_quickly_do_not_wait_for_one_that_takes_long(
+    serve: Spawn, tmp_path: Path
+) -> None:
+    host = serve(
+        """
+@expose
+async def pause(path: str):
+    for number in range(10):
+        yield number
+    while not os.path.exists(path):
+        await asyncio.sleep(0.001)
+    yield 10
+"""
+    )
+    stream(host, 1, "pause", str(tmp_path / "go"))
+    assert items(host, 1, 10) == list(range(10))
+    (tmp_path / "go").touch()
+    assert items(host, 1, 1) == [10]
+    host.expect(Kind.STREAM_END)
+
+
 def test_an_async_generator_without_credit_is_set_aside(serve: Spawn) -> None:
     host = serve()
     frame = HEADER_LENGTH + 1

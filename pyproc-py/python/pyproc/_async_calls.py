@@ -77,7 +77,7 @@ class AsyncCalls:
     ) -> None:
         """`flush` writes what is finished.
 
-        `end` is told of an exception that ends the worker, and `rest` that a call has ended.
+        `end` is told of an exception that ends the worker, and `rest` that something is finished.
         """
         self._loop = loop
         self._connection = connection
@@ -260,6 +260,8 @@ class AsyncCalls:
             call.stage = RESULT
             body = self._encode(self._dump(item))
             connection.send_item(stream, body)
+            # It is written in this turn, should the next one be awaited for long.
+            self._rest()
             if stream.request.call not in connection.streams:
                 # The item was too long.
                 return

@@ -67,7 +67,8 @@ class Runner:
         function, answer = found
         words = self._words
         if function.is_quick:
-            if words is not None:
+            # A batch may have overtaken it.
+            if words is not None and request.call > words[TAKEN]:
                 words[TAKEN] = request.call
         elif function.batching is not None:
             return self._run_batch(request, function.batching, answer)
