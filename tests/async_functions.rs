@@ -203,7 +203,7 @@ fn a_call_that_blocks_the_event_loop_is_interrupted_and_the_others_go_on() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
         let (waits, blocks) = (Marks::new(), Marks::new());
-        let mut held = std::pin::pin!(pool.call::<_, ()>("hold", &waits.path).into_future());
+        let mut held = Box::pin(pool.call::<_, ()>("hold", &waits.path).into_future());
         tokio::select! {
             _ = &mut held => panic!("it does not end"),
             () = waits.until("began") => {}
@@ -219,7 +219,9 @@ fn a_call_that_blocks_the_event_loop_is_interrupted_and_the_others_go_on() {
         assert!(!waits.has("ended"));
         assert_eq!(pool.status().workers[0].generation, 1);
         assert!(futures::poll!(&mut held).is_pending());
-        pool.shutdown().await.unwrap_err();
+        drop(held);
+        waits.until("ended").await;
+        pool.shutdown().await.unwrap();
     });
 }
 

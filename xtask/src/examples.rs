@@ -37,6 +37,11 @@ const EXAMPLES: &[Example] = &[
         ends_with: "predicted 4",
     },
     Example {
+        name: "async_io",
+        features: &[],
+        ends_with: "200 calls of one worker waited 50 ms each",
+    },
+    Example {
         name: "tokens",
         features: &[],
         ends_with: "the connection was closed, and the generator has stopped",
