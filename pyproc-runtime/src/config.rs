@@ -76,6 +76,10 @@ pub(crate) struct Ladder {
     pub(crate) interrupt_after: Option<Duration>,
     pub(crate) stacks_after: Duration,
     pub(crate) overdue_after: Duration,
+    /// For so long other calls of a worker are waited for that has one which does not end.
+    pub(crate) drain_grace: Duration,
+    /// After so long a step of a call that keeps others waiting is told of. `None`: never.
+    pub(crate) loop_blocked_after: Option<Duration>,
 }
 
 /// How often an idle worker is asked whether it is well, and how long it may take to answer.

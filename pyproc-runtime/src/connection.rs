@@ -8,10 +8,12 @@
 mod driver;
 mod handshake;
 mod look;
+mod running;
 mod turn;
 
 pub(crate) use handshake::{Handshake, HandshakeError};
 pub(crate) use look::Look;
+pub(crate) use running::{Survey, Unwanted};
 use turn::Harvest;
 pub(crate) use turn::Lost;
 
@@ -25,7 +27,6 @@ use pyproc_proto::{
 };
 use tokio::sync::Notify;
 
-use crate::deadline;
 use crate::death::DeathReport;
 use crate::error::WorkerIdentity;
 use crate::lane::SocketLane;
@@ -79,7 +80,7 @@ struct State {
     returned: u64,
     /// There are `Cancel`s of which the state page does not tell yet.
     has_cancels: bool,
-    /// A call was cancelled of which the supervisor has not been told.
+    /// A call was cancelled of which the attendant has not been told.
     has_unwanted: bool,
     /// What a caller has read that only the driver can deal with.
     for_driver: VecDeque<HostEvent<Entry>>,
@@ -111,26 +112,6 @@ pub(crate) struct Submitted {
     pub(crate) look: Option<Look>,
 }
 
-/// A call that runs although its deadline has passed, or although it was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unwanted {
-    pub(crate) call: CallId,
-    /// The first of the two. `None` for a call that was cancelled and may run on until its deadline.
-    pub(crate) since: Option<Instant>,
-    /// Whether its caller waits to be told what came of it.
-    pub(crate) is_awaited: bool,
-    pub(crate) is_stream: bool,
-}
-
-/// What a worker runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Running {
-    /// `None` under the JSON protocol, which has no table of functions.
-    pub(crate) function: Option<String>,
-    /// `None` without a state page.
-    pub(crate) since: Option<Instant>,
-}
-
 /// From so many bytes on, requests do not wait for the driver, so that the worker begins while more of them come.
 const FLUSH_BYTES: usize = 4 * 1024;
 
@@ -146,6 +127,8 @@ pub(crate) enum Notice {
     Unwanted,
     /// This call did not end some time after its deadline, or after it was cancelled.
     Overdue(CallId),
+    /// This call, which shares its worker with others, did not either.
+    Abandoned(CallId),
     /// The worker takes no more calls, and will end when it has finished those that it has.
     Draining,
     /// The worker has answered many calls in a row with exceptions.
@@ -250,141 +233,6 @@ impl Connection {
     /// From now on the supervisor is told of each so many exceptions in a row.
     pub(crate) fn suspect_after(&self, errors: Option<u32>) {
         self.lock().suspicious_errors = errors;
-    }
-
-    /// What the worker runs at this moment: by the state page, and without one the oldest call in flight, which is the
-    /// one that it runs, or runs next.
-    pub(crate) fn running(&self) -> Option<Running> {
-        let state = self.lock();
-        let call = match (self.runs(&state), self.taken(&state)) {
-            (Some(runs), _) => CallId::new(runs)?,
-            (None, Some(_)) => return None,
-            (None, None) => state.protocol.oldest()?,
-        };
-        state.protocol.token(call)?;
-        let function = state.protocol.function_of(call).map(str::to_owned);
-        let taken_at_ns = self.page.as_ref().and_then(|page| page.taken_at_ns(call));
-        Some(Running {
-            function,
-            since: taken_at_ns.and_then(deadline::from_monotonic_ns),
-        })
-    }
-
-    /// From now on calls that run are interrupted when they are cancelled, where it can be known which one runs.
-    pub(crate) fn interrupt_cancelled(&self) {
-        if self.page.as_ref().is_some_and(StatePage::is_alive) {
-            self.lock().protocol.interrupts_cancelled();
-        }
-    }
-
-    /// The call that the worker runs although nobody wants it any more. `None` without a state page, which alone can tell.
-    pub(crate) fn unwanted(&self) -> Option<Unwanted> {
-        let state = self.lock();
-        let call = CallId::new(self.runs(&state)?)?;
-        let entry = state.protocol.token(call)?;
-        let since = state.protocol.unwanted_since(call);
-        since.or(state.protocol.cancelled_since(call))?;
-        Some(Unwanted {
-            call,
-            since,
-            is_awaited: entry.is_awaited(),
-            is_stream: entry.is_stream(),
-        })
-    }
-
-    /// Whether the worker has calls that nobody wants any more, so that it may turn out to run one of them.
-    pub(crate) fn has_unwanted(&self) -> bool {
-        self.page.is_some() && self.lock().protocol.has_unwanted()
-    }
-
-    /// Whether the caller of this call waits to be told what came of it.
-    pub(crate) fn is_awaited(&self, call: CallId) -> bool {
-        let state = self.lock();
-        state.protocol.token(call).is_some_and(Entry::is_awaited)
-    }
-
-    /// What is said of a call that does not end: which function it is of, and why it should have ended.
-    pub(crate) fn describe_overdue(&self, call: CallId) -> String {
-        let state = self.lock();
-        let function = match state.protocol.function_of(call) {
-            Some(name) => format!("a call of `{name}`"),
-            None => "a call on it".to_owned(),
-        };
-        let protocol = &state.protocol;
-        let end = match (protocol.late_since(call), protocol.cancelled_since(call)) {
-            (None, Some(_)) => "it was cancelled",
-            (Some(deadline), Some(cancelled)) if cancelled < deadline => "it was cancelled",
-            _ => "its deadline",
-        };
-        format!("{function} did not end after {end}")
-    }
-
-    /// Whether this is the call that the worker took last, or the stream that it goes on with, and it has not answered it.
-    pub(crate) fn is_running(&self, call: CallId) -> bool {
-        let state = self.lock();
-        self.is_in(&state, call) && state.protocol.token(call).is_some()
-    }
-
-    /// Names the running call that is to be interrupted. A signal must follow.
-    pub(crate) fn want_interrupted(&self, call: CallId) {
-        if let Some(page) = &self.page {
-            page.want_interrupted(call);
-        }
-    }
-
-    /// Ends a call for its caller, because its deadline has passed. The worker still has it.
-    pub(crate) fn expire(&self, call: CallId, stacks: Option<&str>) {
-        let caller = {
-            let state = self.lock();
-            let entry = state.protocol.token(call);
-            entry.and_then(|entry| entry.expire(stacks))
-        };
-        if let Some(caller) = caller {
-            caller.wake();
-        }
-    }
-
-    /// Ends the call in which the worker is stuck for its caller, if that still waits for what can be learned of it.
-    pub(crate) fn expire_stuck(&self, stacks: Option<&str>) {
-        let stuck = {
-            let state = self.lock();
-            let oldest = state.protocol.oldest();
-            oldest.filter(|oldest| self.is_in(&state, *oldest))
-        };
-        if let Some(stuck) = stuck {
-            self.expire(stuck, stacks);
-        }
-    }
-
-    /// Whether the worker is in this call, as far as is known.
-    fn is_in(&self, state: &State, call: CallId) -> bool {
-        self.runs(state) == Some(call.get())
-    }
-
-    /// The id of the stream that the worker goes on with, or of the call that it took last, where that is known; but not
-    /// of a stream that it has set aside.
-    fn runs(&self, state: &State) -> Option<u64> {
-        let taken = self.taken(state)?;
-        let resumed = self.page.as_ref().and_then(StatePage::resumed);
-        let is_aside = || {
-            let token = CallId::new(taken).and_then(|taken| state.protocol.token(taken));
-            token.is_some_and(Entry::is_stream)
-        };
-        resumed.or_else(|| (!is_aside()).then_some(taken))
-    }
-
-    /// The id of the call in which the worker was last, where that is known.
-    fn was_in(&self, state: &State) -> Option<u64> {
-        let taken = self.taken(state)?;
-        let resumed = self.page.as_ref().and_then(StatePage::resumed);
-        resumed.or(Some(taken))
-    }
-
-    /// The id of the call that the worker took last, where that is known. A page that contradicts what was read from the
-    /// worker is as good as none.
-    fn taken(&self, state: &State) -> Option<u64> {
-        let taken = self.page.as_ref()?.taken()?;
-        (taken >= state.returned).then_some(taken)
     }
 
     /// Enters the call into the ledger and sends it: at once if the worker has nothing else to do, and otherwise with
@@ -582,6 +430,7 @@ impl Connection {
                 state.check,
             )
         };
+        let is_last = |call| was_in.contains(&call);
         let calls = in_flight.iter().filter(|call| Some(call.call) != check);
         let calls = calls.count();
         let mut has_next = !has_left;
@@ -594,7 +443,7 @@ impl Connection {
             let begun = match taken {
                 _ if !is_handed_over => not_begun(),
                 Some(taken) if call.call.get() > taken => not_begun(),
-                Some(_) if was_in != Some(call.call.get()) => Begun::Earlier,
+                Some(_) if !is_last(call.call) => Begun::Earlier,
                 _ => Begun::Last,
             };
             call.token.end(Err(Failure::Died {

@@ -48,6 +48,8 @@ pub(crate) enum Cause {
     Protocol(String),
     /// A call was still running some time after its deadline, or after it was cancelled.
     Overdue(String),
+    /// A call did not end that shared its worker with others, and they have ended, or could not be waited for.
+    Abandoned(String),
     /// The health check failed.
     Unhealthy(String),
     /// The pool was shut down, and the worker did not finish in time.
@@ -183,6 +185,11 @@ impl fmt::Display for DeathReport {
                     self.measure()
                 )?;
             }
+            (Cause::Abandoned(what), _) => write!(
+                formatter,
+                "the worker was {}, because {what}, and nothing else ends a call that shares its worker",
+                self.measure()
+            )?,
             (Cause::Unhealthy(reason), _) => write!(
                 formatter,
                 "the worker was {} as unhealthy: {reason}",

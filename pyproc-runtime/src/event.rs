@@ -49,6 +49,18 @@ pub enum Event {
         /// Why.
         reason: RecycleReason,
     },
+    /// A function keeps the event loop of its worker busy, and every other call of that worker waiting.
+    #[non_exhaustive]
+    LoopBlocked {
+        /// Which worker.
+        worker: WorkerIdentity,
+        /// The function.
+        function: String,
+        /// For how long by now.
+        blocked_for: Duration,
+        /// Where it is: the Python stacks of all threads of the worker, if they could be taken.
+        stacks: Option<String>,
+    },
     /// A worker has finished what it had, and has ended in good order.
     #[non_exhaustive]
     Drained {
@@ -133,6 +145,8 @@ pub enum RecycleReason {
         /// How many, one after the other.
         in_a_row: u32,
     },
+    /// A call on it does not end, though nobody wants it any more, and it shares the worker with others.
+    Stuck,
     /// It has answered so many calls.
     #[non_exhaustive]
     Calls {
@@ -176,6 +190,15 @@ impl fmt::Display for Event {
             Self::Recycling { worker, reason } => {
                 write!(formatter, "{worker} is replaced: {reason}")
             }
+            Self::LoopBlocked {
+                worker,
+                function,
+                blocked_for,
+                ..
+            } => write!(
+                formatter,
+                "{worker}: `{function}` has kept the event loop busy for {blocked_for:?}"
+            ),
             Self::Drained { report } | Self::Died { report } => {
                 write!(formatter, "{}: {report}", report.worker())
             }
@@ -207,6 +230,7 @@ impl fmt::Display for RecycleReason {
         match self {
             Self::Restart => formatter.write_str("the pool is being restarted"),
             Self::Resize => formatter.write_str("the pool is made smaller"),
+            Self::Stuck => formatter.write_str("a call on it does not end"),
             Self::Errors { in_a_row } => write!(
                 formatter,
                 "it has raised {in_a_row} exceptions in a row, and others have not"

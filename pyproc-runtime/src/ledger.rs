@@ -51,9 +51,13 @@ pub(crate) enum Failure {
     Unsendable(RequestError),
     /// The worker answered with an error.
     Remote(Box<RemoteError>),
-    /// The deadline passed while the worker had the call. These are the stacks of its threads, if it was running the call
-    /// and they could be taken.
-    Expired { stacks: Option<Box<str>> },
+    /// The deadline passed while the worker had the call.
+    Expired {
+        /// The stacks of its threads, if it was running the call and they could be taken.
+        stacks: Option<Box<str>>,
+        /// The function that kept its event loop from running the call.
+        blocker: Option<Box<str>>,
+    },
     /// The worker is gone.
     Died {
         begun: Begun,
@@ -426,9 +430,10 @@ impl Entry {
     /// Ends the call for its caller, because its deadline passed. The permit stays with the entry: the worker is not
     /// free yet. Whoever is returned is to be woken outside of every lock.
     #[must_use]
-    pub(crate) fn expire(&self, stacks: Option<&str>) -> Option<Waker> {
-        let stacks = stacks.map(Box::from);
-        self.promise.cell.end(Err(Failure::Expired { stacks }))
+    pub(crate) fn expire(&self, stacks: Option<&str>, blocker: Option<&str>) -> Option<Waker> {
+        let [stacks, blocker] = [stacks, blocker].map(|text| text.map(Box::from));
+        let failure = Failure::Expired { stacks, blocker };
+        self.promise.cell.end(Err(failure))
     }
 }
 

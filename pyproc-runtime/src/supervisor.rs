@@ -5,6 +5,8 @@
 //! call needs no timer of its own.
 
 mod attendance;
+mod beside;
+mod blocked;
 mod departure;
 mod ejection;
 mod health;
@@ -303,6 +305,7 @@ impl Supervisor {
             self.look_at_wear(slot, now);
         }
         self.look_for_outlier(now);
+        self.replace_abandoned();
         self.advance_replacements(now);
         self.advance_resizing();
     }

@@ -75,6 +75,26 @@ pub(crate) fn loss(origin: &Origin, failure: &str, next: Next) {
     }
 }
 
+/// Reports a function that keeps the event loop of its worker busy.
+///
+/// It becomes a `tracing` event with the target `pyproc::pool`; without a dispatcher it goes to the
+/// host's stderr, like what workers say.
+pub(crate) fn blocked_loop(
+    origin: &Origin,
+    function: &str,
+    blocked_for: Duration,
+    stacks: Option<&str>,
+) {
+    let Origin { pool, slot, .. } = origin;
+    let stacks = stacks.unwrap_or_default();
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!(target: "pyproc::pool", %pool, slot, function, ?blocked_for, stacks, "the event loop is blocked");
+    } else {
+        let text = format!("`{function}` has blocked the event loop for {blocked_for:?}\n{stacks}");
+        stderr::write(plain(origin, text.trim_end()));
+    }
+}
+
 /// Reports the error of a call for whose end nobody waits.
 ///
 /// It becomes a `tracing` event with the target `pyproc::pool`; without a dispatcher it goes to the

@@ -124,7 +124,8 @@ fn fault_70_callers_go_away_while_they_wait_and_while_their_calls_run() {
     scenario(async {
         let log = Log::new();
         let pool = pool("faults.py").workers(1).max_in_flight_per_worker(1);
-        let pool = pool.start().await.unwrap();
+        // What is interrupted is free at once.
+        let pool = pool.interrupt_after(None).start().await.unwrap();
         let running = spawn(&pool, log.entry_at_gate("running"));
         until("it runs", || !log.read().is_empty()).await;
         let waiting = spawn(&pool, log.entry("waiting"));

@@ -203,10 +203,9 @@ impl<T> HostConnection<T> {
         self.in_flight.mode(call)
     }
 
-    /// The calls in flight that the worker runs as this one, of whichever function, in no
-    /// particular order.
-    pub fn calls_in(&self, mode: Mode) -> impl Iterator<Item = CallId> {
-        self.in_flight.calls_in(mode)
+    /// The calls in flight, and how the worker runs each, in no particular order.
+    pub fn calls(&self) -> impl Iterator<Item = (CallId, Mode)> {
+        self.in_flight.calls()
     }
 
     /// The call in flight that was requested before all others that have the worker to themselves,

@@ -230,11 +230,9 @@ impl<T> Table<T> {
         Some(self.entries.get(&call)?.mode)
     }
 
-    /// The calls in flight that the worker runs in this way, in no particular order.
-    pub(super) fn calls_in(&self, mode: Mode) -> impl Iterator<Item = CallId> {
-        let entries = self.entries.iter();
-        let calls = entries.filter(move |(_, entry)| entry.mode == mode);
-        calls.map(|(call, _)| *call)
+    /// The calls in flight, and how the worker runs each, in no particular order.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (CallId, Mode)> {
+        self.entries.iter().map(|(call, entry)| (*call, entry.mode))
     }
 
     /// The call that was requested before all others that stand in the line.

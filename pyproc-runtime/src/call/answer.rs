@@ -1,6 +1,7 @@
 //! What an outcome means to the caller.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use pyproc_proto::{RemoteError, RequestError, Status};
 
@@ -38,6 +39,7 @@ pub(super) struct Tries {
     pub(super) suspicions: u32,
     /// Whether items of its result or of its argument have moved: it begins nowhere else.
     pub(super) has_streamed: bool,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// A call that was the next one of so many workers when they died, and then of another one, has probably killed them:
@@ -53,7 +55,12 @@ impl Tries {
         poison_limit: 1,
         suspicions: MAX_SUSPICIONS,
         has_streamed: false,
+        deadline: None,
     };
+
+    fn is_late(self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
 
     /// Whether the call may be sent again, now that one more worker has died in it.
     fn has_one_left(self) -> bool {
@@ -120,16 +127,27 @@ impl Answer {
             {
                 Self::Move { is_suspect: false }
             }
+            // The worker has ended it because the host has cancelled it, as it does with calls that are late.
+            Err(Failure::Remote(error))
+                if error.status == Status::Cancelled && tries.is_late(Instant::now()) =>
+            {
+                let message = "the function was cancelled, because its deadline had passed";
+                of_worker(Error::new(ErrorKind::Deadline, message).with_fate(Fate::MayHaveRun))
+            }
             Err(Failure::Remote(error)) => of_worker(remote(*error)),
-            Err(Failure::Expired { stacks: None }) => of_worker(
-                Error::new(
-                    ErrorKind::Deadline,
-                    "the deadline passed while the worker had the call",
-                )
-                .with_fate(Fate::MayHaveRun),
-            ),
+            Err(Failure::Expired {
+                stacks: None,
+                blocker,
+            }) => {
+                let blocked = blocker
+                    .map(|by| format!(", whose event loop was blocked by `{by}`"))
+                    .unwrap_or_default();
+                let message = format!("the deadline passed while the worker had the call{blocked}");
+                of_worker(Error::new(ErrorKind::Deadline, message).with_fate(Fate::MayHaveRun))
+            }
             Err(Failure::Expired {
                 stacks: Some(stacks),
+                ..
             }) => of_worker(
                 Error::new(
                     ErrorKind::Deadline,

@@ -425,6 +425,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
             poison_limit: shared.poison_limit(),
             suspicions: self.suspicions,
             has_streamed: self.has_streamed,
+            deadline: self.deadline,
         };
         let worker = match &self.state {
             State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),

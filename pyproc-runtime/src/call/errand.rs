@@ -204,6 +204,7 @@ impl Errand {
             poison_limit: shared.poison_limit(),
             suspicions: progress.suspicions,
             has_streamed: false,
+            deadline: self.deadline,
         };
         match Answer::judge(outcome, tries, &self.function, worker, shared) {
             Answer::Body(_) => return Some(Ok(())),

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pyproc_proto::{CallId, HostEvent, ProtocolError, Status};
+use pyproc_proto::{CallId, HostEvent, Mode, ProtocolError, Status};
 
 use super::{Connection, ConnectionEvent, Notice, State};
 use crate::lane::Received;
@@ -173,11 +173,21 @@ impl Connection {
                         // outside.
                         let entry = state.protocol.token(call);
                         let is_stream = entry.is_some_and(Entry::is_stream);
-                        if is_stream || !self.is_in(&state, call) {
-                            woken.extend(entry.and_then(|entry| entry.expire(None)));
+                        let mode = state.protocol.mode_of(call);
+                        let is_beside = mode == Some(Mode::Concurrent);
+                        let is_running = match mode {
+                            Some(Mode::Concurrent) => self.has_begun(&state, call),
+                            // The others of a batch may go on for long.
+                            Some(Mode::Batch) => false,
+                            _ => self.is_in(&state, call),
+                        };
+                        if is_stream || !is_running {
+                            let blocker = self.blocker(&state, call);
+                            let blocker = blocker.as_deref();
+                            woken.extend(entry.and_then(|entry| entry.expire(None, blocker)));
                         }
-                        if is_stream {
-                            // It may be set aside, where no interrupt reaches it.
+                        if is_stream || is_beside {
+                            // It may be where no interrupt reaches it.
                             state.cancel(call);
                             self.kick.notify_one();
                         }

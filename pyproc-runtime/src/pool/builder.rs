@@ -69,6 +69,8 @@ struct Settings {
     interrupt_after: Option<Duration>,
     stacks_after: Duration,
     overdue_after: Duration,
+    drain_grace: Duration,
+    loop_blocked_after: Option<Duration>,
     start_timeout: Duration,
     connect_retries: u32,
     progress_timeout: Duration,
@@ -120,6 +122,8 @@ impl PoolBuilder<DefaultCodec> {
             interrupt_after: Some(Duration::ZERO),
             stacks_after: Duration::from_millis(100),
             overdue_after: Duration::from_secs(5),
+            drain_grace: Duration::from_secs(30),
+            loop_blocked_after: Some(Duration::from_secs(1)),
             start_timeout: Duration::from_secs(60),
             connect_retries: 3,
             progress_timeout: Duration::from_secs(30),
@@ -374,6 +378,25 @@ impl<C: Codec> PoolBuilder<C> {
     /// later than its deadline.
     pub fn overdue_after(mut self, time: Duration) -> Self {
         self.settings.overdue_after = time;
+        self
+    }
+
+    /// How long the other calls of a worker are waited for that has a call which should have ended, by its deadline or by
+    /// being cancelled, and has not [`overdue_after`](Self::overdue_after) later. It is for functions that share a worker,
+    /// asynchronous ones and those in threads; a worker that runs one call after the other is replaced without it.
+    ///
+    /// Such a worker gets no more calls, and its successor is started at once. It is killed when all others of its calls
+    /// have ended, or after this time; those that it has then end as [`WorkerDied`](crate::ErrorKind::WorkerDied), and the
+    /// error names the function that did not end. Default 30 s: most calls are shorter.
+    pub fn drain_grace(mut self, time: Duration) -> Self {
+        self.settings.drain_grace = time;
+        self
+    }
+
+    /// How long a function may keep the event loop of its worker busy, without an `await` that lets others run, before that
+    /// is told as [`Event::LoopBlocked`](crate::Event::LoopBlocked) and in the log. `None`: never. Default one second.
+    pub fn loop_blocked_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.settings.loop_blocked_after = time.into();
         self
     }
 

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::death::DeathReport;
 use crate::error::{Error, ErrorKind, WorkerIdentity};
 use crate::event::Announcer;
+use crate::ledger::Seat;
 use crate::supervisor::ShutdownReport;
 
 /// The common part of a pool.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     breakers: Breakers,
     /// Whether a worker has become suspect since the supervisor looked last.
     has_suspects: AtomicBool,
+    /// The workers that have become useless since, because a call on them does not end.
+    abandoned: Mutex<Vec<Seat>>,
     /// The table of the worker that became ready last; `None` under the JSON protocol, which has none.
     functions: Mutex<Option<Vec<FunctionInfo>>>,
     report: OnceLock<ShutdownReport>,
@@ -50,6 +53,7 @@ impl Shared {
             announcer: Announcer::default(),
             breakers,
             has_suspects: AtomicBool::new(false),
+            abandoned: Mutex::default(),
             functions: Mutex::new(None),
             report: OnceLock::new(),
             budget: Mutex::new(budget),
@@ -103,6 +107,23 @@ impl Shared {
     /// Whether a worker has become suspect since the last time.
     pub(crate) fn take_suspicion(&self) -> bool {
         self.has_suspects.swap(false, Ordering::Relaxed)
+    }
+
+    /// A worker has a call that does not end: it gets no more, and the supervisor is to see to its successor.
+    pub(crate) fn abandon(&self, worker: &WorkerIdentity) {
+        self.close_slot(worker);
+        self.abandoned().push(worker.seat());
+        self.gate.changed.notify_one();
+    }
+
+    /// The workers that were abandoned since the last time.
+    pub(crate) fn take_abandoned(&self) -> Vec<Seat> {
+        std::mem::take(&mut *self.abandoned())
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<Seat>> {
+        let abandoned = self.abandoned.lock();
+        abandoned.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A worker has died, and has taken calls with it.

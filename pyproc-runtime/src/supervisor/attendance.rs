@@ -8,8 +8,9 @@ use pyproc_proto::ProtocolError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::beside::Abandoned;
 use super::worker::{Worker, log};
-use super::{Event, health, ladder};
+use super::{Event, beside, blocked, health, ladder};
 use crate::connection::{ConnectionEvent, Lost, Notice};
 use crate::deadline;
 use crate::death::{Cause, DeathReport};
@@ -24,7 +25,7 @@ const OWN_EXIT: Duration = Duration::from_millis(50);
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether a worker that cannot say goodbye has finished what it has.
-const SILENT_LOOK: Duration = Duration::from_millis(20);
+pub(super) const SILENT_LOOK: Duration = Duration::from_millis(20);
 
 /// What a supervisor tells an attendant.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ async fn watch(
 ) -> Cause {
     let connection = worker.connection();
     let (notices, mut inbox) = mpsc::unbounded_channel();
+    let abandoned = notices.clone();
     let drive = connection.drive(|event| match event {
         // The receiver lives as long as this loop.
         ConnectionEvent::Notice(notice) => drop(notices.send(notice)),
@@ -76,7 +78,15 @@ async fn watch(
     let reports = worker.log.keep_reporting();
     let unwanted = Notify::new();
     let ladder = ladder::climb(worker, &shared.config().ladder, &unwanted);
-    tokio::pin!(drive, health, lingering, silent_end, reports, ladder);
+    let unwanted_beside = Notify::new();
+    let beside = beside::watch(worker, &shared.config().ladder, &unwanted_beside, |call| {
+        drop(abandoned.send(Notice::Abandoned(call)));
+    });
+    let blocked = blocked::watch(worker, shared);
+    tokio::pin!(
+        drive, health, lingering, silent_end, reports, ladder, beside, blocked
+    );
+    let mut abandoned: Option<Abandoned> = None;
     let mut is_draining = false;
     let mut is_retiring = false;
     let mut stop_by: Option<Instant> = None;
@@ -93,7 +103,13 @@ async fn watch(
             never = &mut reports => match never {},
             reason = &mut health, if stop_by.is_none() => return Cause::Unhealthy(reason),
             Some(notice) = inbox.recv() => match notice {
-                Notice::Unwanted => unwanted.notify_one(),
+                Notice::Unwanted => {
+                    unwanted.notify_one();
+                    unwanted_beside.notify_one();
+                }
+                Notice::Abandoned(call) => {
+                    abandoned.get_or_insert_with(|| Abandoned::new(call, worker, shared));
+                }
                 Notice::Overdue(call) => return Cause::Overdue(connection.describe_overdue(call)),
                 Notice::Suspect => shared.suspect(),
                 Notice::Draining => {
@@ -127,6 +143,9 @@ async fn watch(
                 return leave(worker, is_retiring, shared).await;
             }
             () = &mut lingering, if is_draining && stop_by.is_none() => return Cause::Lingered,
+            never = &mut beside => match never {},
+            never = &mut blocked => match never {},
+            what = Abandoned::is_over(&abandoned, worker, shared) => return Cause::Abandoned(what),
             call = &mut ladder => return Cause::Overdue(connection.describe_overdue(call)),
             () = until(stop_by) => return Cause::Shutdown,
         }

@@ -73,7 +73,10 @@ pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> Ca
 /// have waited for just that are told.
 pub(super) async fn last_look(worker: &Worker, cause: &Cause) -> Option<String> {
     let body = worker.body.as_ref()?;
-    if !matches!(cause, Cause::Overdue(_) | Cause::Unhealthy(_)) {
+    if !matches!(
+        cause,
+        Cause::Overdue(_) | Cause::Abandoned(_) | Cause::Unhealthy(_)
+    ) {
         return None;
     }
     let stacks = body.stacks(LAST_LOOK).await;

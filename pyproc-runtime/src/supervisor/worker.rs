@@ -40,6 +40,8 @@ pub(super) struct Body {
     pub(super) stderr: Arc<StderrTail>,
     /// `None` where there is none; it takes a state page, too.
     pub(super) stacks: Option<Stacks>,
+    /// Who asks for them; all share the memory that they are written to.
+    pub(super) asking: tokio::sync::Mutex<()>,
     pub(super) memory: MemoryWatch,
     /// They end with the process; those that a descendant of it keeps busy are aborted when this is dropped.
     pub(super) readers: JoinSet<()>,
@@ -128,7 +130,9 @@ impl Body {
 
     /// Where the threads of the process are, if it tells so within this time.
     pub(super) async fn stacks(&self, patience: Duration) -> Option<String> {
-        self.stacks.as_ref()?.take(&self.process, patience).await
+        let stacks = self.stacks.as_ref()?;
+        let _turn = self.asking.lock().await;
+        stacks.take(&self.process, patience).await
     }
 
     /// Kills the process, if it still lives, and gives what it leaves behind. So long may the rest of its output take to

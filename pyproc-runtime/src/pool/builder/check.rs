@@ -80,6 +80,8 @@ impl<C: Codec> PoolBuilder<C> {
                 interrupt_after: settings.interrupt_after,
                 stacks_after: settings.stacks_after,
                 overdue_after: settings.overdue_after,
+                drain_grace: settings.drain_grace,
+                loop_blocked_after: settings.loop_blocked_after,
             },
             deadline: settings.deadline,
             start_timeout: settings.start_timeout,

@@ -191,6 +191,7 @@ impl Starter {
                 stderr: tail,
                 readers,
                 stacks,
+                asking: tokio::sync::Mutex::default(),
                 memory,
                 birth,
             },
