@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, stream};
-use pyproc::{ErrorKind, Fate, PoolBuilder, Protocol, with_items, with_try_items};
+use pyproc::{BoxStream, ErrorKind, Fate, PoolBuilder, Protocol, with_items, with_try_items};
 use serde_json::{Value, json};
 use support::{assert_error, forget_peak, kill, peak_resident, pid_of, said, scenario, until};
 
@@ -635,6 +635,86 @@ fn a_hundred_thousand_items_go_there_and_back_through_an_async_generator() {
             assert_eq!(doubled.next().await.unwrap().unwrap(), 2 * number);
         }
         assert!(doubled.next().await.is_none());
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[pyproc::remote]
+trait Numbers {
+    async fn total(&self, numbers: impl Stream<Item = u64>) -> pyproc::Result<u64>;
+    async fn scaled(
+        &self,
+        by: u64,
+        numbers: impl Stream<Item = io::Result<u64>>,
+        offset: u64,
+    ) -> pyproc::Result<Vec<u64>>;
+    async fn first(
+        &self,
+        count: usize,
+        numbers: impl Stream<Item = u64>,
+    ) -> pyproc::Result<Vec<u64>>;
+    fn doubled(&self, numbers: impl Stream<Item = u64>) -> impl Stream<Item = pyproc::Result<u64>>;
+}
+
+#[pyproc::remote(object_safe)]
+trait Shared {
+    async fn total(&self, numbers: BoxStream<'static, u64>) -> pyproc::Result<u64>;
+    fn doubled(&self, numbers: BoxStream<'static, u64>) -> BoxStream<'static, pyproc::Result<u64>>;
+}
+
+#[test]
+fn a_trait_takes_streams_beside_its_other_arguments() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let numbers = NumbersClient::new(&pool).unwrap();
+        assert_eq!(numbers.total(stream::iter(0..10)).await.unwrap(), 45);
+        let sure = stream::iter([1, 2]).map(Ok);
+        assert_eq!(numbers.scaled(3, sure, 1).await.unwrap(), [4, 7]);
+        let unsure = stream::iter([Ok(1), Err(io::Error::other("no more"))]);
+        let error = numbers.scaled(3, unsure, 1).await.unwrap_err();
+        assert!(said(&error).contains("no more"));
+        assert_eq!(numbers.first(2, endless()).await.unwrap(), [0, 1]);
+        let doubled = numbers.doubled(stream::iter(0..3)).map(Result::unwrap);
+        assert_eq!(doubled.collect::<Vec<_>>().await, [0, 2, 4]);
+        let shared: Arc<dyn Shared> = Arc::new(SharedClient::new(&pool).unwrap());
+        let total = shared.total(stream::iter(0..10).boxed());
+        assert_eq!(total.await.unwrap(), 45);
+        let doubled = shared.doubled(stream::iter(0..3).boxed());
+        assert_eq!(
+            doubled.map(Result::unwrap).collect::<Vec<_>>().await,
+            [0, 2, 4]
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[pyproc::remote]
+trait Without {
+    async fn total(&self, numbers: Vec<u64>) -> pyproc::Result<u64>;
+}
+
+#[pyproc::remote]
+trait With {
+    async fn double(&self, numbers: impl Stream<Item = u64>) -> pyproc::Result<u64>;
+}
+
+#[test]
+fn a_trait_whose_streams_are_not_those_of_the_functions_is_refused_when_it_is_bound() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        for (error, culprits) in [
+            (
+                WithoutClient::new(&pool).unwrap_err(),
+                ["Without::total", "the Python function takes a stream"],
+            ),
+            (
+                WithClient::new(&pool).unwrap_err(),
+                ["With::double", "the Python function takes no stream"],
+            ),
+        ] {
+            let kind = ErrorKind::InvalidArgument;
+            assert_error(&error, kind, Fate::NotStarted, &culprits);
+        }
         pool.shutdown().await.unwrap();
     });
 }

@@ -119,9 +119,16 @@ impl Method {
         })
     }
 
-    /// The names of the arguments; in a valid method each has one.
+    /// The names of the arguments that are sent in the body; in a valid method each has one.
     pub(crate) fn argument_names(&self) -> impl Iterator<Item = &Ident> {
-        self.arguments().filter_map(argument_name)
+        let in_body = |argument: &&PatType| Stream::of(&argument.ty).is_none();
+        self.arguments().filter(in_body).filter_map(argument_name)
+    }
+
+    /// The arguments that are streams; in a valid method there is one at most.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (&PatType, Stream<'_>)> {
+        self.arguments()
+            .filter_map(|argument| Some((argument, Stream::of(&argument.ty)?)))
     }
 
     pub(crate) fn output(&self) -> Option<&Type> {
@@ -137,17 +144,17 @@ impl Method {
     }
 }
 
-/// What a method returns that yields items.
+/// What yields items, and is returned by a method or given to one.
 #[derive(Clone, Copy)]
 pub(crate) enum Stream<'a> {
     /// `impl Stream<Item = …>`.
     Opaque(&'a TypeImplTrait),
-    /// `BoxStream<'_, …>`.
+    /// `BoxStream<'_, …>`, or as an argument `BoxStream<'static, …>`.
     Boxed(&'a Type),
 }
 
 impl<'a> Stream<'a> {
-    fn of(output: &'a Type) -> Option<Self> {
+    pub(crate) fn of(output: &'a Type) -> Option<Self> {
         match output {
             Type::ImplTrait(opaque) if opaque.bounds.iter().any(is_stream_bound) => {
                 Some(Self::Opaque(opaque))
@@ -178,6 +185,21 @@ impl<'a> Stream<'a> {
             }
             Self::Boxed(_) => None,
         }
+    }
+}
+
+/// Whether the type looks like a `Result`, or an alias of one such as `io::Result` or `IrisResult`.
+/// The compiler knows better later; this is for a message that says what to write, and for streams
+/// that can fail.
+pub(crate) fn is_result(candidate: &Type) -> bool {
+    match candidate {
+        Type::Path(path) => match path.path.segments.last() {
+            Some(segment) => segment.ident.to_string().ends_with("Result"),
+            None => false,
+        },
+        Type::Group(group) => is_result(&group.elem),
+        Type::Paren(paren) => is_result(&paren.elem),
+        _ => false,
     }
 }
 

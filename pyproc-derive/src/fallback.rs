@@ -83,7 +83,7 @@ fn distinct(methods: &[Method]) -> Vec<&Method> {
 fn declaration(method: &Method, facade: &Path, object_safe: bool) -> TokenStream {
     let attributes = &method.function.attrs;
     let name = method.ident();
-    let types: Vec<_> = method.arguments().map(|argument| &argument.ty).collect();
+    let types = types(method, facade, object_safe);
     if let Some(item) = method.stream().and_then(Stream::item) {
         return stream(method, item, facade, object_safe);
     }
@@ -114,7 +114,7 @@ fn declaration(method: &Method, facade: &Path, object_safe: bool) -> TokenStream
 fn stream(method: &Method, item: &Type, facade: &Path, object_safe: bool) -> TokenStream {
     let attributes = &method.function.attrs;
     let name = method.ident();
-    let types = method.arguments().map(|argument| &argument.ty);
+    let types = types(method, facade, object_safe);
     let output = match method.stream() {
         Some(Stream::Opaque(_)) if object_safe => quote!(#facade::BoxStream<'_, #item>),
         _ => method.output().to_token_stream(),
@@ -125,6 +125,20 @@ fn stream(method: &Method, item: &Type, facade: &Path, object_safe: bool) -> Tok
             #facade::private::no_stream::<#item>()
         }
     }
+}
+
+/// The types of the arguments, as they should have been written.
+fn types(method: &Method, facade: &Path, object_safe: bool) -> Vec<TokenStream> {
+    let types = method.arguments().map(|argument| {
+        let stream = Stream::of(&argument.ty);
+        match (stream, stream.and_then(Stream::item)) {
+            (Some(Stream::Opaque(_)), Some(item)) if object_safe => {
+                quote!(#facade::BoxStream<'static, #item>)
+            }
+            _ => argument.ty.to_token_stream(),
+        }
+    });
+    types.collect()
 }
 
 /// Whether the method cannot be called on an object, or only where `Self` has a known size.

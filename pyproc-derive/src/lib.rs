@@ -55,6 +55,22 @@ use proc_macro2::TokenStream;
 /// }
 /// ```
 ///
+/// # Methods that take a stream
+///
+/// An argument of type `impl Stream<Item = T>`, or in an `object_safe` trait
+/// `pyproc::BoxStream<'static, T>`, is sent item by item while the function reads it: in Python it is
+/// the parameter that is annotated `Iterator[T]`, or `AsyncIterator[T]`, whatever its name. There is
+/// one at most. The other arguments are sent as if it were not there. With `Item = Result<T, E>` the
+/// stream can fail, and the call with it. In the trait, `impl Stream` becomes `impl Stream + Send`.
+///
+/// ```ignore
+/// #[pyproc::remote]
+/// trait Table {
+///     async fn mean(&self, column: &str, rows: impl Stream<Item = Row>) -> pyproc::Result<f64>;
+///     fn clean(&self, rows: impl Stream<Item = Row>) -> impl Stream<Item = pyproc::Result<Row>>;
+/// }
+/// ```
+///
 /// # Options of a method
 ///
 /// - `#[pyproc(name = "predict_v2")]`: the name in Python; by default that of the method, without

@@ -45,6 +45,7 @@ The workers do not expose one of the functions.*/
                         ::core::time::Duration::from_millis(2000u64),
                     ),
                     is_stream: false,
+                    takes_stream: false,
                 },
                 ::pyproc::private::FunctionSpec {
                     name: "nearest",
@@ -52,6 +53,7 @@ The workers do not expose one of the functions.*/
                     idempotent: false,
                     deadline: ::core::option::Option::None,
                     is_stream: false,
+                    takes_stream: false,
                 },
                 ::pyproc::private::FunctionSpec {
                     name: "start",
@@ -59,6 +61,7 @@ The workers do not expose one of the functions.*/
                     idempotent: false,
                     deadline: ::core::option::Option::None,
                     is_stream: false,
+                    takes_stream: false,
                 },
             ],
         };

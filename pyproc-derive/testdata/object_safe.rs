@@ -37,6 +37,7 @@ The workers do not expose one of the functions.*/
                     idempotent: false,
                     deadline: ::core::option::Option::None,
                     is_stream: false,
+                    takes_stream: false,
                 },
                 #[cfg(feature = "more")]
                 #[cfg(not(windows))]
@@ -46,6 +47,7 @@ The workers do not expose one of the functions.*/
                     idempotent: false,
                     deadline: ::core::option::Option::None,
                     is_stream: false,
+                    takes_stream: false,
                 },
                 crate::vendored::python::private::FunctionSpec {
                     name: "last",
@@ -53,6 +55,7 @@ The workers do not expose one of the functions.*/
                     idempotent: false,
                     deadline: ::core::option::Option::None,
                     is_stream: false,
+                    takes_stream: false,
                 },
             ],
         };

@@ -40,6 +40,8 @@ pub struct FunctionSpec {
     pub deadline: Option<Duration>,
     /// Whether it yields a stream.
     pub is_stream: bool,
+    /// Whether one of its arguments is a stream; it is none of the `parameters`.
+    pub takes_stream: bool,
 }
 
 /// A pool seen through an [`Interface`].
@@ -133,6 +135,7 @@ impl<C: Codec> Clone for Remote<C> {
 }
 
 fn check_kind(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> {
+    let takes_stream = info.parameters.iter().any(|parameter| parameter.is_stream);
     let message = match (function.is_stream, info.is_stream) {
         (true, false) => {
             "the Python function returns one value; the trait's method asks for a stream"
@@ -140,7 +143,15 @@ fn check_kind(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> {
         (false, true) => {
             "the Python function yields a stream; the trait's method asks for one value"
         }
-        _ => return Ok(()),
+        _ => match (function.takes_stream, takes_stream) {
+            (true, false) => {
+                "the Python function takes no stream; the trait's method has one among its arguments"
+            }
+            (false, true) => {
+                "the Python function takes a stream; the trait's method has none among its arguments"
+            }
+            _ => return Ok(()),
+        },
     };
     Err(Error::new(ErrorKind::InvalidArgument, message))
 }
@@ -151,15 +162,11 @@ fn check_parameters(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> 
     if function.parameters.len() < 2 || info.arguments != ArgumentStyle::Keywords {
         return Ok(());
     }
-    let takes = |name: &str| {
-        info.parameters
-            .iter()
-            .any(|parameter| parameter.name == name)
-    };
+    // A stream finds its parameter by itself.
+    let in_body = || info.parameters.iter().filter(|each| !each.is_stream);
+    let takes = |name: &str| in_body().any(|parameter| parameter.name == name);
     if let Some(unknown) = function.parameters.iter().find(|name| !takes(name)) {
-        let names: Vec<_> = info
-            .parameters
-            .iter()
+        let names: Vec<_> = in_body()
             .map(|parameter| format!("`{}`", parameter.name))
             .collect();
         let message = format!(
@@ -168,7 +175,7 @@ fn check_parameters(function: &FunctionSpec, info: &FunctionInfo) -> Result<()> 
         );
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
-    let missing = info.parameters.iter().find(|parameter| {
+    let missing = in_body().find(|parameter| {
         parameter.required && !function.parameters.contains(&parameter.name.as_str())
     });
     match missing {

@@ -59,6 +59,7 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
     let parameters = method.argument_names().map(|name| name.unraw().to_string());
     let idempotent = method.options.idempotent;
     let is_stream = method.stream().is_some();
+    let takes_stream = method.streams().next().is_some();
     let deadline = match method.options.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
@@ -74,6 +75,7 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
             idempotent: #idempotent,
             deadline: #deadline,
             is_stream: #is_stream,
+            takes_stream: #takes_stream,
         },
     }
 }

@@ -1,7 +1,9 @@
 use crate::ast::{Interface, Method, Stream};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
+use syn::{FnArg, Token, Type, parse_quote};
 
 /// The trait, as the user wrote it but for what its methods return.
 pub(crate) fn definition(interface: &Interface) -> TokenStream {
@@ -49,7 +51,7 @@ pub(crate) fn around(interface: &Interface, items: &TokenStream) -> TokenStream 
 /// `async fn` and `impl Stream` in a trait promise no `Send`, without which a generic caller cannot be spawned.
 fn declaration(method: &Method) -> TokenStream {
     let (attributes, signature) = (&method.function.attrs, &method.function.sig);
-    let (keyword, name, inputs) = (&signature.fn_token, &signature.ident, &signature.inputs);
+    let (keyword, name, inputs) = (&signature.fn_token, &signature.ident, inputs(method));
     let output = method.output();
     let output = match method.stream() {
         None => quote_spanned! {output.span()=>
@@ -64,4 +66,19 @@ fn declaration(method: &Method) -> TokenStream {
         #(#attributes)*
         #keyword #name(#inputs) -> #output;
     }
+}
+
+/// The arguments, of which a stream is `Send`: whoever polls the call moves its items.
+pub(super) fn inputs(method: &Method) -> Punctuated<FnArg, Token![,]> {
+    let mut inputs = method.function.sig.inputs.clone();
+    for input in &mut inputs {
+        if let FnArg::Typed(argument) = input {
+            if let (Some(Stream::Opaque(_)), Type::ImplTrait(opaque)) =
+                (Stream::of(&argument.ty.clone()), &mut *argument.ty)
+            {
+                opaque.bounds.push(parse_quote!(::core::marker::Send));
+            }
+        }
+    }
+    inputs
 }

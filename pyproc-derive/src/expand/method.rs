@@ -1,4 +1,5 @@
-use crate::ast::{Method, Stream};
+use super::definition::inputs;
+use crate::ast::{Method, Stream, argument_name, is_result};
 use crate::attr;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,14 +10,15 @@ use syn::ext::IdentExt;
 pub(crate) fn method(methods: &[Method], position: usize, facade: &Path) -> TokenStream {
     let method = &methods[position];
     let attributes = attr::repeated(&method.function.attrs);
-    let signature = &method.function.sig;
+    let mut signature = method.function.sig.clone();
+    signature.inputs = inputs(method);
     // Written by the user, so that it means the receiver even if a `macro_rules!` wrote the trait.
     let this = method.receiver().map(|receiver| &receiver.self_token);
     let index = index(&methods[..position]);
     // What the compiler has to say about the call, it says at the method's name.
     let span = Span::mixed_site().located_at(method.ident().span());
     let facade = located_at(facade, span);
-    let arguments = arguments(method, &facade, span);
+    let arguments = with_stream(method, arguments(method, &facade, span), &facade, span);
     // The conversion is the identity for `pyproc::Result`; other errors are the trait's own.
     let body = match method.stream() {
         None => quote_spanned! {span=>
@@ -65,6 +67,24 @@ fn arguments(method: &Method, facade: &TokenStream, span: Span) -> TokenStream {
             quote_spanned!(span=> #facade::private::Arguments((#((#keys, #several)),*)))
         }
     }
+}
+
+/// The arguments together with the stream, where there is one.
+fn with_stream(
+    method: &Method,
+    arguments: TokenStream,
+    facade: &TokenStream,
+    span: Span,
+) -> TokenStream {
+    let Some((argument, stream)) = method.streams().next() else {
+        return arguments;
+    };
+    let name = argument_name(argument);
+    let with = match stream.item() {
+        Some(item) if is_result(item) => quote_spanned!(span=> with_try_items),
+        _ => quote_spanned!(span=> with_items),
+    };
+    quote_spanned!(span=> #facade::private::#with(#arguments, #name))
 }
 
 /// The path with its meaning where it was written and its errors where the span is.

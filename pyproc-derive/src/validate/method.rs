@@ -1,5 +1,5 @@
 use super::types;
-use crate::ast::{Method, Stream, argument_name};
+use crate::ast::{Method, Stream, argument_name, is_result};
 use crate::mistakes::Mistakes;
 use proc_macro2::Ident;
 use syn::{GenericParam, Receiver, Signature, Type};
@@ -10,7 +10,7 @@ pub(crate) fn method(method: &Method, object_safe: bool, mistakes: &mut Mistakes
     qualifiers(method, mistakes);
     generics(signature, mistakes);
     receiver(method, mistakes);
-    arguments(method, mistakes);
+    arguments(method, object_safe, mistakes);
     match method.stream() {
         Some(stream) => items(stream, object_safe, mistakes),
         None => output(method, mistakes),
@@ -95,11 +95,14 @@ fn is_shared_reference(receiver: &Receiver) -> bool {
     plain && receiver.mutability.is_none() && receiver.colon_token.is_none()
 }
 
-fn arguments(method: &Method, mistakes: &mut Mistakes) {
+fn arguments(method: &Method, object_safe: bool, mistakes: &mut Mistakes) {
     let mut seen: Vec<&Ident> = Vec::new();
     for argument in method.arguments() {
         refuse_attributes(&argument.attrs, mistakes);
-        types::argument(&argument.ty, mistakes);
+        match Stream::of(&argument.ty) {
+            Some(stream) => stream_argument(stream, object_safe, mistakes),
+            None => types::argument(&argument.ty, mistakes),
+        }
         match argument_name(argument) {
             None => {
                 let message =
@@ -112,6 +115,11 @@ fn arguments(method: &Method, mistakes: &mut Mistakes) {
             Some(name) => seen.push(name),
         }
     }
+    if let Some((second, _)) = method.streams().nth(1) {
+        let message = "a remote method takes one stream; put what both bring into one, as in \
+                       `impl Stream<Item = Either<…>>`";
+        mistakes.add(&second.ty, message);
+    }
     if let Some(first_too_many) = method.arguments().nth(MAX_ARGUMENTS) {
         let message = format!(
             "a remote method has at most {MAX_ARGUMENTS} arguments; put them into a struct and pass that"
@@ -119,6 +127,23 @@ fn arguments(method: &Method, mistakes: &mut Mistakes) {
         mistakes.add(first_too_many, message);
     }
 }
+
+/// What it yields is sent item by item.
+fn stream_argument(stream: Stream<'_>, object_safe: bool, mistakes: &mut Mistakes) {
+    if let (Stream::Opaque(opaque), true) = (stream, object_safe) {
+        let message = "a method of a trait object takes a stream in a box; write \
+                       `pyproc::BoxStream<'static, …>`";
+        mistakes.add(opaque, message);
+        return;
+    }
+    match (stream, stream.item()) {
+        (_, Some(item)) => types::argument(item, mistakes),
+        (Stream::Opaque(opaque), None) => mistakes.add(opaque, NO_ITEM),
+        (Stream::Boxed(boxed), None) => mistakes.add(boxed, NO_ITEM),
+    }
+}
+
+const NO_ITEM: &str = "write what the stream yields, as in `impl Stream<Item = …>`";
 
 fn refuse_attributes(attributes: &[syn::Attribute], mistakes: &mut Mistakes) {
     for attribute in attributes {
@@ -173,20 +198,6 @@ fn items(stream: Stream<'_>, object_safe: bool, mistakes: &mut Mistakes) {
             mistakes.add(item, message);
         }
         Some(item) => types::output(item, mistakes),
-    }
-}
-
-/// Whether the type looks like a `Result`, or an alias of one such as `io::Result` or `IrisResult`.
-/// The compiler knows better later; this is for a message that says what to write.
-fn is_result(output: &Type) -> bool {
-    match output {
-        Type::Path(path) => match path.path.segments.last() {
-            Some(segment) => segment.ident.to_string().ends_with("Result"),
-            None => false,
-        },
-        Type::Group(group) => is_result(&group.elem),
-        Type::Paren(paren) => is_result(&paren.elem),
-        _ => false,
     }
 }
 
