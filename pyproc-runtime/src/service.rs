@@ -7,11 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pyproc_proto::{Codec, DefaultCodec};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
-use crate::call::{Call, CallOptions};
+use crate::call::{Argument, Call, CallOptions};
 use crate::error::{Error, Result};
 use crate::pool::{Pool, Priority};
 
@@ -89,7 +88,7 @@ impl<A, R, C: Codec> FunctionService<A, R, C> {
     }
 }
 
-impl<A: Serialize, R: DeserializeOwned, C: Codec> Service<A> for FunctionService<A, R, C> {
+impl<A: Argument, R: DeserializeOwned, C: Codec> Service<A> for FunctionService<A, R, C> {
     type Response = R;
     type Error = Error;
     type Future = Call<'static, C, A, R>;

@@ -118,6 +118,19 @@ def count_and_fail(id: int, mark: int, items: int) -> Iterator[Item]:
     raise Asked(f"{id} {turned(id, mark)}")
 
 
+@expose
+def add_up(id: int, mark: int, numbers: Iterator[int]) -> Reply:
+    write(EXECUTED, id)
+    return reply(id, mark, str(sum(numbers)))
+
+
+@expose
+def count_along(id: int, mark: int, numbers: Iterator[int]) -> Iterator[Item]:
+    write(EXECUTED, id)
+    for number in numbers:
+        yield {"id": id, "number": number, "mark": turned(id + number, mark)}
+
+
 # What follows ends its worker.
 
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures::{Stream, StreamExt as _, stream};
 use pyproc::{ErrorKind, Priority};
 use serde::{Serialize, Serializer};
 
@@ -24,11 +25,16 @@ pub(crate) enum Function {
     Count,
     /// The same, and then an exception.
     CountAndFail,
+    /// A stream of numbers is its argument.
+    AddUp,
+    /// The same, and it yields an item for each.
+    CountAlong,
     Nap,
     NapInTasks,
     /// Holds up all async functions of its worker.
     Block,
     CountAsync,
+    CountAlongAsync,
     /// There is an argument too many.
     Unfit,
     Unknown,
@@ -141,7 +147,8 @@ impl Plan {
         match random.u32(0..1000) {
             0..700 => (Function::Nap, random.u32(0..30)),
             700..900 => (Function::NapInTasks, random.u32(0..30)),
-            900..990 => (Function::CountAsync, random.u32(0..300)),
+            900..960 => (Function::CountAsync, random.u32(0..300)),
+            960..990 => (Function::CountAlongAsync, random.u32(0..300)),
             _ => (Function::Block, random.u32(1..20)),
         }
     }
@@ -153,7 +160,9 @@ impl Plan {
             650..660 => (Function::TogetherAndFail, 0),
             660..690 => (Function::Count, random.u32(0..300)),
             690..692 => (Function::Count, random.u32(5_000..20_000)),
-            692..700 => (Function::CountAndFail, random.u32(0..300)),
+            692..696 => (Function::CountAndFail, random.u32(0..300)),
+            696..698 => (Function::AddUp, random.u32(0..1_000)),
+            698..700 => (Function::CountAlong, random.u32(0..300)),
             700..776 => (Function::Echo, random.u32(1000..100_000)),
             776..780 => (Function::Echo, random.u32(100_000..900_000)),
             780..810 => (Function::Rest, random.u32(1..15)),
@@ -207,13 +216,27 @@ impl Plan {
             Leave => add("code".into(), whole()),
             Hold | Fork | Spin => add("milliseconds".into(), whole()),
             Flood => add("kilobytes".into(), whole()),
-            Fail | Unsendable | Unknown | Crash | Garble | CloseAll | Orphan | ForkAndReturn => {}
+            AddUp | CountAlong | CountAlongAsync | Fail | Unsendable | Unknown | Crash | Garble
+            | CloseAll | Orphan | ForkAndReturn => {}
         }
         Arguments(arguments)
     }
 
-    /// Text that belongs to this call.
+    /// What a function that takes a stream is given; now and then others have a turn in between.
+    pub(crate) fn numbers(&self) -> impl Stream<Item = u32> + use<> {
+        stream::iter(0..self.amount).then(async |number| {
+            if number % 64 == 63 {
+                tokio::task::yield_now().await;
+            }
+            number
+        })
+    }
+
+    /// The text of the reply, which belongs to this call.
     pub(crate) fn pad(&self, id: u64) -> String {
+        if self.function == Function::AddUp {
+            return (0..self.amount).sum::<u32>().to_string();
+        }
         let length = match self.function {
             Function::Echo => self.amount as usize,
             Function::TooLong => MAX_FRAME,
@@ -226,7 +249,7 @@ impl Plan {
 }
 
 impl Function {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 29] = [
         Self::Echo,
         Self::Rest,
         Self::Compute,
@@ -236,10 +259,13 @@ impl Function {
         Self::TogetherAndFail,
         Self::Count,
         Self::CountAndFail,
+        Self::AddUp,
+        Self::CountAlong,
         Self::Nap,
         Self::NapInTasks,
         Self::Block,
         Self::CountAsync,
+        Self::CountAlongAsync,
         Self::Unfit,
         Self::Unknown,
         Self::TooLong,
@@ -266,10 +292,13 @@ impl Function {
             Self::Together | Self::TogetherAndFail => "together",
             Self::Count => "count",
             Self::CountAndFail => "count_and_fail",
+            Self::AddUp => "add_up",
+            Self::CountAlong => "count_along",
             Self::Nap => "nap",
             Self::NapInTasks => "nap_in_tasks",
             Self::Block => "block",
             Self::CountAsync => "count_async",
+            Self::CountAlongAsync => "count_along_async",
             Self::Unknown => "unknown",
             Self::Leave => "leave",
             Self::Crash => "crash",
@@ -297,6 +326,7 @@ impl Function {
             Echo | Rest
                 | Compute
                 | Together
+                | AddUp
                 | Nap
                 | NapInTasks
                 | Block
@@ -310,7 +340,16 @@ impl Function {
 
     /// Whether it is a generator.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Self::Count | Self::CountAndFail | Self::CountAsync)
+        use Function::*;
+        matches!(
+            self,
+            Count | CountAndFail | CountAlong | CountAsync | CountAlongAsync
+        )
+    }
+
+    /// Whether one of its arguments is a stream.
+    pub(crate) fn takes_items(self) -> bool {
+        matches!(self, Self::AddUp | Self::CountAlong | Self::CountAlongAsync)
     }
 
     fn ends_its_worker(self) -> bool {

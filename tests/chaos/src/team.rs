@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use pyproc::{Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolStatus, Restart};
+use pyproc::{
+    Argument, Call, Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolStatus,
+    Restart, with_items,
+};
 
 use crate::findings::Finding;
 use crate::ledger::{End, Ledger};
@@ -267,7 +270,18 @@ async fn call<C: Codec>(
     plan: &Plan,
     arguments: &Arguments,
 ) -> Result<Reply, Error> {
-    let call = pool.call(plan.function.name(), arguments);
+    let function = plan.function.name();
+    if plan.function.takes_items() {
+        let argument = with_items(arguments, plan.numbers());
+        return with_options(pool.call(function, argument), plan).await;
+    }
+    with_options(pool.call(function, arguments), plan).await
+}
+
+fn with_options<'a, C: Codec, A: Argument, R>(
+    call: Call<'a, C, A, R>,
+    plan: &Plan,
+) -> Call<'a, C, A, R> {
     let mut call = call.deadline(plan.deadline).priority(plan.priority);
     if plan.idempotent {
         call = call.idempotent();
@@ -275,7 +289,7 @@ async fn call<C: Codec>(
     if let Some(key) = plan.key {
         call = call.key(key);
     }
-    call.await
+    call
 }
 
 async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) -> Result<Pool<C>> {

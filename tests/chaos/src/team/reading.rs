@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use pyproc::{Codec, Error, ErrorKind, Pool};
+use pyproc::{Argument, Codec, Error, ErrorKind, ItemStream, Pool, with_items};
 use serde::Deserialize;
 
 use crate::findings::Finding;
@@ -45,7 +45,22 @@ impl Reading {
         plan: &Plan,
         arguments: &Arguments,
     ) -> Option<Result<(), Error>> {
-        let mut stream = pool.stream(plan.function.name(), arguments);
+        let function = plan.function.name();
+        if plan.function.takes_items() {
+            let argument = with_items(arguments, plan.numbers());
+            self.read_to_end(pool.stream(function, argument), plan)
+                .await
+        } else {
+            self.read_to_end(pool.stream(function, arguments), plan)
+                .await
+        }
+    }
+
+    async fn read_to_end<C: Codec, A: Argument>(
+        &mut self,
+        mut stream: ItemStream<'_, C, A, Item>,
+        plan: &Plan,
+    ) -> Option<Result<(), Error>> {
         stream = stream.deadline(plan.deadline).priority(plan.priority);
         if plan.idempotent {
             stream = stream.idempotent();
