@@ -72,16 +72,21 @@ async fn call(team: &Team, ledger: &Ledger, signs: &Signs, mut random: Rng, pace
             due = Instant::now() + REST;
             continue;
         }
-        // Most calls come alone, some in a burst, whose calls wait behind each other at their worker.
+        // Most calls come alone, some in a burst, whose calls wait behind each other at their worker, or together.
         let burst = match random.u32(0..50) {
             0 => random.u32(2..40),
             _ => 1,
         };
-        let plans: Vec<_> = (0..burst)
-            .map(|_| Plan::draw(&mut random, team.roster.has_async))
-            .collect();
-        let calls = plans.iter().map(|plan| team.carry_out(plan, ledger));
-        let outcomes = futures::future::join_all(calls).await;
+        let count = burst as usize;
+        let outcomes = if burst > 1 && random.bool() {
+            let plans = Plan::draw_many(&mut random, count);
+            team.carry_out_many(&plans, ledger).await
+        } else {
+            let mut draw = || Plan::draw(&mut random, team.roster.has_async);
+            let plans: Vec<_> = std::iter::repeat_with(&mut draw).take(count).collect();
+            let calls = plans.iter().map(|plan| team.carry_out(plan, ledger));
+            futures::future::join_all(calls).await
+        };
         if outcomes.iter().any(|outcome| outcome.is_closed()) {
             break;
         }

@@ -143,6 +143,16 @@ impl Plan {
         plan
     }
 
+    /// Calls of one function, which are made together.
+    pub(crate) fn draw_many(random: &mut Rng, count: usize) -> Vec<Self> {
+        let mut plan = match random.bool() {
+            true => Self::of(Function::Together, 0),
+            false => Self::of(Function::Echo, random.u32(0..2_000)),
+        };
+        plan.idempotent = random.bool();
+        vec![plan; count]
+    }
+
     fn draw_async(random: &mut Rng) -> (Function, u32) {
         match random.u32(0..1000) {
             0..700 => (Function::Nap, random.u32(0..30)),

@@ -1,6 +1,7 @@
 //! A pool under load, and the counts that its own must agree with.
 
 mod judgement;
+mod pool;
 mod reading;
 
 use std::path::{Path, PathBuf};
@@ -8,15 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use pyproc::{
-    Argument, Call, Codec, Core, Error, ErrorKind, Events, Json, MsgPack, Pool, PoolStatus,
-    Restart, with_items,
-};
+use pyproc::{Core, Error, ErrorKind, Events, PoolStatus};
 
 use crate::findings::Finding;
-use crate::ledger::{End, Ledger};
-use crate::plan::{Arguments, DEADLINE, MAX_FRAME, POISON_LIMIT, Plan};
+use crate::ledger::{End, Entry, Ledger};
+use crate::plan::Plan;
 use judgement::{Judgement, Reply};
+use pool::TeamPool;
 use reading::Reading;
 
 /// Bodies are encoded in one of these.
@@ -41,14 +40,9 @@ pub(crate) struct Roster {
 
 pub(crate) struct Team {
     pub(crate) roster: Roster,
-    pool: AnyPool,
+    pool: TeamPool,
     tally: Tally,
     journal: PathBuf,
-}
-
-enum AnyPool {
-    Json(Pool<Json>),
-    MsgPack(Pool<MsgPack>),
 }
 
 /// What callers counted.
@@ -68,9 +62,6 @@ pub(crate) enum Outcome {
     Dropped,
 }
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/chaos.py");
-const ASYNC_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/chaos_async.py");
-
 /// A call that has not ended so long after its deadline is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -82,10 +73,7 @@ impl Team {
     pub(crate) async fn start(roster: Roster, directory: &Path, mark: &str) -> Result<Self> {
         let journal = directory.join(&roster.name);
         std::fs::File::create(&journal)?;
-        let pool = match roster.encoding {
-            Encoding::Json => AnyPool::Json(start(&roster, &journal, mark, Json).await?),
-            Encoding::MsgPack => AnyPool::MsgPack(start(&roster, &journal, mark, MsgPack).await?),
-        };
+        let pool = TeamPool::start(&roster, &journal, mark).await?;
         Ok(Self {
             roster,
             pool,
@@ -103,17 +91,11 @@ impl Team {
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
-        match &self.pool {
-            AnyPool::Json(pool) => pool.status(),
-            AnyPool::MsgPack(pool) => pool.status(),
-        }
+        self.pool.status()
     }
 
     pub(crate) fn events(&self) -> Events {
-        match &self.pool {
-            AnyPool::Json(pool) => pool.events(),
-            AnyPool::MsgPack(pool) => pool.events(),
-        }
+        self.pool.events()
     }
 
     /// Whether the pool has no call, neither in flight nor waiting.
@@ -125,10 +107,7 @@ impl Team {
     }
 
     pub(crate) async fn shutdown(&self) -> Result<()> {
-        let ended = match &self.pool {
-            AnyPool::Json(pool) => pool.shutdown().await,
-            AnyPool::MsgPack(pool) => pool.shutdown().await,
-        };
+        let ended = self.pool.shutdown().await;
         ended.with_context(|| format!("{} cannot be shut down", self.name()))?;
         Ok(())
     }
@@ -142,8 +121,8 @@ impl Team {
         let mut reading = Reading::new(entry.id, plan);
         let ending = async {
             match plan.function.is_stream() {
-                true => self.read(plan, &arguments, &mut reading).await,
-                false => Some(self.call(plan, &arguments).await.map(Some)),
+                true => self.pool.read(plan, &arguments, &mut reading).await,
+                false => Some(self.pool.call(plan, &arguments).await.map(Some)),
             }
         };
         let ending = tokio::time::timeout(patience, ending).await;
@@ -165,6 +144,41 @@ impl Team {
             }
             return Outcome::Dropped;
         };
+        self.conclude(plan, entry, reading.end(), result, begin, ledger)
+    }
+
+    /// Makes calls of one function together, and writes down how each of them ended.
+    pub(crate) async fn carry_out_many(&self, plans: &[Plan], ledger: &Ledger) -> Vec<Outcome> {
+        let Some(first) = plans.first() else {
+            return Vec::new();
+        };
+        let open = |plan: &Plan| ledger.open(plan.function, plan.idempotent);
+        let entries: Vec<_> = plans.iter().map(open).collect();
+        let begin = Instant::now();
+        let arguments = plans.iter().zip(&entries);
+        let arguments: Vec<_> = arguments.map(|(plan, it)| plan.arguments(it.id)).collect();
+        let ending = self.pool.call_many(first, &arguments);
+        let patience = first.deadline + PATIENCE;
+        // Entries that are not ended are calls that were lost.
+        let results = tokio::time::timeout(patience, ending).await;
+        let ended = plans.iter().zip(entries).zip(results.unwrap_or_default());
+        ended
+            .map(|((plan, entry), result)| {
+                self.conclude(plan, entry, None, result.map(Some), begin, ledger)
+            })
+            .collect()
+    }
+
+    /// Writes down how a call ended that was waited for.
+    fn conclude(
+        &self,
+        plan: &Plan,
+        entry: Entry<'_>,
+        proven: Option<End>,
+        result: Result<Option<Reply>, Error>,
+        begin: Instant,
+        ledger: &Ledger,
+    ) -> Outcome {
         let late = begin.elapsed().saturating_sub(plan.deadline);
         let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         self.tally.latest_us.fetch_max(late_us, Ordering::Relaxed);
@@ -179,7 +193,7 @@ impl Team {
             Err(_) => &self.tally.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        let judgement = Judgement::of(plan, id, reading.end(), &result);
+        let judgement = Judgement::of(plan, id, proven, &result);
         if let Some(finding) = judgement.finding {
             ledger.findings.add(finding, || {
                 format!("call {id} on {}: {plan:?}: {result:?}", self.name())
@@ -235,27 +249,6 @@ impl Team {
     pub(crate) fn latest(&self) -> Duration {
         Duration::from_micros(self.tally.latest_us.load(Ordering::Relaxed))
     }
-
-    async fn call(&self, plan: &Plan, arguments: &Arguments) -> Result<Reply, Error> {
-        match &self.pool {
-            AnyPool::Json(pool) => call(pool, plan, arguments).await,
-            AnyPool::MsgPack(pool) => call(pool, plan, arguments).await,
-        }
-    }
-
-    /// Reads a stream. `None` says that its reader has had enough.
-    async fn read(
-        &self,
-        plan: &Plan,
-        arguments: &Arguments,
-        reading: &mut Reading,
-    ) -> Option<Result<Option<Reply>, Error>> {
-        let ended = match &self.pool {
-            AnyPool::Json(pool) => reading.read(pool, plan, arguments).await,
-            AnyPool::MsgPack(pool) => reading.read(pool, plan, arguments).await,
-        };
-        Some(ended?.map(|()| None))
-    }
 }
 
 impl Outcome {
@@ -263,63 +256,4 @@ impl Outcome {
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Self::Ended(Err(error)) if error.kind() == ErrorKind::Closed)
     }
-}
-
-async fn call<C: Codec>(
-    pool: &Pool<C>,
-    plan: &Plan,
-    arguments: &Arguments,
-) -> Result<Reply, Error> {
-    let function = plan.function.name();
-    if plan.function.takes_items() {
-        let argument = with_items(arguments, plan.numbers());
-        return with_options(pool.call(function, argument), plan).await;
-    }
-    with_options(pool.call(function, arguments), plan).await
-}
-
-fn with_options<'a, C: Codec, A: Argument, R>(
-    call: Call<'a, C, A, R>,
-    plan: &Plan,
-) -> Call<'a, C, A, R> {
-    let mut call = call.deadline(plan.deadline).priority(plan.priority);
-    if plan.idempotent {
-        call = call.idempotent();
-    }
-    if let Some(key) = plan.key {
-        call = call.key(key);
-    }
-    call
-}
-
-async fn start<C: Codec>(roster: &Roster, journal: &Path, mark: &str, codec: C) -> Result<Pool<C>> {
-    // Workers die here all the time: no number of deaths is too many, and with a healthy time of zero each is answered
-    // as if it were the first one.
-    let restart = Restart::new()
-        .intensity(u32::MAX)
-        .backoff(Duration::from_millis(10))
-        .reset_after(Duration::ZERO);
-    let script = match roster.has_async {
-        true => ASYNC_SCRIPT,
-        false => SCRIPT,
-    };
-    let builder = Pool::builder(script)
-        .name(&roster.name)
-        .codec(codec)
-        .core(roster.core)
-        .workers(roster.workers)
-        .env("PYPROC_CHAOS_JOURNAL", journal)
-        .env(mark, "1")
-        .max_frame(MAX_FRAME)
-        .max_waiting(256)
-        .poison_limit(POISON_LIMIT.into())
-        .deadline(DEADLINE)
-        .overdue_after(Duration::from_millis(500))
-        .health_interval(Duration::from_secs(5))
-        .start_timeout(Duration::from_secs(30))
-        .shutdown_timeout(Duration::from_secs(1))
-        .stop_timeout(Duration::from_secs(2))
-        .restart(restart);
-    let started = builder.start().await;
-    started.with_context(|| format!("{} cannot be started", roster.name))
 }
