@@ -32,9 +32,7 @@ async def block(id: int, mark: int, seconds: float) -> Reply:
 
 
 @expose
-async def count_along_async(
-    id: int, mark: int, numbers: AsyncIterator[int]
-) -> AsyncIterator[Item]:
+async def count_along_async(id: int, mark: int, numbers: AsyncIterator[int]) -> AsyncIterator[Item]:
     write(EXECUTED, id)
     async for number in numbers:
         yield {"id": id, "number": number, "mark": turned(id + number, mark)}
