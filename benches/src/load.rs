@@ -2,6 +2,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod closed;
+pub(crate) mod naps;
 pub(crate) mod open;
 pub(crate) mod paced;
 pub(crate) mod stream;

@@ -43,6 +43,9 @@ pub(crate) enum Load {
     Echo { bytes: usize },
     /// One reader, which reads so many items of so many bytes, again and again.
     Stream { items: u64, bytes: usize },
+    /// So many naps of an async function at once, and when all have ended as many anew: a call for each, or one call that
+    /// takes them all.
+    Naps { naps: usize, calls: usize },
     /// The subject is started, and that is what is measured.
     Start,
     /// A worker is killed, and its replacement is what is measured.

@@ -64,6 +64,7 @@ impl Row {
     pub(crate) fn callers(&self) -> Option<usize> {
         match self.load {
             Load::Closed { callers, .. } | Load::Saturate { calls: callers } => Some(callers),
+            Load::Naps { calls, .. } => Some(calls),
             Load::Paced { .. } | Load::Echo { .. } | Load::Stream { .. } => Some(1),
             Load::Open { .. } | Load::Start | Load::Replace | Load::Idle => None,
         }

@@ -1,5 +1,6 @@
 //! The scenarios: which rows each of them has.
 
+mod async_calls;
 mod concurrent;
 mod idle;
 mod open_loop;
@@ -36,6 +37,8 @@ pub(crate) enum Scenario {
     Payload,
     /// A generator of a million small items.
     Stream,
+    /// A thousand calls at once that wait for 10 ms.
+    Async,
     /// From nothing to ready.
     Startup,
     /// From a killed worker to the next one's first answer.
@@ -83,6 +86,11 @@ impl Scenario {
                 "One reader of a generator's items, to its end, and then of the next one's. The latencies are those of first \
                  items; the floors send the same bytes over a bare socket, many items at a time. CPU is that of one item."
             }
+            Self::Async => {
+                "1,000 naps of 10 ms at once in one worker, again and again: by so many calls, or by so many tasks that one \
+                 call makes, which is what an event loop takes by itself. The latencies are those of all 1,000 together; \
+                 CPU is that of one."
+            }
             Self::Startup => {
                 "From the start of a pool to its readiness, in a new process each time. n counts starts, and CPU is \
                  that of one."
@@ -109,7 +117,7 @@ impl Scenario {
     pub(crate) fn can_block(self) -> bool {
         !matches!(
             self,
-            Self::OpenLoop | Self::Stream | Self::Startup | Self::Replacement
+            Self::OpenLoop | Self::Stream | Self::Async | Self::Startup | Self::Replacement
         )
     }
 
@@ -122,6 +130,7 @@ impl Scenario {
             Self::OpenLoop => open_loop::run(bench),
             Self::Payload => payload::run(bench),
             Self::Stream => stream::run(bench),
+            Self::Async => async_calls::run(bench),
             Self::Startup => startup::start(bench),
             Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),

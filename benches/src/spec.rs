@@ -32,6 +32,9 @@ pub(crate) struct Spec {
     /// The interpreter has none of the optional packages.
     #[serde(default)]
     pub(crate) bare: bool,
+    /// The script is the one with async functions, which have a loop of their own in the worker.
+    #[serde(default)]
+    pub(crate) has_async: bool,
     /// How a peer is used.
     #[serde(default)]
     pub(crate) mode: Option<Mode>,
@@ -53,6 +56,7 @@ impl Spec {
             cores: None,
             started_by_order: false,
             bare: false,
+            has_async: false,
             mode: None,
         }
     }

@@ -140,6 +140,18 @@ const TARGETS: &[Target] = &[
         value: |run| run.payload_ratio(Worker::Pure),
     },
     Target {
+        name: "1,000 async calls of 10 ms at once, native, free",
+        limit: AtMost(60.0),
+        unit: "ms",
+        value: |run| run.naps_ms(Worker::Native),
+    },
+    Target {
+        name: "1,000 async calls of 10 ms at once, pure, free",
+        limit: AtMost(60.0),
+        unit: "ms",
+        value: |run| run.naps_ms(Worker::Pure),
+    },
+    Target {
         name: "1,000,000 stream items of 64 bytes, native, across",
         limit: AtMost(1.0),
         unit: "s",

@@ -11,11 +11,13 @@ use serde_bytes::{ByteBuf, Bytes};
 use super::blocking;
 use super::server::Server;
 use crate::cores::{self, Cores};
-use crate::load::{self, Caller, Tally, answer, closed, stream};
+use crate::load::{self, Caller, Tally, answer, closed, naps, stream};
 use crate::protocol::{Function, Load, Order};
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/predict.py");
+
+const SCRIPT_WITH_ASYNC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/naps.py");
 
 /// Names the interpreter that has none of the optional packages.
 const BARE_PYTHON: &str = "PYPROC_BENCH_BARE_PYTHON";
@@ -98,6 +100,7 @@ async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Ta
         }
         Load::Echo { bytes } => closed::run(&Echo::new(pool, bytes), 1, length).await,
         Load::Stream { items, bytes } => stream::run(pool, items, bytes, length).await,
+        Load::Naps { naps, calls } => naps::run(pool, naps, calls, length).await,
         Load::Idle => {
             tokio::time::sleep(length).await;
             Ok(Tally::idle(length))
@@ -121,7 +124,12 @@ pub(crate) fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
 
 /// The pool as its defaults make it, but for what the axes say.
 pub(crate) fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> Result<PoolBuilder<C>> {
-    let mut builder = Pool::builder(SCRIPT)
+    let script = if spec.has_async {
+        SCRIPT_WITH_ASYNC
+    } else {
+        SCRIPT
+    };
+    let mut builder = Pool::builder(script)
         .codec(codec)
         .workers(spec.workers)
         // An open loop may have a burst longer than the default line, and a refusal has no latency.

@@ -122,6 +122,12 @@ impl Run<'_> {
         Some(self.stream(worker)?.per_second? / floor.per_second?)
     }
 
+    /// How long a thousand naps of 10 ms take that are a call each.
+    pub(super) fn naps_ms(&self, worker: Worker) -> Option<f64> {
+        let naps = self.pool(Scenario::Async, worker, |record| record.callers != Some(1))?;
+        Some(naps.p50_us? / 1e3)
+    }
+
     pub(super) fn start_ms(&self, worker: Worker, codec: Codec) -> Option<f64> {
         let interpreter = self.find(Scenario::Startup, |record| {
             record.subject == Subject::FloorPythonStart
