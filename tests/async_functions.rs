@@ -199,6 +199,23 @@ fn a_task_that_swallows_its_cancel_gives_its_place_back_when_it_ends() {
 }
 
 #[test]
+fn a_late_call_has_its_task_cancelled() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let marks = Marks::new();
+        let call = pool
+            .call::<_, ()>("hold", &marks.path)
+            .deadline(Duration::from_millis(100));
+        let error = call.await.unwrap_err();
+        assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &["hold"]);
+        marks.until("ended").await;
+        assert_well(&pool).await;
+        assert_eq!(pool.status().workers[0].generation, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn a_call_that_blocks_the_event_loop_is_interrupted_and_the_others_go_on() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();

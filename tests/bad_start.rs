@@ -337,16 +337,17 @@ fn two_functions_of_one_name_are_refused_with_both_places() {
 }
 
 #[test]
-fn async_functions_are_refused_by_name() {
-    for (function, what) in [
-        ("async def fetch(url): ...", "an async function"),
-        ("async def fetch(url): yield url", "an async generator"),
-    ] {
-        fails_to_start(
-            pool_of(&format!("@expose\n{function}\n")),
-            &["`fetch`", "app.py:2", what],
-        );
-    }
+fn an_async_hook_without_an_event_loop_is_refused_by_name() {
+    let source = "from pyproc import on_start\n@on_start\nasync def connect(): ...\n";
+    fails_to_start(pool_of(source), &["`connect`", "app.py:3", "no event loop"]);
+}
+
+#[test]
+fn an_event_loop_that_is_not_installed_is_asked_for_at_the_start() {
+    // As where uvloop is not there.
+    let source = "import sys\nsys.modules['uvloop'] = None\n@expose\nasync def fetch(url): ...\n";
+    let pool = pool_of(source).event_loop(pyproc::EventLoop::Uvloop);
+    fails_to_start(pool, &["`uvloop`", "pip install uvloop"]);
 }
 
 #[test]
