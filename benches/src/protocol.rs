@@ -63,6 +63,10 @@ pub(crate) enum Function {
     Predict,
     /// The same after 100 µs of computing.
     Busy,
+    /// The same after 1 ms of computing, call by call.
+    Single,
+    /// The same after 1 ms of computing for a whole batch.
+    Batched,
 }
 
 impl Function {
@@ -70,6 +74,8 @@ impl Function {
         match self {
             Self::Predict => "predict",
             Self::Busy => "busy",
+            Self::Single => "single",
+            Self::Batched => "batched",
         }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Record {
     pub(crate) callers: Option<usize>,
     pub(crate) bytes: Option<usize>,
     pub(crate) unit: Option<Unit>,
+    /// What tells it from others of its scenario that are alike in all the rest.
+    #[serde(default)]
+    pub(crate) case: Option<String>,
     pub(crate) p50_us: Option<f64>,
     pub(crate) p99_us: Option<f64>,
     pub(crate) p999_us: Option<f64>,
@@ -44,6 +47,7 @@ impl Record {
             callers: row.callers(),
             bytes: row.bytes(),
             unit: row.unit(),
+            case: row.case.map(str::to_owned),
             p50_us: measured.quantile_us(0.5),
             p99_us: measured.quantile_us(0.99),
             p999_us: measured.quantile_us(0.999),
@@ -67,7 +71,7 @@ mod tests {
     use crate::spec::Spec;
 
     /// Whoever reads the files relies on these names.
-    const FIELDS: [&str; 16] = [
+    const FIELDS: [&str; 17] = [
         "scenario",
         "subject",
         "codec",
@@ -78,6 +82,7 @@ mod tests {
         "callers",
         "bytes",
         "unit",
+        "case",
         "p50_us",
         "p99_us",
         "p999_us",

@@ -1,6 +1,7 @@
 //! The scenarios: which rows each of them has.
 
 mod async_calls;
+mod batch;
 mod concurrent;
 mod idle;
 mod open_loop;
@@ -39,6 +40,8 @@ pub(crate) enum Scenario {
     Stream,
     /// A thousand calls at once that wait for 10 ms.
     Async,
+    /// A function that costs a millisecond per call, and one that costs it per batch.
+    Batch,
     /// From nothing to ready.
     Startup,
     /// From a killed worker to the next one's first answer.
@@ -91,6 +94,10 @@ impl Scenario {
                  call makes, which is what an event loop takes by itself. The latencies are those of all 1,000 together; \
                  CPU is that of one."
             }
+            Self::Batch => {
+                "64 callers of a function that computes for 1 ms: once for each call (`single`), or once for up to 32 \
+                 (`batched`)."
+            }
             Self::Startup => {
                 "From the start of a pool to its readiness, in a new process each time. n counts starts, and CPU is \
                  that of one."
@@ -131,6 +138,7 @@ impl Scenario {
             Self::Payload => payload::run(bench),
             Self::Stream => stream::run(bench),
             Self::Async => async_calls::run(bench),
+            Self::Batch => batch::run(bench),
             Self::Startup => startup::start(bench),
             Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),

@@ -35,6 +35,9 @@ pub(crate) struct Spec {
     /// The script is the one with async functions, which have a loop of their own in the worker.
     #[serde(default)]
     pub(crate) has_async: bool,
+    /// The script is the one with a function that takes batches, for which a worker has room whatever its pace.
+    #[serde(default)]
+    pub(crate) has_batches: bool,
     /// How a peer is used.
     #[serde(default)]
     pub(crate) mode: Option<Mode>,
@@ -57,6 +60,7 @@ impl Spec {
             started_by_order: false,
             bare: false,
             has_async: false,
+            has_batches: false,
             mode: None,
         }
     }

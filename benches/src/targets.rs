@@ -152,6 +152,18 @@ const TARGETS: &[Target] = &[
         value: |run| run.naps_ms(Worker::Pure),
     },
     Target {
+        name: "64 callers of a function of 1 ms, native, calls/s: batched of single",
+        limit: AtLeast(20.0),
+        unit: "×",
+        value: |run| run.batch_ratio(Worker::Native),
+    },
+    Target {
+        name: "64 callers of a function of 1 ms, pure, calls/s: batched of single",
+        limit: AtLeast(20.0),
+        unit: "×",
+        value: |run| run.batch_ratio(Worker::Pure),
+    },
+    Target {
         name: "1,000,000 stream items of 64 bytes, native, across",
         limit: AtMost(1.0),
         unit: "s",

@@ -16,7 +16,7 @@ use crate::protocol::{Function, Load, Order};
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/predict.py");
-
+const SCRIPT_WITH_BATCHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/batch.py");
 const SCRIPT_WITH_ASYNC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/naps.py");
 
 /// Names the interpreter that has none of the optional packages.
@@ -126,6 +126,8 @@ pub(crate) fn runtime(spec: &Spec) -> Result<tokio::runtime::Runtime> {
 pub(crate) fn builder<C: pyproc::Codec>(spec: &Spec, codec: C) -> Result<PoolBuilder<C>> {
     let script = if spec.has_async {
         SCRIPT_WITH_ASYNC
+    } else if spec.has_batches {
+        SCRIPT_WITH_BATCHES
     } else {
         SCRIPT
     };

@@ -50,6 +50,15 @@ impl Run<'_> {
         })
     }
 
+    /// Calls a second with batches, of those without.
+    pub(super) fn batch_ratio(&self, worker: Worker) -> Option<f64> {
+        let rate = |case| {
+            let is_case = |record: &Record| record.case.as_deref() == Some(case);
+            self.pool(Scenario::Batch, worker, is_case)?.per_second
+        };
+        Some(rate("batched")? / rate("single")?)
+    }
+
     pub(super) fn saturation_ratio(&self, worker: Worker) -> Option<f64> {
         let echo = Subject::FloorPythonEcho;
         let floor = self.floor(echo, Scenario::Concurrent, Placement::Across)?;
