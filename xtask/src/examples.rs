@@ -37,6 +37,11 @@ const EXAMPLES: &[Example] = &[
         ends_with: "predicted 4",
     },
     Example {
+        name: "batching",
+        features: &[],
+        ends_with: "150 of 150 answers alike, batches ",
+    },
+    Example {
         name: "async_io",
         features: &[],
         ends_with: "200 calls of one worker waited 50 ms each",
