@@ -16,7 +16,7 @@ pub use pyproc_runtime::{
 
 // What a call can end with.
 pub use pyproc_runtime::{
-    DeathReport, Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity,
+    Answers, DeathReport, Error, ErrorKind, Exit, Family, Fate, PythonError, Result, WorkerIdentity,
 };
 
 // How a pool is set up, and what it says about itself.

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use pyproc::{
-    ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Retry, RetryBudget, Weighted,
-    WorkerIdentity, WorkerState,
+    Answers, ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Retry, RetryBudget, Stream,
+    Weighted, WorkerIdentity, WorkerState,
 };
 use serde_json::json;
 use support::{assert_error, kill, scenario, scenario_without_runtime, until, within};
@@ -687,5 +687,48 @@ fn a_program_without_a_runtime_waits_between_two_tries() {
         });
         pool.wait(held).unwrap();
         pool.shutdown().unwrap();
+    });
+}
+
+#[pyproc::remote]
+trait Routed {
+    #[pyproc(priority = "high", retry = 3)]
+    async fn session_slot(
+        &self,
+        #[pyproc(key)] session: &str,
+        #[pyproc(metadata)] traceparent: &str,
+        question: u32,
+    ) -> pyproc::Result<(usize, String)>;
+    #[pyproc(broadcast)]
+    async fn reload(&self, version: u32) -> pyproc::Result<Answers<usize>>;
+    #[pyproc(one_way)]
+    async fn append(&self, path: &Path, text: &str) -> pyproc::Result<()>;
+    fn count(&self, #[pyproc(metadata)] user: &str) -> impl Stream<Item = pyproc::Result<u32>>;
+}
+
+#[test]
+fn the_methods_of_a_trait_have_keys_metadata_and_other_ways() {
+    scenario(async {
+        let pool = workers(3).start().await.unwrap();
+        let routed = RoutedClient::new(&pool).unwrap();
+        let mut homes = HashSet::new();
+        for session in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            let (home, trace) = routed.session_slot(session, "00-1", 1).await.unwrap();
+            assert_eq!(trace, "00-1");
+            // It is the same key by name.
+            let by_name: usize = pool.call("slot", json!({})).key(session).await.unwrap();
+            assert_eq!(by_name, home);
+            homes.insert(home);
+        }
+        assert!(homes.len() > 1, "{homes:?}");
+        let reloaded = answers(routed.reload(7).await.unwrap());
+        assert_eq!(reloaded, [0, 1, 2].map(|slot| (slot, Ok(slot))));
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        routed.append(&log, "entry").await.unwrap();
+        until("it was written", || lines(&log) == ["entry"]).await;
+        let items: Vec<_> = routed.count("ada").collect().await;
+        assert_eq!(items.len(), 1);
+        pool.shutdown().await.unwrap();
     });
 }

@@ -1,4 +1,4 @@
-use crate::attr::{self, MethodOptions, TraitOptions};
+use crate::attr::{self, ArgumentOptions, MethodOptions, TraitOptions};
 use crate::mistakes::Mistakes;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -21,6 +21,8 @@ pub(crate) struct Interface {
 /// One method, without its `#[pyproc(..)]` attributes.
 pub(crate) struct Method {
     pub(crate) options: MethodOptions,
+    /// Those of each argument but `self`.
+    pub(crate) argument_options: Vec<ArgumentOptions>,
     pub(crate) function: TraitItemFn,
 }
 
@@ -48,7 +50,19 @@ impl Interface {
             match member {
                 TraitItem::Fn(mut function) => {
                     let options = MethodOptions::take(&mut function.attrs, mistakes);
-                    methods.push(Method { options, function });
+                    let inputs = function.sig.inputs.iter_mut();
+                    let arguments = inputs.filter_map(|input| match input {
+                        FnArg::Typed(argument) => Some(&mut argument.attrs),
+                        FnArg::Receiver(_) => None,
+                    });
+                    let argument_options = arguments
+                        .map(|attributes| ArgumentOptions::take(attributes, mistakes))
+                        .collect();
+                    methods.push(Method {
+                        options,
+                        argument_options,
+                        function,
+                    });
                 }
                 other => others.push(other),
             }
@@ -121,8 +135,29 @@ impl Method {
 
     /// The names of the arguments that are sent in the body; in a valid method each has one.
     pub(crate) fn argument_names(&self) -> impl Iterator<Item = &Ident> {
-        let in_body = |argument: &&PatType| Stream::of(&argument.ty).is_none();
-        self.arguments().filter(in_body).filter_map(argument_name)
+        self.names_where(|argument, options| {
+            !options.metadata && Stream::of(&argument.ty).is_none()
+        })
+    }
+
+    /// The names of the arguments that are sent beside the body.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = &Ident> {
+        self.names_where(|_, options| options.metadata)
+    }
+
+    /// The names of the arguments that say which worker is called; in a valid method there is one
+    /// at most.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Ident> {
+        self.names_where(|_, options| options.key)
+    }
+
+    fn names_where(
+        &self,
+        is_meant: impl Fn(&PatType, &ArgumentOptions) -> bool,
+    ) -> impl Iterator<Item = &Ident> {
+        let arguments = self.arguments().zip(&self.argument_options);
+        let meant = arguments.filter(move |(argument, options)| is_meant(argument, options));
+        meant.filter_map(|(argument, _)| argument_name(argument))
     }
 
     /// The arguments that are streams; in a valid method there is one at most.
@@ -219,6 +254,19 @@ fn bound_path(bound: &TypeParamBound) -> Option<&Path> {
 fn arguments(path: &Path) -> Option<impl Iterator<Item = &GenericArgument>> {
     match &path.segments.last()?.arguments {
         PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
+        _ => None,
+    }
+}
+
+/// The type of the value in a `Result`, if it is written.
+pub(crate) fn value(result: &Type) -> Option<&Type> {
+    match result {
+        Type::Path(path) => arguments(&path.path)?.find_map(|argument| match argument {
+            GenericArgument::Type(value) => Some(value),
+            _ => None,
+        }),
+        Type::Group(group) => value(&group.elem),
+        Type::Paren(paren) => value(&paren.elem),
         _ => None,
     }
 }

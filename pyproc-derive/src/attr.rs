@@ -2,7 +2,7 @@ mod deadline;
 mod options;
 
 use crate::mistakes::Mistakes;
-use options::{Known, flag, read, string};
+use options::{Known, flag, number, read, string};
 use proc_macro2::TokenStream;
 use std::time::Duration;
 use syn::parse::Parser;
@@ -22,6 +22,32 @@ pub(crate) struct MethodOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
+    pub(crate) priority: Option<Priority>,
+    /// How often a call is tried.
+    pub(crate) retry: Option<u32>,
+    /// Where it is said that every worker is called.
+    pub(crate) broadcast: Option<Meta>,
+    /// Where it is said that nobody waits.
+    pub(crate) one_way: Option<Meta>,
+    /// Where each option is.
+    pub(crate) places: Vec<(&'static str, Meta)>,
+}
+
+/// When the calls of a method have their turn.
+#[derive(Clone, Copy)]
+pub(crate) enum Priority {
+    Low,
+    Normal,
+    High,
+}
+
+/// What stands in the `#[pyproc(..)]` of an argument.
+#[derive(Default)]
+pub(crate) struct ArgumentOptions {
+    /// Calls with the same value go to the same worker.
+    pub(crate) key: bool,
+    /// It is sent beside the other arguments.
+    pub(crate) metadata: bool,
 }
 
 impl TraitOptions {
@@ -47,18 +73,17 @@ impl TraitOptions {
 impl MethodOptions {
     /// Removes the `#[pyproc(..)]` attributes, which exist for this macro only, and reads them.
     pub(crate) fn take(attributes: &mut Vec<Attribute>, mistakes: &mut Mistakes) -> Self {
-        let mut options = Self::default();
-        let mut lists = Vec::new();
-        attributes.retain(|attribute| {
-            let ours = is_ours(attribute);
-            if ours {
-                lists.push(attribute.parse_args_with(Punctuated::parse_terminated));
-            }
-            !ours
-        });
-        for (name, option) in read(lists, METHOD_OPTIONS, mistakes) {
+        let mut options = Self {
+            places: read(take_lists(attributes), METHOD_OPTIONS, mistakes),
+            ..Self::default()
+        };
+        for (name, option) in options.places.clone() {
             match name {
                 "idempotent" => options.idempotent = flag(&option, mistakes),
+                "broadcast" => options.broadcast = flag(&option, mistakes).then_some(option),
+                "one_way" => options.one_way = flag(&option, mistakes).then_some(option),
+                "priority" => options.priority = priority(&option, mistakes),
+                "retry" => options.retry = number(&option, "retry = 3", mistakes),
                 "name" => options.name = string(&option, r#"name = "predict_v2""#, mistakes),
                 _ => {
                     let literal = string(&option, r#"deadline = "250ms""#, mistakes);
@@ -71,6 +96,49 @@ impl MethodOptions {
             }
         }
         options
+    }
+}
+
+impl ArgumentOptions {
+    /// Removes the `#[pyproc(..)]` attributes and reads them.
+    pub(crate) fn take(attributes: &mut Vec<Attribute>, mistakes: &mut Mistakes) -> Self {
+        let mut options = Self::default();
+        for (name, option) in read(take_lists(attributes), ARGUMENT_OPTIONS, mistakes) {
+            match name {
+                "key" => options.key = flag(&option, mistakes),
+                _ => options.metadata = flag(&option, mistakes),
+            }
+        }
+        options
+    }
+}
+
+/// Removes the `#[pyproc(..)]` attributes; what stands in each.
+fn take_lists(attributes: &mut Vec<Attribute>) -> Vec<syn::Result<Punctuated<Meta, Token![,]>>> {
+    let mut lists = Vec::new();
+    attributes.retain(|attribute| {
+        let ours = is_ours(attribute);
+        if ours {
+            lists.push(attribute.parse_args_with(Punctuated::parse_terminated));
+        }
+        !ours
+    });
+    lists
+}
+
+fn priority(option: &Meta, mistakes: &mut Mistakes) -> Option<Priority> {
+    let literal = string(option, r#"priority = "high""#, mistakes)?;
+    match &*literal.value() {
+        "low" => Some(Priority::Low),
+        "normal" => Some(Priority::Normal),
+        "high" => Some(Priority::High),
+        other => {
+            let message = format!(
+                r#"`{other}` is no priority; there are "high", "normal" (the default) and "low""#
+            );
+            mistakes.add(literal, message);
+            None
+        }
     }
 }
 
@@ -141,6 +209,19 @@ const TRAIT_OPTIONS: Known = Known {
 };
 
 const METHOD_OPTIONS: Known = Known {
-    names: &["idempotent", "name", "deadline"],
-    usage: r#"`idempotent`, `name = "predict_v2"` and `deadline = "250ms"`"#,
+    names: &[
+        "idempotent",
+        "name",
+        "deadline",
+        "priority",
+        "retry",
+        "broadcast",
+        "one_way",
+    ],
+    usage: r#"`idempotent`, `name = "predict_v2"`, `deadline = "250ms"`, `priority = "high"`, `retry = 3`, `broadcast` and `one_way`"#,
+};
+
+const ARGUMENT_OPTIONS: Known = Known {
+    names: &["key", "metadata"],
+    usage: "`key` and `metadata`",
 };

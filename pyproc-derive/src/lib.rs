@@ -80,6 +80,37 @@ use proc_macro2::TokenStream;
 /// - `#[pyproc(idempotent)]`: running the function twice does no harm, so a call whose worker died
 ///   is sent to another one. By default it is not, because the function may have run.
 ///
+/// - `#[pyproc(retry = 3)]`: how often a call is tried that is refused for a cause that passes, or,
+///   if it is idempotent, lost with its worker; by default what the pool says.
+/// - `#[pyproc(priority = "high")]`: which calls have their turn first where calls wait: those with
+///   `"high"`, then those with `"normal"`, which is the default, then those with `"low"`.
+/// - `#[pyproc(broadcast)]`: the function is called in every worker, and the method returns
+///   `pyproc::Result<pyproc::Answers<T>>`, which has the answer of each.
+/// - `#[pyproc(one_way)]`: nobody waits for the call's end, and the method returns
+///   `pyproc::Result<()>` when the call was accepted.
+///
+/// # Options of an argument
+///
+/// - `#[pyproc(key)]`: calls with the same value go to the same worker. Its type is `Hash`.
+/// - `#[pyproc(metadata)]`: the value, a text, is sent beside the other arguments and not among
+///   them; Python finds it in `Context.metadata` under the argument's name.
+///
+/// ```ignore
+/// #[pyproc::remote]
+/// trait Chat {
+///     async fn say(
+///         &self,
+///         #[pyproc(key)] session: u64,
+///         #[pyproc(metadata)] traceparent: &str,
+///         text: &str,
+///     ) -> pyproc::Result<String>;
+///     #[pyproc(broadcast, deadline = "2min")]
+///     async fn reload(&self, path: &str) -> pyproc::Result<pyproc::Answers<()>>;
+///     #[pyproc(one_way)]
+///     async fn audit(&self, entry: Entry) -> pyproc::Result<()>;
+/// }
+/// ```
+///
 /// # Options of the trait
 ///
 /// - `#[pyproc::remote(object_safe)]`: the trait can be used as `Arc<dyn Iris>`, at the price of one

@@ -122,6 +122,13 @@ impl<'a, C: Codec, A, R> Call<'a, C, A, R> {
         self
     }
 
+    /// The same for a key that is hashed already, which only the macro has.
+    #[doc(hidden)]
+    pub fn hashed_key(mut self, key: u64) -> Self {
+        self.caller.options.key = Some(key);
+        self
+    }
+
     /// How the call is tried again when it is refused, or lost with its worker, in place of the pool's
     /// [`retry`](crate::PoolBuilder::retry): a [`Retry`] policy, or a number of tries.
     pub fn retry(mut self, retry: impl Into<Retry>) -> Self {

@@ -21,6 +21,9 @@ use beneath::Beneath;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What each worker has answered to a broadcast, in the order of their slots.
+pub type Answers<R> = Vec<(WorkerIdentity, Result<R>)>;
+
 /// Why there is no value.
 ///
 /// An error is opaque and small (one pointer). [`kind`](Error::kind) says what happened,

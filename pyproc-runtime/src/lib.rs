@@ -18,8 +18,10 @@ pub use call::{
     Argument, Broadcast, Call, CallMany, CallWithMetadata, ItemStream, OneWay, Response,
     with_items, with_try_items,
 };
-pub use error::{Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
+pub use error::{Answers, Error, ErrorKind, Family, Fate, PythonError, Result, WorkerIdentity};
 pub use futures_core::Stream;
+#[doc(hidden)]
+pub use pool::hash_key;
 #[doc(hidden)]
 pub use remote::{Arguments, FunctionSpec, Interface, Remote};
 #[cfg(feature = "tower")]

@@ -25,7 +25,8 @@ pub use status::{Counts, PoolStatus, RunningCall, WorkerState, WorkerStatus};
 
 pub(crate) use admission::Arrival;
 pub(crate) use breaker::{Trial, Tripped};
-pub(crate) use claim::{Claim, hash_key};
+pub(crate) use claim::Claim;
+pub use claim::hash_key;
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
 pub(crate) use line::Ticket;
 pub(crate) use pace::room_for;

@@ -14,9 +14,9 @@ use futures_core::Stream;
 use pyproc_proto::{ArgumentStyle, Codec, FunctionInfo};
 use serde::de::DeserializeOwned;
 
-use crate::call::{Argument, Call, CallOptions, ItemStream};
+use crate::call::{Argument, Broadcast, Call, CallOptions, ItemStream, OneWay};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Pool;
+use crate::pool::{Pool, Priority};
 
 /// The functions that a trait names. The macro writes it; nobody else needs to.
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub struct FunctionSpec {
     pub idempotent: bool,
     /// Its deadline, where it differs from the pool's.
     pub deadline: Option<Duration>,
+    /// When its calls have their turn.
+    pub priority: Priority,
+    /// How often its calls are tried, where that differs from the pool's policy.
+    pub retry: Option<u32>,
     /// Whether it yields a stream.
     pub is_stream: bool,
     /// Whether one of its arguments is a stream; it is none of the `parameters`.
@@ -78,44 +82,73 @@ impl<C: Codec> Remote<C> {
     /// Calls the interface's function of this index.
     pub fn call<A, R>(&self, function: usize, arguments: A) -> Call<'_, C, A, R> {
         let function = &self.interface.functions[function];
-        let deadline = function.deadline.or(self.pool.shared().deadline());
-        let options = CallOptions::new(deadline, function.idempotent);
-        let pool = Cow::Borrowed(&self.pool);
+        let (pool, options) = (Cow::Borrowed(&self.pool), self.options(function));
         Call::new(pool, function.name.into(), arguments, options)
+    }
+
+    /// Calls the interface's function of this index in every worker.
+    pub fn broadcast<A, R>(&self, function: usize, arguments: A) -> Broadcast<'_, C, A, R> {
+        let function = &self.interface.functions[function];
+        let (pool, options) = (Cow::Borrowed(&self.pool), self.options(function));
+        Broadcast::new(pool, function.name.into(), arguments, options)
+    }
+
+    /// Calls the interface's function of this index, and waits for no end.
+    pub fn one_way<A>(&self, function: usize, arguments: A) -> OneWay<'_, C, A> {
+        let function = &self.interface.functions[function];
+        let (pool, options) = (Cow::Borrowed(&self.pool), self.options(function));
+        OneWay::new(pool, function.name.into(), arguments, options)
     }
 
     /// Calls the interface's function of this index, which yields a stream. It keeps a handle of its own, so that a
     /// trait may have it outlive the client.
-    pub fn stream<A, T, E>(
-        &self,
-        function: usize,
-        arguments: A,
-    ) -> impl Stream<Item = std::result::Result<T, E>> + use<C, A, T, E>
-    where
-        A: Argument,
-        T: DeserializeOwned,
-        E: From<Error>,
-    {
+    pub fn stream<A, T, E>(&self, function: usize, arguments: A) -> RemoteStream<C, A, T, E> {
         let function = &self.interface.functions[function];
-        let options = CallOptions::new(function.deadline, function.idempotent);
+        let mut options = self.options(function);
+        options.deadline = function.deadline;
         let pool = Cow::Owned(self.pool.clone());
-        ErrorsInto {
+        RemoteStream {
             items: ItemStream::new(pool, function.name.into(), arguments, options),
             error: PhantomData,
         }
     }
+
+    fn options(&self, function: &FunctionSpec) -> CallOptions {
+        let deadline = function.deadline.or(self.pool.shared().deadline());
+        let mut options = CallOptions::new(deadline, function.idempotent);
+        options.priority = function.priority;
+        if let Some(attempts) = function.retry {
+            options.set_retry(attempts.into());
+        }
+        options
+    }
 }
 
 /// A stream whose errors are the trait's own.
-struct ErrorsInto<S, E> {
-    items: S,
+#[derive(Debug)]
+pub struct RemoteStream<C: Codec, A, T, E> {
+    items: ItemStream<'static, C, A, T>,
     error: PhantomData<fn() -> E>,
 }
 
-impl<S, T, E> Stream for ErrorsInto<S, E>
-where
-    S: Stream<Item = Result<T>> + Unpin,
-    E: From<Error>,
+impl<C: Codec, A, T, E> RemoteStream<C, A, T, E> {
+    /// See [`ItemStream::key`].
+    #[must_use]
+    pub fn hashed_key(mut self, key: u64) -> Self {
+        self.items = self.items.hashed_key(key);
+        self
+    }
+
+    /// See [`ItemStream::metadata`].
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.items = self.items.metadata(key, value);
+        self
+    }
+}
+
+impl<C: Codec, A: Argument, T: DeserializeOwned, E: From<Error>> Stream
+    for RemoteStream<C, A, T, E>
 {
     type Item = std::result::Result<T, E>;
 

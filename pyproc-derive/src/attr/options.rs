@@ -77,3 +77,23 @@ pub(crate) fn string(option: &Meta, usage: &str, mistakes: &mut Mistakes) -> Opt
         }
     }
 }
+
+/// Reads an option whose value is a whole number from 1 on.
+pub(crate) fn number(option: &Meta, usage: &str, mistakes: &mut Mistakes) -> Option<u32> {
+    let value = match option {
+        Meta::NameValue(pair) => match &pair.value {
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(number),
+                ..
+            }) => number.base10_parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let value = value.filter(|number| *number > 0);
+    if value.is_none() {
+        let message = format!("write a whole number from 1 on, as in `{usage}`");
+        mistakes.add(option, message);
+    }
+    value
+}

@@ -1,5 +1,5 @@
 use crate::ast::{Interface, Method};
-use crate::attr;
+use crate::attr::{self, Priority};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Path;
@@ -60,6 +60,15 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
     let idempotent = method.options.idempotent;
     let is_stream = method.stream().is_some();
     let takes_stream = method.streams().next().is_some();
+    let priority = match method.options.priority {
+        Some(Priority::High) => quote!(High),
+        Some(Priority::Low) => quote!(Low),
+        Some(Priority::Normal) | None => quote!(Normal),
+    };
+    let retry = match method.options.retry {
+        None => quote!(::core::option::Option::None),
+        Some(attempts) => quote!(::core::option::Option::Some(#attempts)),
+    };
     let deadline = match method.options.deadline {
         None => quote!(::core::option::Option::None),
         Some(deadline) => {
@@ -74,6 +83,8 @@ fn function(method: &Method, facade: &Path) -> TokenStream {
             parameters: &[#(#parameters),*],
             idempotent: #idempotent,
             deadline: #deadline,
+            priority: #facade::Priority::#priority,
+            retry: #retry,
             is_stream: #is_stream,
             takes_stream: #takes_stream,
         },

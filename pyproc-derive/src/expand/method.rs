@@ -19,18 +19,22 @@ pub(crate) fn method(methods: &[Method], position: usize, facade: &Path) -> Toke
     let span = Span::mixed_site().located_at(method.ident().span());
     let facade = located_at(facade, span);
     let arguments = with_stream(method, arguments(method, &facade, span), &facade, span);
+    let options = &method.options;
+    let way = match (method.stream(), &options.broadcast, &options.one_way) {
+        (Some(_), ..) => quote_spanned!(span=> stream),
+        (None, Some(_), _) => quote_spanned!(span=> broadcast),
+        (None, None, Some(_)) => quote_spanned!(span=> one_way),
+        (None, None, None) => quote_spanned!(span=> call),
+    };
+    let call = quote_spanned!(span=> #this.remote.#way(#index, #arguments));
+    let call = with_extras(method, call, &facade, span);
     // The conversion is the identity for `pyproc::Result`; other errors are the trait's own.
     let body = match method.stream() {
         None => quote_spanned! {span=>
-            ::core::result::Result::map_err(
-                #this.remote.call(#index, #arguments).await,
-                ::core::convert::Into::into,
-            )
+            ::core::result::Result::map_err(#call.await, ::core::convert::Into::into)
         },
-        Some(Stream::Opaque(_)) => quote_spanned!(span=> #this.remote.stream(#index, #arguments)),
-        Some(Stream::Boxed(_)) => quote_spanned! {span=>
-            #facade::private::Box::pin(#this.remote.stream(#index, #arguments))
-        },
+        Some(Stream::Opaque(_)) => call,
+        Some(Stream::Boxed(_)) => quote_spanned!(span=> #facade::private::Box::pin(#call)),
     };
     quote! {
         #(#attributes)*
@@ -85,6 +89,29 @@ fn with_stream(
         _ => quote_spanned!(span=> with_items),
     };
     quote_spanned!(span=> #facade::private::#with(#arguments, #name))
+}
+
+/// The call with its key and its metadata.
+fn with_extras(
+    method: &Method,
+    call: TokenStream,
+    facade: &TokenStream,
+    span: Span,
+) -> TokenStream {
+    let metadata = method.metadata().map(|name| {
+        let key = name.unraw().to_string();
+        quote_spanned!(span=> .metadata(#key, #name))
+    });
+    let call = quote_spanned!(span=> #call #(#metadata)*);
+    let Some(name) = method.keys().next() else {
+        return call;
+    };
+    // Before the argument is moved. What cannot be hashed is an error at the argument.
+    let hash = quote_spanned!(name.span()=> hash_key);
+    quote_spanned! {span=> {
+        let key = #facade::private::#hash(&#name);
+        #call.hashed_key(key)
+    }}
 }
 
 /// The path with its meaning where it was written and its errors where the span is.

@@ -1,7 +1,8 @@
 use super::types;
-use crate::ast::{Method, Stream, argument_name, is_result};
+use crate::ast::{Method, Stream, argument_name, is_result, value};
 use crate::mistakes::Mistakes;
 use proc_macro2::Ident;
+use quote::ToTokens;
 use syn::{GenericParam, Receiver, Signature, Type};
 
 /// Finds every mistake in a method.
@@ -11,6 +12,7 @@ pub(crate) fn method(method: &Method, object_safe: bool, mistakes: &mut Mistakes
     generics(signature, mistakes);
     receiver(method, mistakes);
     arguments(method, object_safe, mistakes);
+    options(method, mistakes);
     match method.stream() {
         Some(stream) => items(stream, object_safe, mistakes),
         None => output(method, mistakes),
@@ -149,8 +151,61 @@ fn refuse_attributes(attributes: &[syn::Attribute], mistakes: &mut Mistakes) {
     for attribute in attributes {
         mistakes.add(
             attribute,
-            "an argument has no attributes; write them on the method",
+            "an argument has no attributes but `#[pyproc(key)]` and `#[pyproc(metadata)]`; write others on the method",
         );
+    }
+}
+
+/// Options that contradict each other, or the method.
+fn options(method: &Method, mistakes: &mut Mistakes) {
+    let options = &method.options;
+    if let Some(second) = method.keys().nth(1) {
+        let message = "a call has one key; take both as one argument, or mark only one of them";
+        mistakes.add(second, message);
+    }
+    if let (Some(_), Some(one_way)) = (&options.broadcast, &options.one_way) {
+        let message = "a broadcast waits for every worker, and a one-way call for none; remove one";
+        mistakes.add(one_way, message);
+    }
+    for option in [&options.broadcast, &options.one_way].into_iter().flatten() {
+        if method.stream().is_some() {
+            let name = option.path().to_token_stream();
+            let message = format!("a stream is read from one worker; remove `{name}`");
+            mistakes.add(option, message);
+        }
+        if method.streams().next().is_some() {
+            let name = option.path().to_token_stream();
+            let message = format!("a stream is sent to one worker, by its caller; remove `{name}`");
+            mistakes.add(option, message);
+        }
+    }
+    if options.broadcast.is_some() {
+        let contradicts = |name: &str| ["idempotent", "priority", "retry"].contains(&name);
+        let places = options.places.iter();
+        for (name, place) in places.filter(|(name, _)| contradicts(name)) {
+            let message = format!(
+                "a broadcast goes to every worker at once, and is not moved; remove `{name}`"
+            );
+            mistakes.add(place, message);
+        }
+        if let Some(key) = method.keys().next() {
+            let message = "a broadcast goes to every worker, whatever the key; remove `key`";
+            mistakes.add(key, message);
+        }
+    }
+    if options.one_way.is_some() {
+        let retries = options.places.iter().filter(|(name, _)| *name == "retry");
+        for (_, place) in retries {
+            let message = "a one-way call says at once that it is refused, and is not tried again; \
+                           remove `retry`";
+            mistakes.add(place, message);
+        }
+        if let Some(value) = method.output().and_then(value) {
+            if !matches!(value, Type::Tuple(tuple) if tuple.elems.is_empty()) {
+                let message = "nobody waits for the value of a one-way call; write `()` here";
+                mistakes.add(value, message);
+            }
+        }
     }
 }
 

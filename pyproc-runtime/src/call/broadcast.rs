@@ -17,7 +17,7 @@ use super::caller::ended_already;
 use super::{CallOptions, decode, encode};
 use crate::connection::{Sender, Unsent};
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Fate, Result, WorkerIdentity};
+use crate::error::{Answers, Error, ErrorKind, Fate, Result, WorkerIdentity};
 use crate::ledger::{Begun, Failure, Outcome, Promise, Receipt, Reply};
 use crate::pool::{Admittance, Pool, Shared};
 
@@ -144,7 +144,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
     }
 
     /// Decodes the answers, and counts them.
-    fn end(&self, legs: Vec<Leg>) -> Vec<(WorkerIdentity, Result<R>)> {
+    fn end(&self, legs: Vec<Leg>) -> Answers<R> {
         let decode = |leg: Leg| {
             let result = match leg.answer {
                 Answer::There(result) => result,
@@ -199,7 +199,7 @@ fn judge(
 }
 
 impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Broadcast<'_, C, A, R> {
-    type Output = Result<Vec<(WorkerIdentity, Result<R>)>>;
+    type Output = Result<Answers<R>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(tokio::task::coop::poll_proceed(context));

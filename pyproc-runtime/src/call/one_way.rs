@@ -90,6 +90,13 @@ impl<'a, C: Codec, A> OneWay<'a, C, A> {
         self.options.key = Some(hash_key(&key));
         self
     }
+
+    /// The same for a key that is hashed already, which only the macro has.
+    #[doc(hidden)]
+    pub fn hashed_key(mut self, key: u64) -> Self {
+        self.options.key = Some(key);
+        self
+    }
 }
 
 impl<C: Codec, A: Serialize> OneWay<'_, C, A> {

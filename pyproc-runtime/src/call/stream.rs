@@ -103,6 +103,13 @@ impl<'a, C: Codec, A, T> ItemStream<'a, C, A, T> {
         self
     }
 
+    /// The same for a key that is hashed already, which only the macro has.
+    #[doc(hidden)]
+    pub fn hashed_key(mut self, key: u64) -> Self {
+        self.caller.options.key = Some(key);
+        self
+    }
+
     /// How the stream is begun again when it is refused, or lost with its worker before it has yielded: see
     /// [`Call::retry`](super::Call::retry).
     pub fn retry(mut self, retry: impl Into<Retry>) -> Self {

@@ -45,7 +45,7 @@ impl fmt::Display for Priority {
 }
 
 /// What a call's key comes to. The same key is the same number as long as the program runs.
-pub(crate) fn hash_key(key: &(impl Hash + ?Sized)) -> u64 {
+pub fn hash_key(key: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()
