@@ -30,3 +30,14 @@ def busy(body: dict[str, int]) -> dict[str, int]:
     while time.process_time_ns() < end:
         pass
     return {"result": body["value"] * 2}
+
+
+@expose
+def doze() -> None:
+    time.sleep(3600)
+
+
+@expose
+def spin() -> None:
+    while True:
+        pass

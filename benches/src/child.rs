@@ -24,6 +24,7 @@ use server::Server;
 
 pub(crate) use echo::serve as serve_echo;
 pub(crate) use items::serve as serve_items;
+pub(crate) use pool::{Question, Reply};
 
 pub(crate) fn run(spec: &str) -> Result<ExitCode> {
     let spec: Spec = serde_json::from_str(spec)?;

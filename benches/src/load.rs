@@ -1,6 +1,7 @@
 //! How calls are made: who calls when, and what is written down.
 
 pub(crate) mod blocking;
+pub(crate) mod cancel;
 pub(crate) mod closed;
 pub(crate) mod naps;
 pub(crate) mod open;

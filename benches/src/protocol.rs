@@ -46,6 +46,9 @@ pub(crate) enum Load {
     /// So many naps of an async function at once, and when all have ended as many anew: a call for each, or one call that
     /// takes them all.
     Naps { naps: usize, calls: usize },
+    /// One caller, which drops its calls while they run. What is measured is the time until the worker has answered the
+    /// next one.
+    Cancel { function: Function },
     /// The subject is started, and that is what is measured.
     Start,
     /// A worker is killed, and its replacement is what is measured.
@@ -67,6 +70,10 @@ pub(crate) enum Function {
     Single,
     /// The same after 1 ms of computing for a whole batch.
     Batched,
+    /// `time.sleep`, for as good as ever.
+    Doze,
+    /// An endless loop.
+    Spin,
 }
 
 impl Function {
@@ -76,6 +83,8 @@ impl Function {
             Self::Busy => "busy",
             Self::Single => "single",
             Self::Batched => "batched",
+            Self::Doze => "doze",
+            Self::Spin => "spin",
         }
     }
 }

@@ -66,7 +66,9 @@ impl Row {
             Load::Closed { callers, .. } | Load::Saturate { calls: callers } => Some(callers),
             Load::Naps { calls, .. } => Some(calls),
             Load::Paced { .. } | Load::Echo { .. } | Load::Stream { .. } => Some(1),
-            Load::Open { .. } | Load::Start | Load::Replace | Load::Idle => None,
+            Load::Cancel { .. } | Load::Open { .. } | Load::Start | Load::Replace | Load::Idle => {
+                None
+            }
         }
     }
 
@@ -82,7 +84,7 @@ impl Row {
         match self.load {
             Load::Echo { .. } => Some(Unit::Bytes),
             Load::Stream { .. } => Some(Unit::Items),
-            Load::Start | Load::Replace | Load::Idle => None,
+            Load::Cancel { .. } | Load::Start | Load::Replace | Load::Idle => None,
             _ => Some(Unit::Calls),
         }
     }

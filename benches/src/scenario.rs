@@ -2,6 +2,7 @@
 
 mod async_calls;
 mod batch;
+pub(crate) mod cancel;
 mod concurrent;
 mod idle;
 mod open_loop;
@@ -42,6 +43,8 @@ pub(crate) enum Scenario {
     Async,
     /// A function that costs a millisecond per call, and one that costs it per batch.
     Batch,
+    /// From a dropped call to a worker that is free.
+    Cancel,
     /// From nothing to ready.
     Startup,
     /// From a killed worker to the next one's first answer.
@@ -98,6 +101,10 @@ impl Scenario {
                 "64 callers of a function that computes for 1 ms: once for each call (`single`), or once for up to 32 \
                  (`batched`)."
             }
+            Self::Cancel => {
+                "A call whose function would never end is dropped when that has run for two milliseconds. The latency \
+                 is the time from then until the worker has answered the next call."
+            }
             Self::Startup => {
                 "From the start of a pool to its readiness, in a new process each time. n counts starts, and CPU is \
                  that of one."
@@ -124,7 +131,12 @@ impl Scenario {
     pub(crate) fn can_block(self) -> bool {
         !matches!(
             self,
-            Self::OpenLoop | Self::Stream | Self::Async | Self::Startup | Self::Replacement
+            Self::Cancel
+                | Self::OpenLoop
+                | Self::Stream
+                | Self::Async
+                | Self::Startup
+                | Self::Replacement
         )
     }
 
@@ -139,6 +151,7 @@ impl Scenario {
             Self::Stream => stream::run(bench),
             Self::Async => async_calls::run(bench),
             Self::Batch => batch::run(bench),
+            Self::Cancel => cancel::run(bench),
             Self::Startup => startup::start(bench),
             Self::Replacement => startup::replace(bench),
             Self::Idle => idle::run(bench),

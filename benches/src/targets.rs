@@ -5,6 +5,7 @@ mod run;
 use std::fmt::Write as _;
 
 use crate::record::Record;
+use crate::scenario::cancel;
 use crate::spec::{Codec, Placement, Subject, Worker};
 use crate::table::whole;
 use run::Run;
@@ -180,6 +181,30 @@ const TARGETS: &[Target] = &[
         limit: AtLeast(0.15),
         unit: "×",
         value: |run| run.stream_ratio(Worker::Pure),
+    },
+    Target {
+        name: "a cancelled `time.sleep` frees its worker, p50, native, free",
+        limit: AtMost(5.0),
+        unit: "ms",
+        value: |run| run.cancelled_ms(Worker::Native, cancel::SLEEP),
+    },
+    Target {
+        name: "a cancelled `time.sleep` frees its worker, p50, pure, free",
+        limit: AtMost(5.0),
+        unit: "ms",
+        value: |run| run.cancelled_ms(Worker::Pure, cancel::SLEEP),
+    },
+    Target {
+        name: "a cancelled endless loop frees its worker, p50, native, free",
+        limit: AtMost(10.0),
+        unit: "ms",
+        value: |run| run.cancelled_ms(Worker::Native, cancel::LOOP),
+    },
+    Target {
+        name: "a cancelled endless loop frees its worker, p50, pure, free",
+        limit: AtMost(10.0),
+        unit: "ms",
+        value: |run| run.cancelled_ms(Worker::Pure, cancel::LOOP),
     },
     Target {
         name: "start of a worker, pure without msgspec, above `python3 -c pass`",

@@ -11,7 +11,7 @@ use serde_bytes::{ByteBuf, Bytes};
 use super::blocking;
 use super::server::Server;
 use crate::cores::{self, Cores};
-use crate::load::{self, Caller, Tally, answer, closed, naps, stream};
+use crate::load::{self, Caller, Tally, answer, cancel, closed, naps, stream};
 use crate::protocol::{Function, Load, Order};
 use crate::spec::{Codec, Placement, Runtime, Spec, Spin, Worker};
 
@@ -99,6 +99,7 @@ async fn carry_out<C: pyproc::Codec>(pool: &Pool<C>, order: &Order) -> Result<Ta
             closed::run(&Predict::new(pool, function), callers, length).await
         }
         Load::Echo { bytes } => closed::run(&Echo::new(pool, bytes), 1, length).await,
+        Load::Cancel { function } => cancel::run(pool, function.name(), length).await,
         Load::Stream { items, bytes } => stream::run(pool, items, bytes, length).await,
         Load::Naps { naps, calls } => naps::run(pool, naps, calls, length).await,
         Load::Idle => {

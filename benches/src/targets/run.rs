@@ -121,6 +121,13 @@ impl Run<'_> {
         })
     }
 
+    pub(super) fn cancelled_ms(&self, worker: Worker, case: &str) -> Option<f64> {
+        let row = self.pool(Scenario::Cancel, worker, |record| {
+            record.placement == Some(Placement::Free) && record.case.as_deref() == Some(case)
+        });
+        Some(row?.p50_us? / 1e3)
+    }
+
     pub(super) fn million_items_s(&self, worker: Worker) -> Option<f64> {
         Some(1e6 / self.stream(worker)?.per_second?)
     }
