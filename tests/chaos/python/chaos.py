@@ -162,7 +162,9 @@ def garble(id: int) -> None:
         except OSError:
             pass
     try:
-        time.sleep(60)
+        # Other threads would go on writing.
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(60)
     finally:
         # In a worker with an event loop it may have fallen within a frame that is only half sent,
         # which must not be sent to its end.

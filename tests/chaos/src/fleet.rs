@@ -58,27 +58,29 @@ impl Fleet {
 
 fn rosters(spared: bool) -> Vec<Roster> {
     let kinds = [
-        ("json-pure", Encoding::Json, Core::Pure, false),
-        ("json-native", Encoding::Json, Core::Native, false),
-        ("msgpack-pure", Encoding::MsgPack, Core::Pure, false),
-        ("msgpack-native", Encoding::MsgPack, Core::Native, false),
-        ("json-async", Encoding::Json, Core::Pure, true),
-        ("msgpack-async", Encoding::MsgPack, Core::Native, true),
+        ("json-pure", Encoding::Json, Core::Pure, false, 1),
+        ("json-native", Encoding::Json, Core::Native, false, 1),
+        ("msgpack-pure", Encoding::MsgPack, Core::Pure, false, 1),
+        ("msgpack-native", Encoding::MsgPack, Core::Native, false, 1),
+        ("json-async", Encoding::Json, Core::Pure, true, 1),
+        ("msgpack-async", Encoding::MsgPack, Core::Native, true, 3),
     ];
-    let exposed = kinds.map(|(name, encoding, core, has_async)| Roster {
+    let exposed = kinds.map(|(name, encoding, core, has_async, threads)| Roster {
         name: name.to_owned(),
         encoding,
         core,
         workers: WORKERS,
         has_async,
+        threads,
         spared: false,
     });
-    let in_peace = kinds.map(|(name, encoding, core, has_async)| Roster {
+    let in_peace = kinds.map(|(name, encoding, core, has_async, threads)| Roster {
         name: format!("{name}-spared"),
         encoding,
         core,
         workers: 1,
         has_async,
+        threads,
         spared: true,
     });
     let in_peace = in_peace.into_iter().filter(|_| spared);

@@ -34,6 +34,8 @@ pub(crate) struct Roster {
     pub(crate) workers: usize,
     /// Whether its workers have async functions too.
     pub(crate) has_async: bool,
+    /// In how many threads they run plain functions.
+    pub(crate) threads: usize,
     /// Whether the adversary leaves it in peace.
     pub(crate) spared: bool,
 }
