@@ -385,15 +385,19 @@ fn a_cancelled_call_is_not_given_more_time_by_its_deadline() {
 #[test]
 fn how_a_worker_runs_a_function_is_told_by_its_table_and_its_threads() {
     use Mode::{Alone, Batch, Concurrent};
-    let functions = ["classify", "score", "fetch"];
+    let functions = ["classify", "score", "fetch", "generate", "total"];
     for (threads, expected) in [
-        (1, [Alone, Batch, Concurrent]),
-        (2, [Concurrent, Batch, Concurrent]),
+        (1, [Alone, Batch, Concurrent, Alone, Alone]),
+        (2, [Concurrent, Batch, Concurrent, Alone, Alone]),
     ] {
         let mut pair = Pair::with_threads(threads);
         let calls = functions.map(|function| {
-            let request = request(function, b"{}");
-            pair.host.request(request, 7, pair.now).expect("accepted")
+            let wanted = Request {
+                credit: (function == "generate").then_some(1),
+                has_items: function == "total",
+                ..request(function, b"{}")
+            };
+            pair.host.request(wanted, 7, pair.now).expect("accepted")
         });
         assert_eq!(
             calls.map(|call| pair.host.mode_of(call)),
