@@ -99,6 +99,50 @@ fn metadata_go_there_and_back_also_for_a_call_that_waits() {
 }
 
 #[test]
+fn metadata_of_calls_that_share_a_worker_are_not_mixed_up() {
+    const ASYNC: &str = r#"
+import asyncio
+from pyproc import current_context
+
+@expose
+async def echo(text: str) -> str:
+    for _ in range(3):
+        current_context().set_metadata("text", text)
+        await asyncio.sleep(0)
+    return current_context().metadata["trace"]
+"#;
+    const IN_THREADS: &str = r#"
+import time
+from pyproc import current_context
+
+@expose
+def echo(text: str) -> str:
+    current_context().set_metadata("text", text)
+    time.sleep(0.001)
+    return current_context().metadata["trace"]
+"#;
+    for (source, threads) in [(ASYNC, 1), (IN_THREADS, 4)] {
+        scenario(async {
+            let pool = support::pool_of(source).workers(1).threads(threads);
+            let pool = pool.start().await.unwrap();
+            let call = |number: usize| {
+                let call = pool.call::<_, String>("echo", format!("text {number}"));
+                call.metadata("trace", format!("trace {number}"))
+                    .with_metadata()
+            };
+            let responses = futures::future::join_all((0..40).map(call)).await;
+            for (number, response) in responses.into_iter().enumerate() {
+                let response = response.unwrap();
+                assert_eq!(response.value, format!("trace {number}"));
+                let text = format!("text {number}");
+                assert_eq!(response.metadata.get("text"), Some(&*text));
+            }
+            pool.shutdown().await.unwrap();
+        });
+    }
+}
+
+#[test]
 fn metadata_that_no_frame_has_room_for_end_the_call_before_it_is_sent() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();

@@ -36,9 +36,9 @@ def slot() -> int:
 
 @expose
 def slow_in_slot_0() -> int:
-    """Takes ten times as long in one worker as in the others."""
+    """Takes a hundred times as long in one worker as in the others."""
     place = slot()
-    time.sleep(0.02 if place == 0 else 0.002)
+    time.sleep(0.1 if place == 0 else 0.001)
     return place
 
 
