@@ -393,6 +393,65 @@ fn many_calls_of_a_function_without_batches_are_calls_like_any_other() {
 }
 
 #[test]
+fn many_calls_wait_for_room_in_the_line_even_while_there_is_no_worker() {
+    scenario(async {
+        let pool = workers(1).max_waiting(10).start().await.unwrap();
+        kill(pid_of(&pool, 0));
+        until("the worker is gone", || {
+            pool.status().workers[0].state != WorkerState::Ready
+        })
+        .await;
+        let doubled = pool.call_many::<_, u64>("double", 0..300).await;
+        assert!(
+            doubled
+                .into_iter()
+                .map(Result::unwrap)
+                .eq((0..300).map(|n| 2 * n))
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn where_others_fill_the_line_one_of_many_calls_is_refused_as_any_call_is() {
+    scenario(async {
+        let limits = workers(1).max_in_flight_per_worker(1).max_waiting(0);
+        let pool = limits.start().await.unwrap();
+        let held = Held::of(&pool).await;
+        let refused = pool.call_many::<_, u64>("double", 0..3).await;
+        let is_refused = |error: Error| error.kind() == ErrorKind::Overloaded;
+        assert!(
+            refused
+                .into_iter()
+                .all(|result| result.is_err_and(is_refused))
+        );
+        held.release().await;
+        let doubled = pool.call_many::<_, u64>("double", 0..3).await;
+        assert!(doubled.into_iter().map(Result::unwrap).eq([0, 2, 4]));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn inputs_that_call_the_pool_themselves_get_no_deadlock() {
+    scenario_without_runtime(|| {
+        let pool = workers(1)
+            .max_in_flight_per_worker(1)
+            .start_blocking()
+            .unwrap();
+        let inputs = (0..5).map(|n| pool.call::<_, u64>("triple", n).unwrap());
+        let doubled = pool.call_many::<_, u64>("double", inputs);
+        assert!(
+            doubled
+                .into_iter()
+                .map(Result::unwrap)
+                .eq((0..5).map(|n| 6 * n))
+        );
+        pool.shutdown().unwrap();
+    });
+}
+
+#[test]
 fn the_deadline_of_many_calls_is_one_for_all() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();

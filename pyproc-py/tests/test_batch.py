@@ -247,6 +247,40 @@ def items(kinds: list[str]):
     assert host.failed()[2]["type"] == "pyproc.ItemError"
 
 
+def test_whatever_an_item_error_is_made_of_it_ends_one_call(ready: Spawn, tmp_path: Path) -> None:
+    host = ready(
+        SOURCE
+        + HOLD
+        + """
+import asyncio
+
+class Short(list):
+    def __iter__(self): return iter(self[:1])
+
+@expose(batch=4)
+def odd(xs):
+    made = {1: SystemExit(3), 2: asyncio.CancelledError("gone"), 3: KeyboardInterrupt()}
+    return [ItemError(made[x]) if x in made else x for x in xs]
+
+@expose(batch=4)
+def short(xs): return Short(xs)
+"""
+    )
+    held = Held(host, tmp_path, call=1)
+    for call in range(2, 6):
+        host.request(call, "odd", call - 2)
+    for call in range(6, 8):
+        host.request(call, "short", call)
+    held.release()
+    found = answers(host, 7)
+    assert [found.pop(call)[0] for call in (3, 4, 5)] == [Status.EXCEPTION] * 3
+    short = (
+        Status.INVALID_RESULT,
+        "$: function `short` returned 1 results for a batch of 2 calls",
+    )
+    assert found == {1: None, 2: 0, 6: short, 7: short}
+
+
 @pytest.mark.parametrize(
     ("returned", "status", "message"),
     [

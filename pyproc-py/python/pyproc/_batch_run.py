@@ -14,7 +14,7 @@ from ._runner import EXPIRED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from ._codec import Codec
@@ -137,7 +137,7 @@ def answer_batch_with(
     return answer
 
 
-def results_of(name: str, results: Any, calls: int) -> Sequence[object]:
+def results_of(name: str, results: Any, calls: int) -> list[object]:
     """Return what a batch has returned, one result for each of its calls.
 
     Raises `InvalidResult` for what is no list of so many.
@@ -149,7 +149,9 @@ def results_of(name: str, results: Any, calls: int) -> Sequence[object]:
         kind = "None" if results is None else type(results).__name__
         message = f"function `{name}` takes batches, and returned {kind} instead of a list"
         raise InvalidResult("$", message)
-    if len(results) != calls:
-        message = f"function `{name}` returned {len(results)} results for a batch of {calls} calls"
+    # A class of the user's may say one thing by its length and another by its items.
+    listed: list[object] = list(results)
+    if len(listed) != calls:
+        message = f"function `{name}` returned {len(listed)} results for a batch of {calls} calls"
         raise InvalidResult("$", message)
-    return results
+    return listed

@@ -204,6 +204,12 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Encodes the argument, asks for a place, and sends the call or lets it wait.
     fn send(&mut self) -> Result<State> {
+        let body = self.prepare()?;
+        self.send_body(&body)
+    }
+
+    /// Encodes the argument. That is the user's code: nothing of the pool is held yet.
+    pub(super) fn prepare(&mut self) -> Result<Scratch> {
         if let (None, Some(time)) = (self.deadline, self.options.deadline) {
             self.deadline = Instant::now().checked_add(time);
         }
@@ -215,10 +221,20 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
             self.is_admitted = true;
         }
         // No permit is held yet: a `Serialize` that blocks, panics or calls the pool keeps no worker from others.
-        let body = encode(self.pool.codec(), &self.function, &self.argument)?;
+        encode(self.pool.codec(), &self.function, &self.argument)
+    }
+
+    /// Begins a call whose argument is encoded.
+    pub(super) fn begin(&mut self, body: &Scratch) -> Result<()> {
+        let sent = self.send_body(body);
+        self.state = sent.or_else(|error| self.rest_after(error))?;
+        Ok(())
+    }
+
+    fn send_body(&mut self, body: &Scratch) -> Result<State> {
         loop {
             // The user's code may have taken its time.
-            if let Some(state) = self.enter(&body, Instant::now())? {
+            if let Some(state) = self.enter(body, Instant::now())? {
                 return Ok(state);
             }
         }
@@ -513,9 +529,13 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
 
 impl<C: Codec, A> Drop for Caller<'_, C, A> {
     fn drop(&mut self) {
-        if !matches!(self.state, State::New | State::Ended) {
-            let shared = self.pool.shared();
+        let has_begun = !matches!(self.state, State::New | State::Ended);
+        let shared = self.pool.shared();
+        if has_begun {
             shared.counters().count_cancelled();
+        }
+        // One of many that was let through may have found no place.
+        if has_begun || (self.is_admitted && matches!(self.state, State::New)) {
             shared.note_cancelled(self.trial, &self.function);
         }
     }

@@ -1,6 +1,7 @@
 //! Many calls of one function, sent together.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::iter::Fuse;
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::caller::Caller;
 use super::{CallOptions, decode};
 use crate::connection::Connection;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::pool::{Pool, Priority};
 
 /// Many calls of one Python function: a future of all their results, in the order of the inputs. It does nothing until
@@ -26,8 +27,9 @@ use crate::pool::{Pool, Priority};
 /// Each input is a call by itself, which has a result or an error of its own: it is routed, counted, moved to another
 /// worker and sent again as a [`Call`](super::Call) is. They are sent together, so that a function that takes batches
 /// (`@expose(batch=32)`) finds them together; where there are several workers, they are spread over them. As many as 512
-/// are under way at once, and no more than the waiting line has room for
-/// ([`max_waiting`](crate::PoolBuilder::max_waiting)); the others follow as those end.
+/// are under way at once, and no more than there is room for in the waiting line
+/// ([`max_waiting`](crate::PoolBuilder::max_waiting)); the others follow as those end. Only where other callers fill the
+/// line, and none of these is under way, does one end as [`Overloaded`](crate::ErrorKind::Overloaded).
 ///
 /// # Cancel safety
 ///
@@ -43,6 +45,10 @@ pub struct CallMany<'a, C: Codec, I: Iterator, R> {
     deadline: Option<Option<Instant>>,
     /// Those that have begun and not ended, with their places among the results.
     under_way: Vec<(usize, Caller<'a, C, I::Item>)>,
+    /// Those that found the line full, in their order.
+    put_back: VecDeque<(usize, Caller<'a, C, I::Item>)>,
+    /// Whether every input was taken.
+    is_exhausted: bool,
     results: Vec<Option<Result<R>>>,
     result: PhantomData<fn() -> R>,
 }
@@ -71,6 +77,8 @@ impl<'a, C: Codec, I: Iterator, R> CallMany<'a, C, I, R> {
             options,
             deadline: None,
             under_way: Vec::with_capacity(room.min(MAX_UNDER_WAY)),
+            put_back: VecDeque::new(),
+            is_exhausted: false,
             results: Vec::with_capacity(room),
             result: PhantomData,
         }
@@ -98,36 +106,82 @@ impl<'a, C: Codec, I: Iterator, R> CallMany<'a, C, I, R> {
     }
 }
 
-impl<C: Codec, I: Iterator, R: DeserializeOwned> CallMany<'_, C, I, R>
+impl<'a, C: Codec, I: Iterator, R: DeserializeOwned> CallMany<'a, C, I, R>
 where
     I::Item: Serialize,
 {
     /// Begins as many calls as may be under way.
     fn begin(&mut self, context: &Context<'_>) {
-        let options = &self.options;
-        let deadline = *self.deadline.get_or_insert_with(|| {
-            let time = options.deadline?;
-            Instant::now().checked_add(time)
-        });
-        let room = self.pool.shared().gate().line_room();
-        let most = MAX_UNDER_WAY.min(room + 1);
-        let mut held = Held::default();
-        while self.under_way.len() < most {
-            let Some(input) = self.inputs.next() else {
+        while self.begin_together(context) {}
+    }
+
+    /// Begins calls that are sent together, and says whether others may follow at once.
+    fn begin_together(&mut self, context: &Context<'_>) -> bool {
+        let free = self.pool.shared().gate().free_in_line();
+        let most = free.max(1).min(MAX_UNDER_WAY - self.under_way.len());
+        // First the user's code, which may take its time, or call the pool itself: nothing is held back meanwhile.
+        let mut prepared = Vec::new();
+        while prepared.len() < most {
+            let Some((place, mut caller)) = self.next_caller() else {
                 break;
             };
-            let options = self.options.clone();
-            let (pool, function) = (Cow::Borrowed(self.pool), self.function.into());
-            let mut caller = Caller::new(pool, function, input, options, None);
-            caller.join_others(deadline);
-            let place = self.results.len();
-            self.results.push(None);
+            match caller.prepare() {
+                Ok(body) => prepared.push((place, caller, body)),
+                Err(error) => self.results[place] = Some(caller.end(Err(error))),
+            }
+        }
+        if prepared.is_empty() {
+            return false;
+        }
+        let mut held = Held::default();
+        let mut prepared = prepared.into_iter();
+        while let Some((place, mut caller, body)) = prepared.next() {
+            match caller.begin(&body) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Overloaded => {
+                    let mut rest: VecDeque<_> =
+                        prepared.map(|(place, caller, _)| (place, caller)).collect();
+                    if self.under_way.is_empty() {
+                        // Others fill the line. The next one has its chance when they have had theirs.
+                        self.results[place] = Some(caller.end(Err(error)));
+                        context.waker().wake_by_ref();
+                    } else {
+                        // There is room when one of those has ended that are under way.
+                        rest.push_front((place, caller));
+                    }
+                    rest.append(&mut self.put_back);
+                    self.put_back = rest;
+                    return false;
+                }
+                Err(error) => {
+                    self.results[place] = Some(caller.end(Err(error)));
+                    continue;
+                }
+            }
             self.results[place] = Self::poll_one(&mut caller, context);
             if self.results[place].is_none() {
                 held.add(caller.connection());
                 self.under_way.push((place, caller));
             }
         }
+        true
+    }
+
+    /// The call of the next input, and its place.
+    fn next_caller(&mut self) -> Option<(usize, Caller<'a, C, I::Item>)> {
+        if let Some(found) = self.put_back.pop_front() {
+            return Some(found);
+        }
+        let Some(input) = self.inputs.next() else {
+            self.is_exhausted = true;
+            return None;
+        };
+        let options = self.options.clone();
+        let (pool, function) = (Cow::Borrowed(self.pool), self.function.into());
+        let mut caller = Caller::new(pool, function, input, options, None);
+        caller.join_others(self.deadline.flatten());
+        self.results.push(None);
+        Some((self.results.len() - 1, caller))
     }
 
     fn poll_one(caller: &mut Caller<'_, C, I::Item>, context: &Context<'_>) -> Option<Result<R>> {
@@ -154,14 +208,17 @@ where
             results[*place] = Self::poll_one(caller, context);
             results[*place].is_none()
         });
-        if this.deadline.is_none() || this.under_way.len() < before {
+        if this.deadline.is_none() {
+            let time = this.options.deadline;
+            this.deadline = Some(time.and_then(|time| Instant::now().checked_add(time)));
+        }
+        if this.under_way.len() < before || before == 0 {
             coop.made_progress();
             this.begin(context);
         }
-        if !this.under_way.is_empty() {
+        if !(this.is_exhausted && this.under_way.is_empty() && this.put_back.is_empty()) {
             return Poll::Pending;
         }
-        // With none under way, all inputs have been taken.
         let results = std::mem::take(&mut this.results);
         Poll::Ready(results.into_iter().flatten().collect())
     }

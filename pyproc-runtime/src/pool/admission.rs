@@ -496,9 +496,9 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         self.line.len()
     }
 
-    /// How many may.
-    pub(crate) fn max_waiting(&self) -> usize {
-        self.max_waiting
+    /// How many more may.
+    pub(crate) fn free_in_line(&self) -> usize {
+        self.max_waiting.saturating_sub(self.line.len())
     }
 
     /// How many that waited were told that the pool is closed.

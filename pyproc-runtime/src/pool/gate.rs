@@ -184,9 +184,9 @@ impl Gate {
         (admission.in_flight(), admission.waiting())
     }
 
-    /// How many calls may wait.
-    pub(crate) fn line_room(&self) -> usize {
-        self.lock().max_waiting()
+    /// How many more calls may wait.
+    pub(crate) fn free_in_line(&self) -> usize {
+        self.lock().free_in_line()
     }
 
     /// How many calls were turned away from the line since the pool began to close.

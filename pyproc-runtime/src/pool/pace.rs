@@ -14,7 +14,8 @@ pub enum InFlight {
     /// A worker with a function that takes calls in batches (`@expose(batch=32)`) may have two of them, 64 calls, whatever its
     /// pace: while one batch runs, the next comes together. A worker with async functions may have 1024 calls: they wait
     /// beside each other, and a waiting call costs the worker some kilobytes. One that runs its functions in threads may have a
-    /// call for each of them.
+    /// call for each of them. That holds for all functions of such a worker: calls of a slow plain one are sent to it ahead
+    /// as well, and wait there. Put it into a pool of its own, or say [`AtMost`](Self::AtMost).
     #[default]
     Auto,
     /// Always so many.

@@ -123,7 +123,7 @@ impl<'py> Worker<'py> {
         let ended = self.call_batch(batch, &mut open, &mut stage);
         self.running.get().end();
         for (call, error, stage) in open.failed {
-            self.fail(call, error, stage)?;
+            self.answer_with_error(&[Some(call)], error, stage, false)?;
         }
         match ended {
             Ok(()) => Ok(()),
@@ -167,7 +167,7 @@ impl<'py> Worker<'py> {
             };
             if result.is_instance_of::<ItemError>() {
                 let error = PyErr::from_value(result.getattr(intern!(py, "error"))?);
-                open.fail(member, error, Stage::Function, py)?;
+                open.note(member, error, Stage::Function);
                 continue;
             }
             let bodies = &self.bodies;
@@ -216,6 +216,17 @@ impl<'py> Worker<'py> {
         }
         let is_interrupt =
             self.running.get().has_hit(last) && error.is_instance_of::<Interrupted>(py);
+        self.answer_with_error(calls, error, stage, is_interrupt)
+    }
+
+    fn answer_with_error(
+        &mut self,
+        calls: &[Option<CallId>],
+        error: PyErr,
+        stage: Stage,
+        is_interrupt: bool,
+    ) -> PyResult<()> {
+        let py = self.py;
         let error = error.into_value(py);
         let explained = self.python.explain.call1((error, stage as u8))?;
         let (status, body): (u16, Bound<'py, PyBytes>) = explained.extract()?;
@@ -238,8 +249,13 @@ impl Open {
         if !error.is_instance_of::<PyException>(py) {
             return Err(error);
         }
+        self.note(member, error, stage);
+        Ok(())
+    }
+
+    /// Ends a call with an exception, whatever that is.
+    fn note(&mut self, member: usize, error: PyErr, stage: Stage) {
         let call = self.calls[member].take();
         self.failed.extend(call.map(|call| (call, error, stage)));
-        Ok(())
     }
 }
