@@ -47,6 +47,7 @@ def run(
     context_of: Callable[[Request], object],
     explain: Callable[[BaseException, int], tuple[int, bytes]],
     results_of: Callable[[str, object, int], Sequence[object]],
+    make_items: Callable[[object, int, object], object],
     end_watched: Callable[[int], object],
     page: memoryview | None = None,
     running: Running | None = None,

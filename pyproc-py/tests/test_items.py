@@ -292,16 +292,15 @@ def tidy(items: Iterator[int]):
 def test_items_that_are_not_allowed_condemn_the_host(
     ready: Spawn, kind: int, place: int, what: str
 ) -> None:
-    host = ready(
-        SOURCE + "@expose\ndef hold(items: Iterator[int]):\n    time.sleep(0.1)\n"
-        "    return [*items]\n"
-    )
-    begin(host, 1, "hold" if what == "without credit" else "total")
+    host = ready(SOURCE)
     if what != "without credit":
+        begin(host, 1, "total")
         granted(host)
+    # What follows is read at once, before a function has its turn.
+    os.kill(host.process.pid, signal.SIGSTOP)
+    if what == "without credit":
+        begin(host, 1, "total")
     if what == "after the end":
-        # Both are read at once, before the function has its turn again.
-        os.kill(host.process.pid, signal.SIGSTOP)
         end(host)
     host.send(kind, index=place, call=1)
     os.kill(host.process.pid, signal.SIGCONT)
@@ -533,3 +532,50 @@ def test_a_host_that_breaks_the_protocol_is_left_by_a_plain_function_beside_asyn
     code, _, err = host.wait()
     assert code != 0
     assert "the host broke the protocol" in err
+
+
+def test_functions_in_threads_take_items_at_the_same_time(ready: Spawn) -> None:
+    host = ready(SOURCE, threads=3)
+    for call in (1, 2):
+        begin(host, call, "total")
+    assert {host.expect(Kind.CREDIT)[3] for _ in range(2)} == {1, 2}
+    assert host.call("echo", "between", call=3) == "between"
+    for value in range(10):
+        for call in (1, 2):
+            item(host, call * value, call)
+    for call in (2, 1):
+        end(host, call)
+        assert reply(host, call) == call * 45
+    begin(host, 4, "double", flags=Flag.WANTS_STREAM)
+    host.send(Kind.CREDIT, PLENTY.to_bytes(4, "big"), call=4)
+    granted(host, 4)
+    item(host, 4, 4)
+    assert json.loads(host.expect(Kind.STREAM_ITEM)[6]) == 8
+    end(host, 4)
+    host.expect(Kind.STREAM_END)
+
+
+def test_a_function_in_a_thread_gets_credit_as_it_reads_and_ends_when_it_is_cancelled(
+    ready: Spawn,
+) -> None:
+    source = "@expose\ndef lengths(items: Iterator[str]):\n    return sum(map(len, items))\n"
+    host = ready(SOURCE + source, threads=2)
+    begin(host, 1, "lengths")
+    credit, body = granted(host), "x" * 1000
+    for _ in range(1000):
+        while credit <= 0:
+            credit += granted(host)
+        item(host, body)
+        credit -= HEADER_LENGTH + len(body) + 2
+    end(host)
+    while (frame := host.expect_any())[0] == Kind.CREDIT:
+        pass
+    assert (frame[0], json.loads(frame[6])) == (Kind.REPLY, 1_000_000)
+    begin(host, 2, "total")
+    granted(host, 2)
+    host.send(Kind.CANCEL, call=2)
+    assert host.failed()[:2] == (2, Status.CANCELLED)
+    begin(host, 3, "first")
+    granted(host, 3)
+    host.socket.close()
+    assert host.wait()[0] == 0

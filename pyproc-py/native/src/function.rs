@@ -11,6 +11,8 @@ pub(crate) struct Function<'py> {
     pub(crate) binding: Binding<'py>,
     /// How its calls are put together, if it takes many at once.
     pub(crate) batching: Option<Batching>,
+    /// The parameter that is a stream, if it has one.
+    pub(crate) items: Option<ItemsParameter<'py>>,
     /// Whether its items are sent one by one.
     pub(crate) is_stream: bool,
     /// Whether its last call was so short that a finished reply could wait for it.
@@ -24,6 +26,13 @@ pub(crate) struct Batching {
     pub(crate) size: usize,
     /// How long the worker, when it was idle, waits for more of them.
     pub(crate) max_wait_ns: u64,
+}
+
+/// A `pyproc._schema.ItemsParameter`.
+#[derive(Clone)]
+pub(crate) struct ItemsParameter<'py> {
+    pub(crate) parameter: Bound<'py, PyAny>,
+    pub(crate) name: Bound<'py, PyString>,
 }
 
 /// How a decoded body becomes arguments.
@@ -48,7 +57,15 @@ impl<'py> Function<'py> {
             .getattr(intern!(py, "context_parameter"))?
             .extract()?;
         let takes_body = binding.getattr(intern!(py, "takes_body_as_it_is"))?;
-        let binding = if context.is_none() && takes_body.is_truthy()? {
+        let parameter = binding.getattr(intern!(py, "items"))?;
+        let items = if parameter.is_none() {
+            None
+        } else {
+            let name = parameter.getattr(intern!(py, "name"))?.extract()?;
+            Some(ItemsParameter { parameter, name })
+        };
+        let is_bare = context.is_none() && items.is_none();
+        let binding = if is_bare && takes_body.is_truthy()? {
             Binding::Body
         } else {
             let bind = binding.getattr(intern!(py, "bind"))?;
@@ -66,6 +83,7 @@ impl<'py> Function<'py> {
         Ok(Self {
             name: function.getattr(intern!(py, "name"))?,
             batching,
+            items,
             call: function.getattr(intern!(py, "call"))?,
             binding,
             is_stream: function.getattr(intern!(py, "is_stream"))?.is_truthy()?,

@@ -72,8 +72,7 @@ impl<'py> Lane<'py> {
 
     /// Reads what is there.
     pub(crate) fn read_now(&self, buffer: &mut BytesMut) -> PyResult<Arrival> {
-        make_room(buffer);
-        Ok(receive(self.socket, buffer)?)
+        Ok(receive_into(self.socket, buffer)?)
     }
 
     /// Looks for bytes for a while, without waiting; says how it went, whatever there was.
@@ -193,6 +192,12 @@ impl<'py> Lane<'py> {
         }
         Ok(())
     }
+}
+
+/// Reads what is there.
+pub(crate) fn receive_into(socket: Descriptor, buffer: &mut BytesMut) -> io::Result<Arrival> {
+    make_room(buffer);
+    receive(socket, buffer)
 }
 
 fn receive(socket: Descriptor, buffer: &mut BytesMut) -> io::Result<Arrival> {

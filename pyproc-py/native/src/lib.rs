@@ -9,6 +9,7 @@ mod worker;
 mod clock;
 mod descriptor;
 mod lane;
+mod lent;
 mod memory;
 mod spin;
 
@@ -42,6 +43,7 @@ mod pyproc_native {
     use crate::function::Function;
     use crate::keys::Keys;
     use crate::lane::Lane;
+    use crate::lent::LentConnection;
     use crate::page::Page;
     use crate::plain::NotPlain;
     use crate::spin::Spin;
@@ -81,7 +83,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, end_watched, page=None, running=None))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, make_items, end_watched, page=None, running=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -100,6 +102,7 @@ mod pyproc_native {
         context_of: Bound<'py, PyAny>,
         explain: Bound<'py, PyAny>,
         results_of: Bound<'py, PyAny>,
+        make_items: Bound<'py, PyAny>,
         end_watched: Bound<'py, PyAny>,
         page: Option<Bound<'py, PyAny>>,
         running: Option<Bound<'py, Running>>,
@@ -117,6 +120,7 @@ mod pyproc_native {
             Some(running) => running,
             None => Bound::new(py, Running::new())?,
         };
+        let lent = Bound::new(py, LentConnection::new(&lane, &running)?)?;
         let began = Instant::now();
         let limits = Limits {
             max_frame,
@@ -142,6 +146,7 @@ mod pyproc_native {
                 context_of,
                 explain,
                 results_of,
+                make_items,
                 end_watched,
             },
             is_child,
@@ -151,6 +156,8 @@ mod pyproc_native {
             spin: Spin::new(Duration::from_micros(spin_us)),
             queue: VecDeque::new(),
             streams: Streams::default(),
+            lent,
+            violation: None,
             was_alone: false,
             advised: 0,
             was_large: false,

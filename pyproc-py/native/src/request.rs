@@ -16,6 +16,7 @@ pub(crate) struct Queued {
     pub(crate) deadline_ns: Option<u64>,
     pub(crate) metadata: Metadata,
     pub(crate) wants_stream: bool,
+    pub(crate) items_follow: bool,
     pub(crate) body: Bytes,
 }
 

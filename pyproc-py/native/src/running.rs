@@ -26,6 +26,15 @@ impl Running {
         self.call.store(0, Ordering::Relaxed);
     }
 
+    /// Lets nothing be interrupted for a while. Returns the call that might have been.
+    pub(crate) fn pause(&self) -> u64 {
+        self.call.swap(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn resume(&self, call: u64) {
+        self.call.store(call, Ordering::Relaxed);
+    }
+
     /// Leaves a call in peace that is to end: it is not interrupted, whatever the host wants.
     pub(crate) fn spare(&self, call: CallId) {
         self.hit.store(call.get(), Ordering::Relaxed);

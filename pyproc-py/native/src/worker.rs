@@ -5,6 +5,7 @@
 
 mod answer;
 mod batch;
+mod items;
 mod read;
 mod stream;
 
@@ -15,12 +16,13 @@ use std::time::Instant;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyproc_proto::WorkerConnection;
+use pyproc_proto::{ProtocolError, WorkerConnection};
 
 use crate::bodies::Bodies;
 use crate::clock::now_ns;
 use crate::function::Function;
 use crate::lane::Lane;
+use crate::lent::LentConnection;
 use crate::page::Page;
 use crate::request::Queued;
 use crate::running::Running;
@@ -57,6 +59,10 @@ pub(crate) struct Worker<'py> {
     pub(crate) spin: Spin,
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) streams: Streams<'py>,
+    /// What functions have of this that read an argument item by item.
+    pub(crate) lent: Bound<'py, LentConnection>,
+    /// Why the host is to be left, found out while the connection was lent.
+    pub(crate) violation: Option<ProtocolError>,
     /// Whether one call was all that the last bytes brought.
     pub(crate) was_alone: bool,
     /// The room to read into that large pages were asked for.
@@ -90,6 +96,8 @@ pub(crate) struct PythonSide<'py> {
     pub(crate) explain: Bound<'py, PyAny>,
     /// From what a batch has returned to one result for each of its calls.
     pub(crate) results_of: Bound<'py, PyAny>,
+    /// From the lent connection, a call and its parameter to the stream that its function reads.
+    pub(crate) make_items: Bound<'py, PyAny>,
     /// Is told of the end of a call that may have asked for it.
     pub(crate) end_watched: Bound<'py, PyAny>,
 }

@@ -62,6 +62,8 @@ class Connection:
         """Those of them that have begun and can go on."""
         self.items: dict[int, Items] = {}
         """The streams that are arguments of unanswered calls, by the ids of these."""
+        self.has_threads = False
+        """Whether plain functions that are no generators run in threads."""
         self.wait: Callable[[], None] = _wait_for_ever
         """Waits until something has come, and takes it; set by the loop, asked by functions.
 

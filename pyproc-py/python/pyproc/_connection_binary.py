@@ -192,7 +192,7 @@ class BinaryConnection(Connection):
                 message = "the function takes no stream, and items were to follow"
                 self.fail(call, Status.INVALID_ARGUMENT, refusal(message))
                 return
-            self.items[call] = _items_of(self, call, parameter)
+            self.items[call] = _items_of(self, call, self._functions[index], parameter)
         self._accept(request)
 
     def reply(self, call: int, body: bytes) -> None:
@@ -336,12 +336,18 @@ class BinaryConnection(Connection):
             self.cancel_running(call)
 
 
-def _items_of(connection: Connection, call: int, parameter: ItemsParameter) -> Items:
+def _items_of(
+    connection: Connection, call: int, function: Function, parameter: ItemsParameter
+) -> Items:
     # Whoever sends a stream pays for what it takes to import; nobody else does.
     if parameter.is_async:
         from ._async_items import AsyncItems
 
         return AsyncItems(connection, call, parameter)
+    if connection.has_threads and not function.is_stream:
+        from ._thread_items import ThreadItems
+
+        return ThreadItems(connection, call, parameter)
     from ._items import Items
 
     return Items(connection, call, parameter)

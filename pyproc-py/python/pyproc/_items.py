@@ -67,8 +67,11 @@ class Items:
 
     def begin(self, decode: Decode, running: Running) -> None:
         """Have the function of this thread read them."""
-        self._decode = decode
         self._running = running
+        self._begin(decode)
+
+    def _begin(self, decode: Decode) -> None:
+        self._decode = decode
         self._thread = get_ident()
 
     def take(self, place: int, body: bytes) -> None:
@@ -77,11 +80,19 @@ class Items:
         if self._credit <= 0:
             raise ProtocolError(f"an item of call {self._call} comes without credit")
         self._credit -= HEADER_LENGTH + len(body)
-        self._bodies.append(body)
+        self.push(body)
 
     def end(self, place: int) -> None:
         """Take note that there are no more. Raises `ProtocolError`."""
         self._check(place)
+        self.finish()
+
+    def push(self, body: bytes) -> None:
+        """Take an item that was found to be allowed, as the compiled core finds out by itself."""
+        self._bodies.append(body)
+
+    def finish(self) -> None:
+        """Take note that there are no more, which was found to be allowed."""
         self._have_ended = True
 
     def cancel(self) -> None:
@@ -120,11 +131,18 @@ class Items:
         if self._thread != get_ident():
             raise RuntimeError("only the thread that runs the function can wait for items")
         self._ask()
-        self._connection.wait()
+        if not self._is_cancelled:
+            self._block()
         if self._is_cancelled:
-            # As if it had been interrupted: nobody waits for its answer.
-            self._running.hit = self._call
+            self._note_interrupt()
             raise Interrupted("the host has cancelled the call")
+
+    def _block(self) -> None:
+        self._connection.wait()
+
+    def _note_interrupt(self) -> None:
+        """Let the call end as if it had been interrupted: nobody waits for its answer."""
+        self._running.hit = self._call
 
     def _check_open(self) -> None:
         if self._is_over:

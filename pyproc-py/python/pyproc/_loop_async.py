@@ -79,6 +79,7 @@ class AsyncLoop:
             # It takes threads to be started.
             from ._threads import Threads
 
+            connection.has_threads = True
             self._threads = Threads(threads, connection, self._words, guard, self._wake, self._end)
         connection.cancel_running = self._cancel
         connection.wait = self._wait_within
@@ -197,10 +198,7 @@ class AsyncLoop:
         """Whether its calls run beside others."""
         if function.is_async:
             return True
-        if self._threads is None or function.is_stream or function.batching is not None:
-            return False
-        # What waits for the host's items reads for all.
-        return function.binding.items is None
+        return self._threads is not None and not function.is_stream and function.batching is None
 
     def _begin_shared(self, request: Request, function: Function) -> None:
         if self._threads is not None and not function.is_async:

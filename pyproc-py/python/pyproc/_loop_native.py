@@ -12,13 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._connection import Connection
     from ._connection_binary import BinaryConnection
     from ._core import Core
     from ._dispatch import Dispatcher
     from ._fork import ForkGuard
     from ._handshake import Hello
     from ._interrupt import Running
+    from ._items import Items
     from ._lane import Lane
+    from ._schema import ItemsParameter
     from ._signals import StopSignal
     from ._state_page import StatePage
 
@@ -66,6 +69,14 @@ class NativeLoop:
             status, failure = explain(error, stage)
             return status, failure.encode(max_body)
 
+        def make_items(lent: Connection, call: int, parameter: ItemsParameter) -> Items:
+            # Whoever takes a stream pays for what it takes to import; nobody else does.
+            from ._items import Items
+
+            items = Items(lent, call, parameter)
+            items.begin(codec.decode, self._running)
+            return items
+
         connection.has_ended = self._core.module.run(
             lane=self._lane,
             stop=self._stop,
@@ -82,6 +93,7 @@ class NativeLoop:
             context_of=Context._of,
             explain=explain_encoded,
             results_of=results_of,
+            make_items=make_items,
             end_watched=CANCELLATIONS.end,
             page=None if self._page is None else self._page.words,
             running=self._running,

@@ -9,8 +9,10 @@ from threading import Thread
 from ._cancellation import CANCELLATIONS
 from ._connection import refusal
 from ._context import Context, now_ns, running_request
-from ._dispatch import ARGUMENTS, FUNCTION, RESULT, explain
+from ._dispatch import ARGUMENTS, FUNCTION, RESULT, explain, find_items
 from ._dump import dump_binary, dump_text
+from ._errors import Interrupted
+from ._failure import Failure
 from ._protocol import Status
 from ._runner import EXPIRED
 from ._state_page import TAKEN
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._connection import Connection
-    from ._failure import Failure
     from ._fork import ForkGuard
     from ._registry import Function
     from ._request import Request
@@ -87,6 +88,8 @@ class Threads:
         self._running: dict[int, Job] = {}
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
+        self._grants: SimpleQueue[tuple[Callable[[int], None], int]] = SimpleQueue()
+        """What the functions want to read of their arguments."""
         # As daemons they keep no process from ending that their calls would hold up for ever.
         self._threads = [
             Thread(target=self._serve, name=f"pyproc-{number}", daemon=True)
@@ -113,12 +116,17 @@ class Threads:
 
     def collect(self) -> None:
         """Answer the calls that have ended, and hand over those that wait."""
+        while not self._grants.empty():
+            grant, size = self._grants.get()
+            grant(size)
         while not self._done.empty():
             self._answer(self._done.get())
         self._hand_over()
 
     def leave(self) -> None:
         """Wait for the calls that run, but not for long."""
+        for items in self._connection.items.values():
+            items.forget()
         give_up = now_ns() + int(LEFT_SECONDS * 1e9)
         while self._running and now_ns() < give_up:
             try:
@@ -126,6 +134,11 @@ class Threads:
             except Exception:  # It is `Empty`.
                 break
             del self._running[job.request.call]
+
+    def _say(self, grant: Callable[[int], None], size: int) -> None:
+        """Have the event loop grant something; any thread may ask."""
+        self._grants.put((grant, size))
+        self._wake()
 
     def _hand_over(self) -> None:
         while self._waiting and len(self._running) < len(self._threads):
@@ -179,6 +192,10 @@ class Threads:
             arguments, keywords = binding.bind(decode(request.body))
             if binding.context_parameter is not None:
                 keywords[binding.context_parameter] = Context._of(request)
+            if binding.items is not None:
+                items: Any = find_items(request, binding.items)
+                items.begin_in_thread(decode, self._say)
+                keywords[binding.items.name] = items
             stage = FUNCTION
             result = job.function.call(*arguments, **keywords)
             stage = RESULT
@@ -186,6 +203,9 @@ class Threads:
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             job.exit = exit
+        except Interrupted as error:
+            # There is no other in a thread than the one that ends the wait for an item.
+            job.status, job.failure = Status.CANCELLED, Failure.of(error)
         except BaseException as error:
             job.status, job.failure = explain(error, stage)
         if self._guard.is_child:

@@ -190,8 +190,7 @@ class Worker:
                 self._running,
                 hello.threads,
             ).run()
-        elif core is None or any(each.binding.items for each in dispatcher.functions):
-            # The compiled loop has nobody who would read on while a function waits for an item.
+        elif core is None:
             from ._loop_sync import SyncLoop
 
             spin_ns = hello.spin_us * 1000

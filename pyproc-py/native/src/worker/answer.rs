@@ -37,24 +37,30 @@ impl<'py> Worker<'py> {
             self.refuse(request.call, status, "FunctionNotFound", message);
             return Ok(began);
         };
-        let batching = function.batching;
+        let (batching, is_quick) = (function.batching, function.is_quick);
         if function.is_stream != request.wants_stream {
             self.refuse_other_kind(&request);
+            return Ok(began);
+        }
+        if self.refuse_items(&request) {
             return Ok(began);
         }
         if let Some(batching) = batching {
             return self.answer_batch(request, batching);
         }
-        if !function.is_quick {
+        if !is_quick {
             self.heed_stop()?;
             self.flush()?;
             began = now_ns();
         }
         let page = self.page.as_ref();
         let is_overtaken = page.is_some_and(|page| page.take(request.call, began));
-        let call = request.call;
+        let (call, has_items) = (request.call, request.items_follow);
         if let Err(error) = self.answer(request) {
             return Err(self.pass_on(error)?);
+        }
+        if has_items && !self.streams.contains(call) {
+            self.end_items(call)?;
         }
         self.leave_if_child(None)?;
         if self.running.get().has_watched() && !self.streams.contains(call) {
@@ -226,8 +232,15 @@ impl<'py> Worker<'py> {
                 if let Some(name) = context {
                     keywords.set_item(name, self.python.context_of.call1((&running,))?)?;
                 }
-                *stage = Stage::Function;
-                function.call.call(arguments, Some(&keywords))?
+                if let Some(items) = function.items.clone() {
+                    let callable = function.call.clone();
+                    keywords.set_item(&items.name, self.items_of(request.call, &items)?)?;
+                    *stage = Stage::Function;
+                    self.lending(|| callable.call(arguments, Some(&keywords)))?
+                } else {
+                    *stage = Stage::Function;
+                    function.call.call(arguments, Some(&keywords))?
+                }
             }
         };
         Ok((result, running))

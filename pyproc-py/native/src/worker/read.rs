@@ -94,43 +94,50 @@ impl Worker<'_> {
         }
         self.was_alone = self.queue.is_empty();
         while let Some(event) = self.protocol.poll_event() {
-            match event {
-                WorkerEvent::Request {
-                    call,
-                    function: FunctionRef::Index(function),
-                    deadline,
-                    metadata,
-                    wants_stream,
-                    items_follow: _,
-                    body,
-                } => {
-                    if self.is_draining {
-                        let message = "the worker takes no more calls";
-                        self.refuse(call, Status::Draining, "CallError", message);
-                        continue;
-                    }
-                    self.was_alone &= self.queue.is_empty();
-                    self.was_large |= body.len() > LARGE_BYTES;
-                    let deadline_ns = deadline.map(|deadline| self.to_clock(deadline));
-                    self.queue.push_back(Queued {
-                        call,
-                        function: function.0,
-                        deadline_ns,
-                        metadata,
-                        wants_stream,
-                        body,
-                    });
-                }
-                WorkerEvent::Cancel { call } => self.cancel(call),
-                WorkerEvent::Credit { call } => self.set_moving(call),
-                WorkerEvent::Drain => self.is_draining = true,
-                WorkerEvent::Goodbye => self.has_ended = true,
-                // A `Ping` is answered already, and the others belong to the handshake or to the
-                // other protocol.
-                _ => {}
+            if let Some(event) = self.lent.get().deliver(self.py, event)? {
+                self.take_event(event);
             }
         }
         Ok(())
+    }
+
+    pub(super) fn take_event(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Request {
+                call,
+                function: FunctionRef::Index(function),
+                deadline,
+                metadata,
+                wants_stream,
+                items_follow,
+                body,
+            } => {
+                if self.is_draining {
+                    let message = "the worker takes no more calls";
+                    self.refuse(call, Status::Draining, "CallError", message);
+                    return;
+                }
+                self.was_alone &= self.queue.is_empty();
+                self.was_large |= body.len() > LARGE_BYTES;
+                let deadline_ns = deadline.map(|deadline| self.to_clock(deadline));
+                self.queue.push_back(Queued {
+                    call,
+                    function: function.0,
+                    deadline_ns,
+                    metadata,
+                    wants_stream,
+                    items_follow,
+                    body,
+                });
+            }
+            WorkerEvent::Cancel { call } => self.cancel(call),
+            WorkerEvent::Credit { call } => self.set_moving(call),
+            WorkerEvent::Drain => self.is_draining = true,
+            WorkerEvent::Goodbye => self.has_ended = true,
+            // A `Ping` is answered already, and the others belong to the handshake or to the
+            // other protocol.
+            _ => {}
+        }
     }
 
     fn to_clock(&self, deadline: u64) -> u64 {

@@ -132,6 +132,9 @@ impl<'py> Worker<'py> {
             Err(error) => return Err(self.pass_on(error)?),
         };
         self.leave_if_child(None)?;
+        if !lives || self.violation.is_some() {
+            self.end_items(call)?;
+        }
         if !lives && self.running.get().has_watched() {
             self.end_watched(call)?;
         }
@@ -150,12 +153,18 @@ impl<'py> Worker<'py> {
     /// Sends a burst of items of a stream, as far as it has credit, in about [`QUICK_NS`] at most.
     /// Returns whether there may be more.
     fn send_items(&mut self, call: CallId, stream: &mut Stream<'py>, began: u64) -> PyResult<bool> {
+        let has_items = self.lent.get().has(call);
         for _ in 0..stream.burst {
             if !self.protocol.has_credit(call) {
                 return Ok(true);
             }
             self.running.get().begin(call);
-            let item = stream.items.next();
+            let item = if has_items {
+                let items = &mut stream.items;
+                self.lending(|| items.next())
+            } else {
+                stream.items.next()
+            };
             if self.is_child.load(Ordering::Relaxed) {
                 self.running.get().end();
                 return Ok(true);

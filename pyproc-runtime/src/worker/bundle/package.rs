@@ -79,6 +79,7 @@ pub(super) const MODULES: &[(&str, &str)] = embedded! {
     "pyproc/_stdio.py"
     "pyproc/_steps.py"
     "pyproc/_stream.py"
+    "pyproc/_thread_items.py"
     "pyproc/_threads.py"
     "pyproc/_title.py"
     "pyproc/_version.py"
