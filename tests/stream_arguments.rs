@@ -718,3 +718,37 @@ fn a_trait_whose_streams_are_not_those_of_the_functions_is_refused_when_it_is_bo
         pool.shutdown().await.unwrap();
     });
 }
+
+#[test]
+fn functions_in_threads_of_one_worker_take_their_streams_at_the_same_time() {
+    scenario(async {
+        let pool = workers(1).threads(3).start().await.unwrap();
+        // None has all its items before each has its first.
+        let begun = Arc::new(tokio::sync::Barrier::new(3));
+        let calls = (0..3).map(|call| {
+            let begun = Arc::clone(&begun);
+            let first = stream::once(async move {
+                begun.wait().await;
+                call
+            });
+            pool.call::<_, u64>(
+                "total",
+                with_items((), first.chain(stream::iter(0..20_000))),
+            )
+        });
+        let totals = futures::future::try_join_all(calls).await.unwrap();
+        assert_eq!(totals, [199_990_000, 199_990_001, 199_990_002]);
+        // A wait for an item can be ended there, also in a thread.
+        let log = Scratch::new();
+        let error = pool
+            .call::<_, u64>("tidy", with_items(&log.path, one_and_no_more()))
+            .deadline(Duration::from_millis(100))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
+        until("the function has ended", || log.text() == "Interrupted\n").await;
+        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        assert_eq!(pool.status().workers[0].generation, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
