@@ -575,6 +575,7 @@ async def guarded(x):
     try:
         await asyncio.sleep(3600)
     finally:
+        await asyncio.sleep(0.01)
         print("cleaned up")
 """
     )
@@ -598,6 +599,8 @@ async def fork(x):
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
+    if x == "wait":
+        await asyncio.sleep(0)
     return "parent" if pid else "child"
 
 @expose
@@ -607,7 +610,9 @@ async def fork_in_task(x):
     )
     assert host.call("fork") == "parent"
     assert host.call("fork_in_task", call=2) == "parent"
-    assert host.call("echo", 1, call=3) == 1
+    assert host.call("fork", "wait", call=3) == "parent"
+    assert host.call("fork_in_task", "wait", call=4) == "parent"
+    assert host.call("echo", 1, call=5) == 1
 
 
 def test_sigterm_lets_the_calls_that_wait_finish(serve: Spawn, tmp_path: Path) -> None:
