@@ -515,6 +515,38 @@ def test_an_async_generator_that_is_dropped_midway_runs_its_finally(
     assert path.read_text() == "tidied"
 
 
+def test_an_async_generator_that_swallows_its_cancel_is_closed_when_it_next_yields(
+    serve: Spawn, tmp_path: Path
+) -> None:
+    host = serve(
+        """
+@expose
+async def retry(path: str):
+    try:
+        while True:
+            try:
+                await asyncio.sleep(3600 if os.path.exists(path) else 0)
+            except asyncio.CancelledError:
+                os.unlink(path)
+            yield 1
+    finally:
+        open(path + ".ended", "w").close()
+"""
+    )
+    path = tmp_path / "wait"
+    stream(host, 1, "retry", str(path))
+    items(host, 1, 1)
+    path.touch()
+    host.request(2, "nap", 0)
+    while host.expect_any()[3] == 1:
+        pass
+    host.send(Kind.CANCEL, call=1)
+    while (frame := host.expect_any())[0] == Kind.STREAM_ITEM:
+        pass
+    assert frame[:4] == (Kind.ERROR, 0, Status.CANCELLED, 1)
+    assert os.path.exists(f"{path}.ended")
+
+
 def test_what_ends_an_async_generator_early(serve: Spawn, tmp_path: Path) -> None:
     host = serve(
         """
@@ -547,6 +579,48 @@ async def bad(what: str, path: str):
     assert host.failed()[:2] == (5, Status.INVALID_ARGUMENT)
     stream(host, 6, "echo", 3)
     assert host.failed()[:2] == (6, Status.INVALID_ARGUMENT)
+
+
+def test_a_keyboard_interrupt_in_a_task_ends_its_call_alone(serve: Spawn) -> None:
+    host = serve(
+        """
+async def stop():
+    raise KeyboardInterrupt
+
+@expose
+async def stop_in_task(x):
+    await asyncio.create_task(stop())
+"""
+    )
+    host.request(1, "nap", 0.05)
+    host.request(2, "stop_in_task")
+    assert host.failed()[:2] == (2, Status.EXCEPTION)
+    assert host.expect(Kind.REPLY)[3] == 1
+
+
+def test_a_generator_that_is_left_behind_does_not_keep_the_worker_from_leaving(
+    serve: Spawn,
+) -> None:
+    host = serve(
+        """
+left = []
+
+async def numbers():
+    try:
+        yield 1
+    finally:
+        await asyncio.sleep(3600)
+
+@expose
+async def leave(x):
+    left.append(numbers())
+    return await anext(left[0])
+"""
+    )
+    assert host.call("leave") == 1
+    host.send(Kind.DRAIN)
+    host.expect(Kind.GOODBYE)
+    assert host.wait()[0] == 0
 
 
 @pytest.mark.parametrize("name", ["exit", "exit_in_task", "exit_plain"])
@@ -831,6 +905,26 @@ def test_an_event_loop_that_is_not_there_is_asked_for(spawn: Spawn) -> None:
     status, failure = spawn(SOURCE, event_loop="trio").refused()
     assert status == Status.START_FAILED
     assert "`trio`" in failure["message"]
+
+
+@pytest.mark.skipif(not HAS_PAGE, reason="there is no page here")
+def test_a_stream_that_is_interrupted_anywhere_keeps_no_other_call_waiting(serve: Spawn) -> None:
+    host = serve("@expose\nasync def ones(x):\n    while True:\n        yield 1\n")
+    host.request(1, "nap", 3600)
+    for call in range(2, 42):
+        stream(host, call, "ones", None)
+        items(host, call, 1)
+        answered = False
+        while not answered:
+            host.interrupt(call)
+            # Some come before the next signal, or else its end does.
+            for _ in range(64):
+                frame = host.expect_any()
+                answered = frame[0] == Kind.ERROR
+                if answered:
+                    break
+        assert frame[:4] == (Kind.ERROR, 0, Status.INTERRUPTED, call)
+    assert host.call("echo", 1, call=42) == 1
 
 
 def test_a_worker_without_async_functions_has_no_event_loop(ready: Spawn) -> None:

@@ -141,6 +141,33 @@ def polite(path: str, context: Context):
     assert host.call("echo", 1, call=2) == 1
 
 
+def test_what_a_call_does_about_its_end_holds_up_no_other_call(
+    serve: Spawn, tmp_path: Path
+) -> None:
+    host = serve(
+        """
+@expose
+def slow_to_end(path: str, context: Context):
+    def wait():
+        open(path + ".called", "w").close()
+        while not os.path.exists(path):
+            time.sleep(0.001)
+    context.on_cancel(wait)
+    open(path + ".began", "w").close()
+    while not os.path.exists(path + ".called"):
+        time.sleep(0.001)
+"""
+    )
+    path = tmp_path / "go"
+    host.request(1, "slow_to_end", str(path))
+    until(lambda: os.path.exists(f"{path}.began"))
+    host.send(Kind.CANCEL, call=1)
+    until(lambda: os.path.exists(f"{path}.called"))
+    assert host.call("echo", 2, call=2) == 2
+    path.touch()
+    assert host.expect(Kind.REPLY)[3] == 1
+
+
 def test_each_call_has_its_own_context(serve: Spawn) -> None:
     host = serve(
         """

@@ -93,6 +93,8 @@ class AsyncCalls:
         self._decode: Callable[[Any], Any] = codec.decode
         self._encode: Callable[[Any], bytes] = codec.encode
         self._dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+        self._factory: Any = loop.get_task_factory()
+        """What the script has had tasks made by, if anything."""
         make_task: Any = self._make_task
         loop.set_task_factory(make_task)
 
@@ -177,13 +179,12 @@ class AsyncCalls:
         running_request.set(request)
         try:
             body = await self._marks.steps(request.call, self._value(call))
-        except BaseException as error:
-            self._fail(call, error)
-        else:
             if request.reply_metadata is None:
                 self._connection.reply(request.call, body)
             else:
                 self._connection.reply_accompanied(request, body)
+        except BaseException as error:
+            self._fail(call, error)
         self._ended(call)
 
     async def _value(self, call: AsyncCall) -> bytes:
@@ -250,18 +251,19 @@ class AsyncCalls:
         began_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         left = stream.burst
         while True:
-            while stream.credit <= 0:
+            while stream.credit <= 0 and not call.is_cancelled:
                 await self._credit(call)
             call.stage = FUNCTION
             try:
-                item = await anext(items)
+                item = None if call.is_cancelled else await anext(items)
             except StopAsyncIteration:
                 return
+            if call.is_cancelled:
+                # It may have swallowed that, and would yield for ever.
+                raise CancelledError
             call.stage = RESULT
             body = self._encode(self._dump(item))
-            connection.send_item(stream, body)
-            # It is written in this turn, should the next one be awaited for long.
-            self._rest()
+            self._send(stream, body)
             if stream.request.call not in connection.streams:
                 # The item was too long.
                 return
@@ -273,13 +275,33 @@ class AsyncCalls:
                 stream.burst = min(2 * stream.burst, MAX_BURST)
             else:
                 continue
-            self._flush()
+            self._write()
             await _turn()
             began_ns, left = clock_gettime_ns(CLOCK_MONOTONIC), stream.burst
 
+    def _send(self, stream: Stream, body: bytes) -> None:
+        """Send an item. An interrupt that comes meanwhile would tear the frames of all calls."""
+        running = self._marks.running
+        call, running.call = running.call, 0
+        try:
+            self._connection.send_item(stream, body)
+            # It is written in this turn, should the next one be awaited for long.
+            self._rest()
+        finally:
+            running.call = call
+
+    def _write(self) -> None:
+        """Write what is finished, and let no interrupt tear it."""
+        running = self._marks.running
+        call, running.call = running.call, 0
+        try:
+            self._flush()
+        finally:
+            running.call = call
+
     async def _credit(self, call: AsyncCall) -> None:
         """Set a stream aside until it has credit."""
-        self._flush()
+        self._write()
         call.waiter = self._loop.create_future()
         try:
             await call.waiter
@@ -324,6 +346,9 @@ class AsyncCalls:
         request = running_request.get()
         if request is not None and request.call in self._calls:
             inner = self._marks.child(request.call, inner)
+        if self._factory is not None:
+            made: Task[Any] = self._factory(loop, inner, **options)
+            return made
         return Task(inner, loop=loop, **options)
 
 

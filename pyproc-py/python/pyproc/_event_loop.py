@@ -46,8 +46,11 @@ def cancel_all(loop: AbstractEventLoop, tasks: Collection[asyncio.Task[Any]]) ->
     """Cancel tasks of a loop that stands still, and let them clean up, for a moment at most."""
     for task in tasks:
         task.cancel()
-    if not tasks:
-        return
+    if tasks:
+        _wait_for(loop, tasks)
+
+
+def _wait_for(loop: AbstractEventLoop, tasks: Collection[asyncio.Task[Any]]) -> None:
     ended = loop.create_task(asyncio.wait(tasks, timeout=CANCELLED_SECONDS))
     while not ended.done():
         try:
@@ -59,5 +62,5 @@ def cancel_all(loop: AbstractEventLoop, tasks: Collection[asyncio.Task[Any]]) ->
 def close_loop(loop: AbstractEventLoop) -> None:
     """End a loop as `asyncio.run` does, but wait for no task that will not end."""
     cancel_all(loop, asyncio.all_tasks(loop))
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    _wait_for(loop, [loop.create_task(loop.shutdown_asyncgens())])
     loop.close()

@@ -40,6 +40,10 @@ The host has something to do then while the calls behind it run.
 """
 
 
+LOOK_MS = 5
+"""How often it is looked what has ended in threads while a plain function waits for the host."""
+
+
 class AsyncLoop:
     """Reads, begins and writes, in the turns of an event loop.
 
@@ -106,8 +110,7 @@ class AsyncLoop:
         loop.call_soon(self._attempt, self._flush)
         try:
             while not self._is_over:
-                loop.run_forever()
-                self._is_leaving = False
+                self._turn()
                 if self._error is not None:
                     raise self._error
                 self._run_plain()
@@ -126,11 +129,24 @@ class AsyncLoop:
         if self._error is not None:
             raise self._error
 
+    def _turn(self) -> None:
+        """Have the event loop run until somebody leaves it."""
+        try:
+            self._loop.run_forever()
+        except KeyboardInterrupt:
+            # As in a plain function, it ends the call in whose task it was raised.
+            if not len(self._calls):
+                raise
+        finally:
+            self._is_leaving = False
+
     def _wait_within(self) -> None:
         """Wait for the host while a plain function does, for which the event loop stands still."""
         running = self._runner.running
         call, running.call = running.call, 0
         try:
+            if self._threads is not None:
+                self._threads.collect()
             self._flush()
             self._lane.write_now()
             count = self._lane.read_now(self._connection.room)
@@ -143,7 +159,10 @@ class AsyncLoop:
         if self._connection.has_ended:
             raise ConnectionAbortedError("the host has closed the connection")
         if count is None:
-            wait_for(self._lane.fileno(), to_write=self._lane.unwritten_bytes > 0)
+            # Nobody wakes this when a call has ended in a thread.
+            longest_ms = LOOK_MS if self._threads is not None and len(self._threads) else None
+            to_write = self._lane.unwritten_bytes > 0
+            wait_for(self._lane.fileno(), to_write=to_write, longest_ms=longest_ms)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do something in a turn of the event loop, which keeps no exception to itself."""
@@ -219,7 +238,7 @@ class AsyncLoop:
             stream = moving.popleft()
             if stream.request.call in self._calls:
                 self._calls.go_on(stream)
-            else:
+            elif self._is_there(stream):
                 self._moving.append(stream)
         if self._lane.unwritten_bytes > MAX_UNWRITTEN_BYTES:
             # Nothing is read and nothing begun until the host has read.
@@ -227,6 +246,10 @@ class AsyncLoop:
             return None
         requests = self._connection.requests
         return requests[0] if requests else None
+
+    def _is_there(self, stream: Stream) -> bool:
+        """Whether a stream has not ended since the host said something about it."""
+        return self._connection.streams.get(stream.request.call) is stream
 
     def _function(self, request: Request) -> Function | None:
         place = request.function
@@ -248,7 +271,9 @@ class AsyncLoop:
             request = self._next()
             if self._moving and (self._is_streams_turn or request is None):
                 self._is_streams_turn = False
-                now = self._runner.go_on(self._moving.popleft(), now)
+                stream = self._moving.popleft()
+                if self._is_there(stream):
+                    now = self._runner.go_on(stream, now)
                 continue
             if request is None:
                 break

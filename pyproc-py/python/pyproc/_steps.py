@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from types import coroutine
 
+from ._errors import Interrupted
 from ._state_page import RESUMED, STARTED_NS
 
 TYPE_CHECKING = False
@@ -55,16 +56,21 @@ class Marks:
                 finally:
                     running.call = 0
             except StopIteration as end:
-                if guard.is_child:
-                    guard.leave_if_child()
                 return end.value
             except SystemExit as exit:
                 guard.leave_if_child(exit.code)
                 raise
+            except Interrupted as interrupt:
+                if guard.is_child or getattr(inner, "cr_frame", None) is None:
+                    raise
+                # It came as the step was over, and the function has not seen it.
+                error = interrupt
+                continue
             finally:
+                # A child has no page.
+                if guard.is_child:
+                    guard.leave_if_child()
                 words[RESUMED] = 0
-            if guard.is_child:
-                guard.leave_if_child()
             error = None
             try:
                 yield awaited
@@ -120,7 +126,12 @@ class ChildSteps(Coroutine["Any", "Any", "Any"]):
         except SystemExit as exit:
             guard.leave_if_child(exit.code)
             raise
+        except Interrupted as interrupt:
+            if guard.is_child or getattr(self._inner, "cr_frame", None) is None:
+                raise
+            # As above.
+            return self._inner.throw(interrupt)
         finally:
-            words[RESUMED] = outer_step
             if guard.is_child:
                 guard.leave_if_child()
+            words[RESUMED] = outer_step

@@ -158,13 +158,15 @@ class Threads:
     def _answer(self, job: Job) -> None:
         request, connection = job.request, self._connection
         del self._running[request.call]
-        CANCELLATIONS.end(request.call)
         if job.exit is not None:
             self._end(job.exit)
         elif job.failure is not None:
             connection.fail(request.call, job.status, job.failure)
         elif job.body is not None and request.reply_metadata is not None:
-            connection.reply_accompanied(request, job.body)
+            try:
+                connection.reply_accompanied(request, job.body)
+            except Exception as error:
+                connection.fail(request.call, *explain(error, RESULT))
         elif job.body is not None:
             connection.reply(request.call, job.body)
 
@@ -175,6 +177,8 @@ class Threads:
         while True:
             job = self._jobs.get()
             self._context.copy().run(self._run, job, codec.decode, codec.encode, dump)
+            # Here, because what the function wants done about its end may take its time.
+            CANCELLATIONS.end(job.request.call)
             self._done.put(job)
             self._wake()
 
