@@ -225,6 +225,7 @@ fn a_call_that_is_over_before_its_batch_begins_is_no_part_of_it() {
     });
 }
 
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 #[test]
 fn a_worker_that_is_killed_in_a_batch_takes_its_members_and_no_others() {
     scenario(async {
@@ -250,6 +251,34 @@ fn a_worker_that_is_killed_in_a_batch_takes_its_members_and_no_others() {
             assert_eq!(of(doubled).unwrap(), 2 * number);
         }
         assert_eq!(pool.status().counts.moved, 4);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
+#[test]
+fn a_batch_is_interrupted_when_nobody_waits_for_any_of_it() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let worker = pid_of(&pool, 0);
+        let held = Held::of(&pool).await;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let late = pool
+            .call_owned::<_, u64>("stay_together", path.to_str().unwrap().to_owned())
+            .deadline(Duration::from_millis(400));
+        let late = tokio::spawn(late);
+        let dropped = spawn::<u64>(&pool, "stay_together", path.to_str().unwrap());
+        in_flight(&pool, 3).await;
+        held.release().await;
+        until("the batch runs", || path.join("together").exists()).await;
+        assert_eq!(fs::read_to_string(path.join("together")).unwrap(), "2");
+        dropped.abort();
+        let error = of(late.await).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+        until("the worker is free", || pool.status().in_flight == 0).await;
+        let tripled: u64 = pool.call("triple", 1).await.unwrap();
+        assert_eq!((tripled, pid_of(&pool, 0)), (3, worker));
         pool.shutdown().await.unwrap();
     });
 }
