@@ -276,6 +276,8 @@ fn a_batch_is_interrupted_when_nobody_wants_any_of_its_calls_any_more() {
             until("it has begun", || Path::new(&begun).exists()).await;
             drop(both);
             if wanted {
+                // An interrupt would come at once.
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 std::fs::write(&end, "").unwrap();
                 assert_eq!(within(SOON, "it goes on", last).await.unwrap(), end);
             } else {

@@ -87,11 +87,12 @@ def yield_soon(end: str) -> Iterator[int]:
     number = 0
     try:
         while True:
-            time.sleep(0.002)
+            time.sleep(0.005)
             yield number
             number += 1
     except BaseException as error:
-        Path(end).write_text(type(error).__name__)
+        Path(end + ".partial").write_text(type(error).__name__)
+        os.rename(end + ".partial", end)
         raise
 
 
