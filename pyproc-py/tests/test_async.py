@@ -13,7 +13,7 @@ import pytest
 from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 from test_streams import PLENTY, grant, items, stream
 
-from pyproc._protocol import HEADER_LENGTH, Kind, Status, encode_frame
+from pyproc._protocol import HEADER_LENGTH, Flag, Kind, Status, encode_frame
 from pyproc._state_page import RESUMED, TAKEN
 
 if TYPE_CHECKING:
@@ -493,6 +493,44 @@ def test_an_async_generator_without_credit_is_set_aside(serve: Spawn) -> None:
     grant(host, 1, PLENTY)
     assert items(host, 1, 6) == [3, 4, 5, 6, 7, 8]
     host.expect(Kind.STREAM_END)
+
+
+@pytest.mark.parametrize("late", [Kind.CREDIT, Kind.CANCEL])
+def test_what_the_host_says_of_a_stream_may_cross_its_end(serve: Spawn, late: int) -> None:
+    # It is read while a plain function waits, and heeded when the generator has ended.
+    host = serve(
+        """
+from collections.abc import Iterator
+is_done = False
+
+@expose
+async def until_done(x):
+    yield 1
+    while not is_done:
+        await asyncio.sleep(0)
+
+@expose
+def total(numbers: Iterator[int]):
+    global is_done
+    result = sum(numbers)
+    time.sleep(0.002)
+    is_done = True
+    return result
+"""
+    )
+    stream(host, 1, "until_done", None)
+    items(host, 1, 1)
+    host.request(2, "total", flags=Flag.ITEMS_FOLLOW)
+    host.expect(Kind.CREDIT)
+    if late == Kind.CREDIT:
+        grant(host, 1, 1000)
+    else:
+        host.send(Kind.CANCEL, call=1)
+    host.send(Kind.STREAM_ITEM, b"5", call=2)
+    host.send(Kind.STREAM_END, call=2)
+    ends = [host.expect_any()[3] for _ in range(2)]
+    assert sorted(ends) == [1, 2]
+    assert host.call("echo", 1, call=3) == 1
 
 
 @pytest.mark.parametrize("credit", [100, PLENTY])
