@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use pyproc::{ErrorKind, Fate, Pool, PoolBuilder};
-use support::{assert_error, kill, pid_of, scenario, until};
+use support::{assert_error, scenario, until};
 
 fn worker(threads: usize) -> PoolBuilder {
     support::pool("threads.py").workers(1).threads(threads)
@@ -142,7 +142,7 @@ fn only_what_had_a_thread_may_have_run_when_the_worker_is_killed() {
             let waiting = (0..10).map(|number| pool.call::<_, u64>("double", number).into_future());
             let mut waiting = Box::pin(try_join_all(waiting));
             assert!(futures::poll!(&mut waiting).is_pending());
-            kill(pid_of(&pool, 0));
+            support::kill(support::pid_of(&pool, 0));
             waiting.await.unwrap()
         };
         let (held, moved) = futures::join!(join_all(held), others);
