@@ -1,6 +1,6 @@
 //! A call that goes its way by itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::ledger::{Outcome, Promise, Receipt};
 use crate::pool::{
     Admittance, Arrival, Claim, Entrance, Handover, Parcel, Place, Shared, Ticket, Trial,
 };
+use crate::sync::{Mutex, MutexGuard};
 use crate::telemetry;
 
 /// A one-way call, from its acceptance to its one end.
@@ -64,7 +65,7 @@ impl Errand {
             deadline,
             options,
             trial,
-            progress: Mutex::default(),
+            progress: Mutex::new(Progress::default()),
         })
     }
 

@@ -164,7 +164,7 @@ fn a_reply_that_races_with_its_deadline_and_with_the_end_of_the_pool_ends_the_ca
         let [replied, expired, cut] = tables;
         let threads = [
             thread::spawn(move || take(&replied).unwrap().end(reply())),
-            thread::spawn(move || tell(&expired, |entry| entry.expire(None))),
+            thread::spawn(move || tell(&expired, |entry| entry.expire(None, None))),
             thread::spawn(move || tell(&cut, Entry::cut)),
         ];
         let outcome = wait(&mut receipt);

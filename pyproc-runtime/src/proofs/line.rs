@@ -8,6 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use shuttle::future::block_on;
+use tracing::subscriber::{NoSubscriber, set_global_default};
 
 use super::stage::{HELD, Stage};
 use super::{exhaust, explore};
@@ -70,6 +71,40 @@ fn a_worker_hears_of_every_caller_that_goes() {
             assert_eq!(caller.join().unwrap().unwrap(), number);
         }
         leaver.join().unwrap();
+        stage.end([worker]);
+    });
+}
+
+#[test]
+fn one_way_calls_go_their_way_and_leave_nothing_behind() {
+    explore(|| {
+        let stage = Stage::new(1, 1);
+        let worker = stage.worker(0);
+        let senders = [1, 2, 3]
+            .map(|number| stage.start(move |stage| stage.wait(stage.pool.one_way("echo", number))));
+        for sender in senders {
+            sender.join().unwrap().unwrap();
+        }
+        stage.end([worker]);
+    });
+}
+
+#[test]
+fn one_way_calls_of_a_pool_that_closes_end_too() {
+    // Thousands of them say that they were cut off.
+    let _ = set_global_default(NoSubscriber::new());
+    explore(|| {
+        let stage = Stage::new(1, 1);
+        let worker = stage.worker(0);
+        let senders = [1, 2, 3]
+            .map(|number| stage.start(move |stage| stage.wait(stage.pool.one_way("echo", number))));
+        let closer = stage.start(|stage| stage.gate().close());
+        for sender in senders {
+            if let Err(error) = sender.join().unwrap() {
+                assert_eq!(error.kind(), ErrorKind::Closed);
+            }
+        }
+        closer.join().unwrap();
         stage.end([worker]);
     });
 }
