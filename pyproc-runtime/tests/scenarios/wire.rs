@@ -87,7 +87,11 @@ fn violations() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             frame(Kind::StreamEnd, 1, b""),
             "StreamEnd cannot answer call 1",
         ),
-        ("credit", frame(Kind::Credit, 1, b"1234"), "from a worker"),
+        (
+            "credit",
+            frame(Kind::Credit, 1, b"1234"),
+            "which streams none",
+        ),
         (
             "shared memory",
             edited(reply(), 5, 0x10),
