@@ -710,7 +710,7 @@ warnings.simplefilter("ignore")
 async def fork(x):
     pid = os.fork()
     if pid:
-        os.waitpid(pid, 0)
+        assert os.waitpid(pid, 0)[1] == 0
     if x == "wait":
         await asyncio.sleep(0)
     return "parent" if pid else "child"
