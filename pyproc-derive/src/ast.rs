@@ -224,8 +224,7 @@ impl<'a> Stream<'a> {
 }
 
 /// Whether the type looks like a `Result`, or an alias of one such as `io::Result` or `IrisResult`.
-/// The compiler knows better later; this is for a message that says what to write, and for streams
-/// that can fail.
+/// The compiler knows better later; this is for a message that says what to write.
 pub(crate) fn is_result(candidate: &Type) -> bool {
     match candidate {
         Type::Path(path) => match path.path.segments.last() {
@@ -234,6 +233,19 @@ pub(crate) fn is_result(candidate: &Type) -> bool {
         },
         Type::Group(group) => is_result(&group.elem),
         Type::Paren(paren) => is_result(&paren.elem),
+        _ => false,
+    }
+}
+
+/// Whether the type of an item is a `Result`, so that the stream that yields it can fail. A name that
+/// only ends so, as `SearchResult` does, is that of a value, unless it says of what it is a result.
+pub(crate) fn can_fail(item: &Type) -> bool {
+    match item {
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| {
+            segment.ident == "Result" || (is_result(item) && !segment.arguments.is_none())
+        }),
+        Type::Group(group) => can_fail(&group.elem),
+        Type::Paren(paren) => can_fail(&paren.elem),
         _ => false,
     }
 }

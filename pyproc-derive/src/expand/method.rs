@@ -1,5 +1,5 @@
 use super::definition::inputs;
-use crate::ast::{Method, Stream, argument_name, is_result};
+use crate::ast::{Method, Stream, argument_name, can_fail};
 use crate::attr;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -85,7 +85,7 @@ fn with_stream(
     };
     let name = argument_name(argument);
     let with = match stream.item() {
-        Some(item) if is_result(item) => quote_spanned!(span=> with_try_items),
+        Some(item) if can_fail(item) => quote_spanned!(span=> with_try_items),
         _ => quote_spanned!(span=> with_items),
     };
     quote_spanned!(span=> #facade::private::#with(#arguments, #name))

@@ -7,6 +7,21 @@ use std::task::{Context, Poll};
 
 use pyproc::{BoxStream, Stream};
 
+/// A value like any other, whatever its name ends in.
+#[derive(serde::Serialize)]
+struct SearchResult {
+    score: f64,
+}
+
+type RowResult<T> = Result<T, io::Error>;
+
+#[pyproc::remote]
+trait Search {
+    async fn best(&self, found: impl Stream<Item = SearchResult>) -> pyproc::Result<u64>;
+    async fn first(&self, found: BoxStream<'static, RowResult<SearchResult>>)
+    -> pyproc::Result<u64>;
+}
+
 #[pyproc::remote]
 trait Table {
     async fn total(&self, rows: impl Stream<Item = u64>) -> pyproc::Result<u64>;
@@ -91,6 +106,9 @@ fn spawns(table: &impl Table) {
 fn client(pool: &pyproc::Pool) -> pyproc::Result<()> {
     let table = TableClient::new(pool)?;
     spawns(&table);
+    let search = SearchClient::new(pool)?;
+    drop(is_send(search.best(Once(Some(SearchResult { score: 0.5 })))));
+    drop(is_send(search.first(Box::pin(Once(None)))));
     let shared: Arc<dyn Shared> = Arc::new(SharedClient::new(pool)?);
     drop(is_send(shared.total("by", Box::pin(Once(Some(1))))));
     drop(is_send(shared.clean(Box::pin(Once(Some(1))))));
