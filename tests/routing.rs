@@ -396,6 +396,29 @@ fn a_worker_that_dies_of_a_broadcast_is_one_answer_and_the_call_is_not_moved() {
 }
 
 #[test]
+fn a_late_broadcast_of_an_async_function_says_so_in_every_answer() {
+    const NAP: &str = r#"
+import asyncio
+
+@expose
+async def nap(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+"#;
+    scenario(async {
+        let pool = support::pool_of(NAP).workers(2).start().await.unwrap();
+        let broadcast = pool.broadcast::<_, ()>("nap", 600.0);
+        let answers = broadcast.deadline(Duration::from_millis(200)).await;
+        let answers = answers.unwrap();
+        assert_eq!(answers.len(), 2);
+        for (_, answer) in answers {
+            let error = answer.unwrap_err();
+            assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &["`nap`"]);
+        }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn a_broadcast_that_is_dropped_gives_all_its_places_back() {
     scenario(async {
         let pool = workers(2).start().await.unwrap();

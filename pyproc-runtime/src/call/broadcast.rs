@@ -47,6 +47,8 @@ pub struct Broadcast<'a, C: Codec, A, R> {
     function: Cow<'a, str>,
     argument: A,
     options: CallOptions,
+    /// When all must have answered; known from the first poll on.
+    deadline: Option<Instant>,
     state: State,
     result: PhantomData<fn() -> R>,
 }
@@ -81,6 +83,7 @@ impl<'a, C: Codec, A, R> Broadcast<'a, C, A, R> {
             function,
             argument,
             options,
+            deadline: None,
             state: State::New,
             result: PhantomData,
         }
@@ -105,15 +108,15 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
         let (shared, function) = (self.pool.shared(), &*self.function);
         let metadata = self.options.metadata();
         let metadata = metadata.map_err(|error| error.with_function(function))?;
-        let time = self.options.deadline;
-        let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let body = encode(self.pool.codec(), function, &self.argument)?;
         let admitted = shared.gate().enter_all();
         let admitted = admitted.map_err(|reason| refusal(reason, function, shared))?;
         let request = Request {
             function,
             body: body.body(),
-            deadline: deadline.map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
+            deadline: self
+                .deadline
+                .map(|at| deadline::on_the_wire(at, shared.deadline_clock())),
             metadata,
             credit: None,
             has_items: false,
@@ -162,10 +165,16 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
 
 impl Leg {
     /// Whether the answer is there.
-    fn poll(&mut self, context: &Context<'_>, function: &str, shared: &Shared) -> Poll<()> {
+    fn poll(
+        &mut self,
+        context: &Context<'_>,
+        tries: Tries,
+        function: &str,
+        shared: &Shared,
+    ) -> Poll<()> {
         if let Answer::Awaited(receipt) = &mut self.answer {
             let outcome = ready!(receipt.poll(context));
-            let answer = judge(outcome, function, &self.worker, shared);
+            let answer = judge(outcome, tries, function, &self.worker, shared);
             self.answer = Answer::There(answer);
         }
         Poll::Ready(())
@@ -175,6 +184,7 @@ impl Leg {
 /// What an outcome means here, where the call belongs to this worker and no other.
 fn judge(
     outcome: Outcome,
+    tries: Tries,
     function: &str,
     worker: &WorkerIdentity,
     shared: &Shared,
@@ -186,7 +196,7 @@ fn judge(
     {
         return Err(death.error(Fate::NotStarted).with_function(function));
     }
-    match Judgement::judge(outcome, Tries::ONE, function, Some(worker), shared) {
+    match Judgement::judge(outcome, tries, function, Some(worker), shared) {
         Judgement::Body(reply) => Ok(reply),
         Judgement::Error(error) => Err(error),
         Judgement::Move { .. } | Judgement::SendAgain { .. } => {
@@ -206,6 +216,8 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Broadcast<'_, C, A,
         let this = &mut *self;
         if let State::New = this.state {
             this.state = State::Ended;
+            let time = this.options.deadline;
+            this.deadline = time.and_then(|time| Instant::now().checked_add(time));
             this.state = match this.send() {
                 Ok(legs) => State::Sent(legs),
                 Err(error) => {
@@ -217,10 +229,14 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Broadcast<'_, C, A,
         let State::Sent(legs) = &mut this.state else {
             return Poll::Ready(Err(ended_already()));
         };
+        let tries = Tries {
+            deadline: this.deadline,
+            ..Tries::ONE
+        };
         // Each of them is polled, so that each wakes this one.
         let (shared, function) = (this.pool.shared(), &*this.function);
         let awaited = legs.iter_mut().filter_map(|leg| {
-            leg.poll(context, function, shared)
+            leg.poll(context, tries, function, shared)
                 .is_pending()
                 .then_some(())
         });
