@@ -257,6 +257,50 @@ fn a_source_that_fails_ends_the_call_with_its_error_and_the_function_too() {
 }
 
 #[test]
+fn a_function_that_gets_no_item_at_all_has_begun_all_the_same() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let none = stream::iter([Err::<u64, _>(io::Error::other("there is no disk"))]);
+        let call = pool.call::<_, u64>("total", with_try_items((), none));
+        let error = call.await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::InvalidArgument,
+            Fate::MayHaveRun,
+            &["total", "the stream that the function reads has failed"],
+        );
+        let unencodable = stream::iter([f64::NAN]);
+        let call = pool.call::<_, u64>("total", with_items((), unencodable));
+        let error = call.await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::Codec,
+            Fate::MayHaveRun,
+            &["total", "an item of the argument cannot be encoded"],
+        );
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_has_ended_keeps_no_source() {
+    scenario(async {
+        let pool = workers(1).start().await.unwrap();
+        let (items, taken) = counted(endless());
+        let mut call = pool.call::<_, Vec<u64>>("first", with_items(3, items));
+        assert_eq!((&mut call).await.unwrap(), [0, 1, 2]);
+        assert_eq!(Arc::strong_count(&taken), 1);
+        drop(call);
+        let (items, taken) = counted(endless().map(|_| "no number"));
+        let mut doubled = pool.stream::<_, u64>("doubled", with_items((), items));
+        assert!(doubled.next().await.unwrap().is_err());
+        assert_eq!(Arc::strong_count(&taken), 1);
+        drop(doubled);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn an_item_that_cannot_be_sent_ends_the_call_with_the_reason() {
     scenario(async {
         let pool = workers(1).max_frame(65_536).start().await.unwrap();

@@ -104,6 +104,9 @@ pub(super) mod sealed {
             codec: &C,
             body: &mut Vec<u8>,
         ) -> Poll<Option<Result<(), NoItem>>>;
+
+        /// Drops where the items come from: nobody reads them any more.
+        fn forget_items(&mut self) {}
     }
 
     impl<A: Serialize> Argument for A {
@@ -156,6 +159,10 @@ impl<A: Serialize, S: Source> sealed::Argument for WithItems<A, S> {
             let item = item.map_err(NoItem::Source)?;
             codec.encode(&item, body).map_err(NoItem::Codec)
         }))
+    }
+
+    fn forget_items(&mut self) {
+        self.source = None;
     }
 }
 

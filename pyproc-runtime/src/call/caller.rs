@@ -151,21 +151,6 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
         }
     }
 
-    /// Notes how the call has ended, and returns the error that its caller gets.
-    pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
-        let result = if self.may_have_run || self.has_streamed {
-            // Whatever ended it at last, a worker may have run it before.
-            result.map_err(Error::at_least_may_have_run)
-        } else {
-            result
-        };
-        self.state = State::Ended;
-        let (shared, error) = (self.pool.shared(), result.as_ref().err());
-        shared.counters().count_end(error);
-        shared.note_end(self.trial, &self.function, error);
-        result
-    }
-
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
     }
@@ -202,6 +187,23 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 }
 
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
+    /// Notes how the call has ended, and returns the error that its caller gets.
+    pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
+        let result = if self.may_have_run || self.has_streamed {
+            // Whatever ended it at last, a worker may have run it before.
+            result.map_err(Error::at_least_may_have_run)
+        } else {
+            result
+        };
+        self.state = State::Ended;
+        // Whoever keeps the call keeps no sender waiting for its source.
+        self.argument.forget_items();
+        let (shared, error) = (self.pool.shared(), result.as_ref().err());
+        shared.counters().count_end(error);
+        shared.note_end(self.trial, &self.function, error);
+        result
+    }
+
     /// Encodes the argument, asks for a place, and sends the call or lets it wait.
     fn send(&mut self) -> Result<State> {
         let body = self.prepare()?;
@@ -424,6 +426,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
                         continue;
                     };
                     self.state = State::Over(result.map(drop));
+                    self.argument.forget_items();
                     if has_items {
                         return Poll::Ready(Ok(Step::Items));
                     }

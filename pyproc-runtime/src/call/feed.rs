@@ -67,7 +67,11 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
             }
         }
         match stop {
-            Some(Stop::Failed(reason)) => Err(self.failed(reason)),
+            Some(Stop::Failed(reason)) => {
+                // Only a function that has begun asks for items, be it the first.
+                self.has_streamed = true;
+                Err(self.failed(reason))
+            }
             Some(Stop::Pending | Stop::End) => Ok(()),
             None => {
                 if credit > 0 {
