@@ -70,7 +70,7 @@ impl<'a> Route<'a> {
         let in_flight = candidates.iter().map(|candidate| candidate.in_flight);
         Self {
             candidates,
-            slots,
+            slots: slots.max(1),
             open: candidates.len(),
             in_flight: in_flight.sum(),
             function,
@@ -207,6 +207,17 @@ mod tests {
         assert_eq!(router.route(&Route::new(&without_one, 3, "f")), 1);
         assert_eq!(route(&router, &[0, 0, 0]), 0);
         assert_eq!(route(&router, &[5, 5, 5]), 1);
+    }
+
+    #[test]
+    fn a_route_of_a_test_that_forgets_the_slots_is_a_route() {
+        let candidates = candidates(&[0]);
+        for router in [
+            &LeastLoaded::default() as &dyn Router,
+            &RoundRobin::default(),
+        ] {
+            assert_eq!(router.route(&Route::new(&candidates, 0, "f")), 0);
+        }
     }
 
     #[test]
