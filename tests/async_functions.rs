@@ -409,6 +409,59 @@ fn uvloop_is_taken_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_cancelled_call_that_goes_on_in_small_steps_does_not_take_its_worker_along() {
+    const STUBBORN: &str = r#"
+import asyncio
+import pathlib
+import time
+
+@expose
+async def stubborn(path: str) -> None:
+    while True:
+        try:
+            pathlib.Path(path).touch()
+            end = time.monotonic() + 0.02
+            while time.monotonic() < end:
+                pass
+            await asyncio.sleep(0.02)
+        except BaseException:
+            pass
+
+@expose
+async def nap(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+"#;
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("begun");
+        let pool = support::pool_of(STUBBORN)
+            .workers(1)
+            .overdue_after(Duration::from_millis(300))
+            .drain_grace(Duration::from_secs(60));
+        let pool = pool.start().await.unwrap();
+        let wanted = async { pool.call::<_, f64>("nap", 1.5).await.unwrap() };
+        let unwanted = async {
+            let mut call = Box::pin(pool.call::<_, ()>("stubborn", &path));
+            until("it has begun", || {
+                assert!(futures::FutureExt::now_or_never(&mut call).is_none());
+                path.exists()
+            })
+            .await;
+            drop(call);
+            until("it is abandoned", || {
+                pool.status().workers[0].generation == 2
+            })
+            .await;
+        };
+        // By then the abandoned call has been found in one of its steps again and again.
+        let (value, ()) = futures::join!(wanted, unwanted);
+        assert_eq!(value.to_bits(), 1.5_f64.to_bits());
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn workers_that_listen_have_no_event_loop_to_choose() {
     scenario(async {
         let pool = workers(1).listen().event_loop(EventLoop::Uvloop);

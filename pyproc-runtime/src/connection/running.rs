@@ -98,8 +98,13 @@ impl Connection {
                 is_stream,
             });
         }
-        let since = protocol.unwanted_since(call);
+        let mut since = protocol.unwanted_since(call);
         since.or(protocol.cancelled_since(call))?;
+        if protocol.mode_of(call) == Some(Mode::Concurrent) {
+            // Only one step of it that takes so long keeps the others from theirs; a call that goes on between theirs is
+            // abandoned in its time, which is no reason to kill the worker.
+            since = since.map(|since| self.began_at(call).map_or(since, |step| step.max(since)));
+        }
         Some(Unwanted {
             call,
             since,
