@@ -17,6 +17,8 @@ pub struct Candidate {
     pub slot: usize,
     /// How many calls are in flight on it.
     pub in_flight: usize,
+    /// How many of them are streams that have yielded, between whose items the worker runs other calls.
+    pub streams: usize,
     /// How long its worker took for a call of late, on average; zero until it has answered one. For a worker that runs many
     /// calls at once it is the time from one answer to the next.
     pub service_time: Duration,
@@ -30,6 +32,7 @@ impl Candidate {
         Self {
             slot,
             in_flight,
+            streams: 0,
             service_time: Duration::ZERO,
             since: None,
         }

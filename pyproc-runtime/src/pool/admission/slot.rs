@@ -85,6 +85,7 @@ impl<L> Slot<L> {
 
     pub(super) fn candidate(&self, index: usize) -> Candidate {
         let mut candidate = Candidate::new(index, self.in_flight);
+        candidate.streams = self.streams;
         candidate.service_time = self.service_time.average();
         candidate.since = self.service_time.since();
         candidate

@@ -504,6 +504,8 @@ fn a_stream_that_has_yielded_takes_no_place_and_is_in_flight() {
     let (stream, _) = granted(&mut admission);
     waiting(&mut admission, None, 2);
     admission.note_stream(stream.seat, Instant::now());
+    let candidate = admission.slots[0].candidate(0);
+    assert_eq!((candidate.in_flight, candidate.streams), (1, 1));
     assert_eq!(answers(admission.serve(Instant::now())), [(2, Ok(0))]);
     assert_eq!(
         (admission.in_flight(), admission.seat_in_flight(stream.seat)),

@@ -32,7 +32,7 @@ impl Router for Weighted {
         } = *route;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % slots;
         let weight = |candidate: &Candidate| {
-            let wait = service_time_s(candidate, now) * (candidate.in_flight + 1) as f64;
+            let wait = service_time_s(candidate, now) * (calls(candidate) + 1) as f64;
             let distance = (candidate.slot + slots - turn) % slots;
             (wait, candidate.in_flight, distance)
         };
@@ -45,13 +45,18 @@ impl Router for Weighted {
     }
 }
 
+/// How many calls the worker of a slot has to do. A stream that has yielded may rest for as long as its reader does.
+fn calls(candidate: &Candidate) -> usize {
+    candidate.in_flight.saturating_sub(candidate.streams)
+}
+
 /// How long the worker of a slot takes for a call, as far as is known now, in seconds.
 fn service_time_s(candidate: &Candidate, now: Instant) -> f64 {
     let average_s = candidate.service_time.as_secs_f64();
     let elapsed = candidate
         .since
         .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-    if candidate.in_flight > 0 {
+    if calls(candidate) > 0 {
         average_s.max(elapsed.as_secs_f64())
     } else {
         average_s * (-elapsed.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
@@ -113,5 +118,15 @@ mod tests {
             Candidate::new(1, 3).with_service_time(2 * MS, now + 49 * MS),
         ];
         assert_eq!(chosen(&router, now + 50 * MS, &candidates), 1);
+    }
+
+    #[test]
+    fn a_worker_whose_streams_rest_is_idle() {
+        let (router, now) = (Weighted::default(), Instant::now());
+        let mut resting = Candidate::new(0, 1).with_service_time(MS, now);
+        resting.streams = 1;
+        let later = now + 60_000 * MS;
+        let busy = Candidate::new(1, 1).with_service_time(MS, later);
+        assert_eq!(chosen(&router, later, &[resting, busy]), 0);
     }
 }
