@@ -388,7 +388,7 @@ fn how_a_worker_runs_a_function_is_told_by_its_table_and_its_threads() {
     let functions = ["classify", "score", "fetch", "generate", "total"];
     for (threads, expected) in [
         (1, [Alone, Batch, Concurrent, Alone, Alone]),
-        (2, [Concurrent, Batch, Concurrent, Alone, Alone]),
+        (2, [Concurrent, Batch, Concurrent, Alone, Concurrent]),
     ] {
         let mut pair = Pair::with_threads(threads);
         let calls = functions.map(|function| {

@@ -50,8 +50,8 @@ impl FunctionTable {
                 mode: match function {
                     function if function.is_async => Mode::Concurrent,
                     function if function.batch > 0 => Mode::Batch,
-                    // Whatever yields or reads items stays in the worker's main thread.
-                    function if function.is_stream || items(function)?.is_some() => Mode::Alone,
+                    // A generator stays in the worker's main thread.
+                    function if function.is_stream => Mode::Alone,
                     _ if threads > 1 => Mode::Concurrent,
                     _ => Mode::Alone,
                 },
