@@ -579,3 +579,27 @@ def test_a_function_in_a_thread_gets_credit_as_it_reads_and_ends_when_it_is_canc
     granted(host, 3)
     host.socket.close()
     assert host.wait()[0] == 0
+
+
+def test_a_call_that_sends_metadata_back_leaves_no_items_behind(ready: Spawn) -> None:
+    host = ready(
+        SOURCE
+        + """
+kept = []
+
+@expose
+def tell(items: Iterator[int]):
+    kept.append(items)
+    current_context().set_metadata("k", "v")
+
+@expose
+def read(x):
+    try:
+        next(kept[0])
+    except RuntimeError as error:
+        return str(error)
+"""
+    )
+    begin(host, 1, "tell")
+    assert reply(host) is None
+    assert "has ended" in host.call("read", 1, call=2)

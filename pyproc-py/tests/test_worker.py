@@ -304,6 +304,8 @@ def test_metadata_go_back_beside_the_result(ready: Spawn) -> None:
 def tell(x, context: Context):
     context.set_metadata("trace", "early")
     current_context().set_metadata("trace", context.metadata["trace"])
+    # What is handed out is a copy.
+    context.reply_metadata["n"] = x
     context.set_metadata("x", "ä" * x)
     return dict(context.reply_metadata)
 @expose

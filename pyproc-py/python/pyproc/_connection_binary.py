@@ -201,6 +201,8 @@ class BinaryConnection(Connection):
         self._send(Kind.REPLY, call, body, "reply")
 
     def reply_accompanied(self, request: Request, body: bytes) -> None:
+        if self.items:
+            self._forget_items(request.call)
         metadata = request.reply_metadata or {}
         fields = encode_metadata(metadata.items())
         self._send(Kind.REPLY, request.call, body, "reply", Flag.METADATA, fields)

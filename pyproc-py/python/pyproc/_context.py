@@ -134,9 +134,9 @@ class Context:
 
     @property
     def reply_metadata(self) -> Mapping[str, str]:
-        """What `set_metadata` has been given so far."""
+        """What `set_metadata` has been given so far; a copy, which says nothing to the caller."""
         holder = self._reply_metadata if self._request is None else self._request.reply_metadata
-        return {} if holder is None else holder
+        return {} if holder is None else dict(holder)
 
     def __repr__(self) -> str:
         place = self.pool if self.slot is None else f"{self.pool}/{self.slot}"
