@@ -34,7 +34,8 @@ def stacks(host: Host, *parts: str) -> str:
 
 HELD = {
     "the lock": "ctypes.PyDLL(None).usleep(3_000_000)",
-    # Python 3.11 does not catch what a signal raises when a loop jumps back to where its `try` begins.
+    # Python 3.11 does not catch what a signal raises when a loop jumps back to where its `try`
+    # begins.
     "a loop": "\n        count = 0\n        while True: count += 1",
     "a sleep": "time.sleep(3600)",
 }
