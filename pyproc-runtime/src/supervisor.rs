@@ -347,5 +347,6 @@ impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.gate().close();
         self.0.announcer().close();
+        self.0.leave_runtime();
     }
 }

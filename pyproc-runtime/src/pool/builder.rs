@@ -537,7 +537,7 @@ impl<C: Codec> PoolBuilder<C> {
         })?;
         let (pool, shared, inbox) = self.assemble()?;
         let (ready, started) = oneshot::channel();
-        shared.set_runtime(runtime.clone());
+        shared.enter_runtime(runtime.clone());
         runtime.spawn(supervisor::run(shared, inbox, ready));
         match started.await {
             Ok(Ok(())) => Ok(pool),

@@ -36,8 +36,9 @@ pub(crate) struct Shared {
     functions: Mutex<Option<Vec<FunctionInfo>>>,
     report: OnceLock<ShutdownReport>,
     budget: Mutex<Budget>,
-    /// The one that the pool lives on.
-    runtime: OnceLock<Handle>,
+    /// The one that the pool lives on. A handle keeps the descriptors of its runtime, so none is kept when the pool is over:
+    /// a program may keep a pool, in a `static` say, for longer than its runtime.
+    runtime: Mutex<Option<Handle>>,
 }
 
 impl Shared {
@@ -57,7 +58,7 @@ impl Shared {
             functions: Mutex::new(None),
             report: OnceLock::new(),
             budget: Mutex::new(budget),
-            runtime: OnceLock::new(),
+            runtime: Mutex::default(),
         }
     }
 
@@ -160,11 +161,11 @@ impl Shared {
 
     /// Lets a call wait before it is tried again, if the budget allows it.
     pub(crate) fn rest(&self, delay: Duration) -> Option<Rest> {
-        let runtime = self.runtime.get()?;
+        let runtime = self.runtime().clone()?;
         let is_allowed = self
             .budget()
             .withdraw(self.counters.ended(), Instant::now());
-        is_allowed.then(|| Rest::new(runtime, delay))
+        is_allowed.then(|| Rest::new(&runtime, delay))
     }
 
     /// A call is sent again whatever the budget.
@@ -173,9 +174,18 @@ impl Shared {
             .overdraw(self.counters.ended(), Instant::now());
     }
 
-    pub(crate) fn set_runtime(&self, runtime: Handle) {
-        // A pool is started once.
-        let _ = self.runtime.set(runtime);
+    pub(crate) fn enter_runtime(&self, runtime: Handle) {
+        *self.runtime() = Some(runtime);
+    }
+
+    /// The pool is over, and no call of it will be tried again.
+    pub(crate) fn leave_runtime(&self) {
+        let runtime = self.runtime().take();
+        drop(runtime);
+    }
+
+    fn runtime(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends nothing more to this worker.
