@@ -409,6 +409,8 @@ fn uvloop_is_taken_where_it_is_asked_for() {
 }
 
 #[test]
+// Only the state page tells what the worker is in.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 fn a_cancelled_call_that_goes_on_in_small_steps_does_not_take_its_worker_along() {
     const STUBBORN: &str = r#"
 import asyncio

@@ -377,6 +377,8 @@ fn dropping_the_call_drops_the_source_and_frees_the_worker() {
 }
 
 #[test]
+// Only the state page tells what the worker is in.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 fn a_function_that_waits_for_an_item_ends_at_its_deadline() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
@@ -424,6 +426,8 @@ fn a_worker_that_is_killed_in_mid_argument_ends_the_call_which_is_not_begun_anew
 }
 
 #[test]
+// Only the state page tells what the worker is in.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 fn a_call_that_has_not_begun_moves_with_its_stream_when_its_worker_dies() {
     scenario(async {
         let pool = workers(1)

@@ -567,6 +567,7 @@ fn the_status_says_what_every_worker_does_and_has_done() {
     });
 }
 
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
 fn pid(value: Value) -> u32 {
     value.as_u64().unwrap().try_into().unwrap()
 }
