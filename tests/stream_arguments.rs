@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, stream};
-use pyproc::{BoxStream, ErrorKind, Fate, PoolBuilder, Protocol, with_items, with_try_items};
+use pyproc::{BoxStream, ErrorKind, Fate, Json, PoolBuilder, Protocol, with_items, with_try_items};
 use serde_json::{Value, json};
 use support::{assert_error, forget_peak, kill, peak_resident, pid_of, said, scenario, until};
 
@@ -55,6 +55,11 @@ fn counted<T>(items: impl Stream<Item = T>) -> (impl Stream<Item = T>, Arc<Atomi
 /// Items that nobody ever gets to the end of.
 fn endless() -> impl Stream<Item = u64> {
     stream::iter(0..)
+}
+
+/// An item that no codec sends: lists in lists, one more than bodies may hold.
+fn too_deep() -> Value {
+    (0..128).fold(json!([]), |inner, _| json!([inner]))
 }
 
 /// One item, and then nothing more.
@@ -269,7 +274,7 @@ fn a_function_that_gets_no_item_at_all_has_begun_all_the_same() {
             Fate::MayHaveRun,
             &["total", "the stream that the function reads has failed"],
         );
-        let unencodable = stream::iter([f64::NAN]);
+        let unencodable = stream::iter([too_deep()]);
         let call = pool.call::<_, u64>("total", with_items((), unencodable));
         let error = call.await.unwrap_err();
         assert_error(
@@ -304,8 +309,7 @@ fn a_call_that_has_ended_keeps_no_source() {
 fn an_item_that_cannot_be_sent_ends_the_call_with_the_reason() {
     scenario(async {
         let pool = workers(1).max_frame(65_536).start().await.unwrap();
-        // JSON has no word for it.
-        let unencodable = stream::iter([1.0, f64::NAN]);
+        let unencodable = stream::iter([json!(1), too_deep()]);
         let call = pool.call::<_, u64>("total", with_items((), unencodable));
         let error = call.await.unwrap_err();
         assert_error(
@@ -508,6 +512,7 @@ fn a_stream_is_given_exactly_where_one_is_taken() {
         let pool = workers(1)
             .listen()
             .protocol(Protocol::Json)
+            .codec(Json)
             .start()
             .await
             .unwrap();
