@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -56,6 +57,52 @@ def test_an_async_function_runs_on_an_event_loop_of_its_own() -> None:
         return [x, pyproc.current_context().call_id]
 
     assert testing.call(tell, 5) == [5, 1]
+
+
+def test_what_a_generator_yields_comes_as_a_list() -> None:
+    closed = []
+
+    @expose
+    def count(upto: int) -> Iterator[Flower]:
+        try:
+            for each in range(upto):
+                assert pyproc.current_context().call_id == 1
+                yield Flower(float(each))
+        finally:
+            closed.append("plain")
+
+    @expose
+    async def strange(upto: int) -> AsyncIterator[object]:
+        try:
+            for each in range(upto):
+                await asyncio.sleep(0)
+                yield each
+            yield object()
+        finally:
+            closed.append("async")
+
+    assert testing.call("count", 2) == [{"petal_length": 0.0}, {"petal_length": 1.0}]
+    assert testing.call("count", 0) == []
+    assert closed == ["plain", "plain"]
+    with pytest.raises(pyproc.InvalidResult, match=r"^\$: "):
+        testing.call("strange", 2)
+    assert closed[2:] == ["async"]
+
+
+def test_async_functions_take_streams() -> None:
+    @expose
+    async def total(by: int, items: AsyncIterator[int]) -> int:
+        return by * sum([item async for item in items])
+
+    @expose
+    async def scaled(by: int, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            yield by * item
+
+    assert testing.call("total", 2, items=[1, 2]) == 6
+    assert testing.call("scaled", 2, items=iter([1, 2])) == [2, 4]
+    with pytest.raises(pyproc.InvalidArgument, match=r"\$\.items"):
+        testing.call("scaled", 2, items=["one"])
 
 
 def test_a_function_need_not_be_exposed() -> None:

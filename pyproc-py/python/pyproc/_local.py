@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing, closing
+
 from ._bind import convert_entry
 from ._cancellation import CANCELLATIONS
 from ._codec import codec
@@ -12,7 +14,7 @@ from ._request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
     from typing import Any
 
     from ._codec import Codec
@@ -29,8 +31,8 @@ def call(
 ) -> object:
     """Call a function as a host would, and return what a host would receive.
 
-    `items` are those of the argument that is a stream. Raises what the function raises, and
-    `CallError` where the body or the result does not fit.
+    `items` are those of the argument that is a stream, and a result that is one comes as a list.
+    Raises what the function raises, and `CallError` where the body or the result does not fit.
     """
     bodies = codec(codec_name)
     binding = function.bind()
@@ -39,8 +41,7 @@ def call(
     except InvalidResult as error:
         raise InvalidArgument(error.path, error.message) from None
     if function.batching is not None:
-        result = _call_as_batch(function, bodies.decode(encoded))
-        return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
+        return _sent(_call_as_batch(function, bodies.decode(encoded)), binding, bodies)
     arguments, keywords = binding.bind(bodies.decode(encoded))
     request = Request(Connection(), 1, function.name, encoded)
     if binding.context_parameter is not None:
@@ -48,19 +49,27 @@ def call(
     if (binding.items is None) != (items is None):
         raise InvalidArgument("$", "a stream is given exactly where a parameter takes one")
     if binding.items is not None and items is not None:
-        keywords[binding.items.name] = _items(binding, binding.items, items, bodies)
+        arriving = _items(binding, binding.items, items, bodies)
+        keywords[binding.items.name] = _one_by_one(arriving) if function.is_async else arriving
     token = running_request.set(request)
     try:
-        result = function.call(*arguments, **keywords)
-        if function.is_async and not function.is_stream:
+        result: Any = function.call(*arguments, **keywords)
+        if function.is_async:
             from asyncio import run
 
-            coroutine: Any = result
-            result = run(coroutine)
+            result = run(_yielded(result, binding, bodies) if function.is_stream else result)
+        elif function.is_stream:
+            with closing(result):
+                result = [_sent(item, binding, bodies) for item in result]
     finally:
         running_request.reset(token)
         CANCELLATIONS.end(request.call)
-    return bodies.decode(bodies.encode(binding.dump(result, binary=bodies.binary)))
+    return result if function.is_stream else _sent(result, binding, bodies)
+
+
+def _sent(value: object, binding: Binding, bodies: Codec) -> object:
+    """Return a value as it arrives at the other end."""
+    return bodies.decode(bodies.encode(binding.dump(value, binary=bodies.binary)))
 
 
 def _call_as_batch(function: Function, body: object) -> object:
@@ -74,10 +83,22 @@ def _call_as_batch(function: Function, body: object) -> object:
     return result
 
 
+async def _yielded(
+    items: AsyncGenerator[object, None], binding: Binding, bodies: Codec
+) -> list[object]:
+    async with aclosing(items):
+        return [_sent(item, binding, bodies) async for item in items]
+
+
+async def _one_by_one(items: Iterator[object]) -> AsyncIterator[object]:
+    for item in items:
+        yield item
+
+
 def _items(
     binding: Binding, parameter: ItemsParameter, items: Iterable[object], bodies: Codec
 ) -> Iterator[object]:
     for item in items:
-        value = bodies.decode(bodies.encode(binding.dump(item, binary=bodies.binary)))
+        value = _sent(item, binding, bodies)
         convert = parameter.convert
         yield value if convert is None else convert_entry(parameter.name, convert, value)

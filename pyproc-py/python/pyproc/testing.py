@@ -32,7 +32,8 @@ def call(
 
     `function` is its name or the function itself; `body` is what the host sends, of plain values
     or of dataclasses, and goes through the codec and the binding of arguments, as the result does.
-    `items` are those of the argument that is a stream, where the function takes one.
+    `items` are those of the argument that is a stream, where the function takes one. What a
+    generator yields comes as a list of all of it.
 
     Raises what the function raises; `FunctionNotFound`, `InvalidArgument`, `InvalidBody` or
     `InvalidResult` where a host would get that error; `SchemaError` where the function's
