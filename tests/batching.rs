@@ -265,10 +265,10 @@ fn a_batch_is_interrupted_when_nobody_waits_for_any_of_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let late = pool
-            .call_owned::<_, u64>("stay_together", path.to_str().unwrap().to_owned())
+            .call_owned::<_, u64>("hold_together", path.to_str().unwrap().to_owned())
             .deadline(Duration::from_millis(400));
         let late = tokio::spawn(late);
-        let dropped = spawn::<u64>(&pool, "stay_together", path.to_str().unwrap());
+        let dropped = spawn::<u64>(&pool, "hold_together", path.to_str().unwrap());
         in_flight(&pool, 3).await;
         held.release().await;
         until("the batch runs", || path.join("together").exists()).await;

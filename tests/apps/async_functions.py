@@ -109,14 +109,6 @@ async def block(path: str) -> None:
 
 
 @expose
-async def block_once(path: str) -> str:
-    if os.path.exists(f"{path}.began"):
-        return "not again"
-    await block(path)
-    return "never"
-
-
-@expose
 async def leave(code: int) -> None:
     async def in_task() -> None:
         await asyncio.sleep(0)

@@ -47,12 +47,6 @@ def hold_together(paths: list[str]) -> list[int]:
     return [len(paths)] * len(paths)
 
 
-@expose(batch=4)
-def stay_together(paths: list[str]) -> list[int]:
-    """As `hold_together`, but it needs no file to go on: it never does."""
-    return hold_together([paths[0]] * len(paths))
-
-
 @expose
 def hold(path: str) -> None:
     with open(path + "/held", "w") as file:

@@ -32,17 +32,6 @@ def loop(started: str) -> None:
 
 
 @expose
-def tidy(started: str, end: str) -> None:
-    """Leaves a file behind that says what it was ended with."""
-    announce(started)
-    try:
-        time.sleep(1000)
-    except BaseException as error:
-        Path(end).write_text(type(error).__name__)
-        raise
-
-
-@expose
 def swallow(started: str) -> None:
     """Ends for nobody."""
     announce(started)

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import sys
 import time
 from collections.abc import Iterator
 
@@ -58,18 +57,6 @@ def stuck_after_one() -> Iterator[int]:
     yield 1
     while True:
         pass
-
-
-@expose
-def rss_kib() -> int:
-    with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith("VmRSS"))
-    return int(line.split()[1])
-
-
-@expose
-def recursion_limit() -> int:
-    return sys.getrecursionlimit()
 
 
 @expose
