@@ -6,7 +6,7 @@ use std::time::Instant;
 use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::death::DeathReport;
-use crate::error::{Error, ErrorKind, Fate, PythonError, WorkerIdentity};
+use crate::error::{Error, ErrorKind, Fate, PythonError, Result, WorkerIdentity};
 use crate::ledger::{Begun, Failure, Outcome, Refusal, Reply};
 use crate::pool::{Shared, Tripped};
 
@@ -16,30 +16,32 @@ pub(super) enum Answer {
     Body(Reply),
     Error(Error),
     /// It certainly did not run: another worker gets it, and nobody notices.
-    Move {
-        /// The worker may have died of reading it.
-        is_suspect: bool,
-    },
+    Move,
     /// It may have run, and may run again: another worker gets it.
-    SendAgain {
-        /// The worker was in this very call when it died.
-        is_victim: bool,
-        death: Arc<DeathReport>,
-    },
+    SendAgain(Arc<DeathReport>),
 }
 
-/// What a call may cost.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tries {
-    pub(super) is_idempotent: bool,
+/// What a call has been through, in all workers that it was sent to.
+#[derive(Debug, Default)]
+pub(super) struct History {
     /// How many workers have died in it.
-    pub(super) victims: u32,
-    pub(super) poison_limit: u32,
+    victims: u32,
     /// How many workers have died when it was the next that they would have begun.
-    pub(super) suspicions: u32,
+    suspicions: u32,
+    /// Whether a worker that is gone may have run it.
+    may_have_run: bool,
     /// Whether items of its result or of its argument have moved: it begins nowhere else.
     pub(super) has_streamed: bool,
+}
+
+/// Whose outcome it is that is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) function: &'a str,
+    pub(super) is_idempotent: bool,
     pub(super) deadline: Option<Instant>,
+    /// The one that the call was sent to, if it was.
+    pub(super) worker: Option<&'a WorkerIdentity>,
 }
 
 /// A call that was the next one of so many workers when they died, and then of another one, has probably killed them:
@@ -47,90 +49,66 @@ pub(super) struct Tries {
 /// so within the microseconds between the arrival of a call and its beginning, each time of this very call.
 const MAX_SUSPICIONS: u32 = 3;
 
-impl Tries {
-    /// What may not be sent again, whatever becomes of it.
-    pub(super) const ONE: Self = Self {
-        is_idempotent: false,
-        victims: 0,
-        poison_limit: 1,
-        suspicions: MAX_SUSPICIONS,
-        has_streamed: false,
-        deadline: None,
-    };
-
-    fn is_late(self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+impl History {
+    /// The result for the caller: whatever ended the call at last, a worker may have run it before.
+    pub(super) fn amend<T>(&self, result: Result<T>) -> Result<T> {
+        if self.may_have_run || self.has_streamed {
+            result.map_err(Error::at_least_may_have_run)
+        } else {
+            result
+        }
     }
 
-    /// Whether the call may be sent again, now that one more worker has died in it.
-    fn has_one_left(self) -> bool {
-        self.is_idempotent && self.victims + 1 < self.poison_limit
-    }
-}
-
-impl Answer {
-    /// `worker` is the one that the call was sent to, if it was.
-    pub(super) fn judge(
-        outcome: Outcome,
-        tries: Tries,
-        function: &str,
-        worker: Option<&WorkerIdentity>,
-        shared: &Shared,
-    ) -> Self {
+    /// Decides what an outcome means, and remembers it.
+    pub(super) fn judge(&mut self, outcome: Outcome, case: Case<'_>, shared: &Shared) -> Answer {
+        let Case {
+            function, worker, ..
+        } = case;
         let of_worker = |error: Error| {
             let error = error.with_function(function);
-            Self::Error(match worker {
+            Answer::Error(match worker {
                 Some(worker) => error.with_worker(worker.clone()),
                 None => error,
             })
         };
         match outcome {
-            Ok(body) => Self::Body(body),
-            Err(Failure::Died { death, .. }) if tries.has_streamed => {
-                Self::Error(death.error(Fate::MayHaveRun).with_function(function))
+            Ok(body) => Answer::Body(body),
+            Err(Failure::Died { death, .. }) if self.has_streamed => {
+                Answer::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Refused(reason)) => Self::Error(refusal(reason, function, shared)),
-            Err(Failure::Unsendable(reason)) => Self::Error(unsendable(reason, function, shared)),
+            Err(Failure::Refused(reason)) => Answer::Error(refusal(reason, function, shared)),
+            Err(Failure::Unsendable(reason)) => Answer::Error(unsendable(reason, function, shared)),
             Err(Failure::Died {
                 begun: Begun::Not, ..
-            }) => Self::Move { is_suspect: false },
-            Err(Failure::Died {
-                begun: Begun::Next, ..
-            }) if tries.suspicions < MAX_SUSPICIONS => Self::Move { is_suspect: true },
+            }) => Answer::Move,
             Err(Failure::Died {
                 begun: Begun::Next,
                 death,
-            }) => Self::Error(
-                death
-                    .error_unbegun(tries.suspicions + 1)
-                    .with_function(function),
-            ),
-            Err(Failure::Died {
-                begun: Begun::Earlier,
-                death,
-            }) if tries.is_idempotent => Self::SendAgain {
-                is_victim: false,
-                death,
-            },
-            Err(Failure::Died {
-                begun: Begun::Last,
-                death,
-            }) if tries.has_one_left() => Self::SendAgain {
-                is_victim: true,
-                death,
-            },
+            }) => {
+                self.suspicions += 1;
+                if self.suspicions <= MAX_SUSPICIONS {
+                    Answer::Move
+                } else {
+                    let error = death.error_unbegun(self.suspicions);
+                    Answer::Error(error.with_function(function))
+                }
+            }
+            Err(Failure::Died { begun, death })
+                if case.is_idempotent && self.may_run_after(begun, shared) =>
+            {
+                self.may_have_run = true;
+                Answer::SendAgain(death)
+            }
             Err(Failure::Died { death, .. }) => {
-                Self::Error(death.error(Fate::MayHaveRun).with_function(function))
+                Answer::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
             Err(Failure::Remote(error))
-                if error.status == Status::Draining && !tries.has_streamed =>
+                if error.status == Status::Draining && !self.has_streamed =>
             {
-                Self::Move { is_suspect: false }
+                Answer::Move
             }
             // The worker has ended it because the host has cancelled it, as it does with calls that are late.
-            Err(Failure::Remote(error))
-                if error.status == Status::Cancelled && tries.is_late(Instant::now()) =>
-            {
+            Err(Failure::Remote(error)) if error.status == Status::Cancelled && case.is_late() => {
                 let message = "the function was cancelled, because its deadline had passed";
                 of_worker(Error::new(ErrorKind::Deadline, message).with_fate(Fate::MayHaveRun))
             }
@@ -167,6 +145,19 @@ impl Answer {
                 }),
             ),
         }
+    }
+
+    /// Whether the call may run again, now that one more worker has died in it or beside it.
+    fn may_run_after(&mut self, begun: Begun, shared: &Shared) -> bool {
+        self.victims += u32::from(begun == Begun::Last);
+        begun == Begun::Earlier || self.victims < shared.poison_limit()
+    }
+}
+
+impl Case<'_> {
+    fn is_late(self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
     }
 }
 

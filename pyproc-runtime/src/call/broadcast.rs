@@ -12,7 +12,7 @@ use pyproc_proto::{Codec, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer as Judgement, Tries, refusal, unsendable};
+use super::answer::{Answer as Judgement, Case, History, refusal, unsendable};
 use super::caller::ended_already;
 use super::{CallOptions, decode, encode};
 use crate::connection::{Sender, Unsent};
@@ -168,42 +168,44 @@ impl Leg {
     fn poll(
         &mut self,
         context: &Context<'_>,
-        tries: Tries,
         function: &str,
+        deadline: Option<Instant>,
         shared: &Shared,
     ) -> Poll<()> {
         if let Answer::Awaited(receipt) = &mut self.answer {
             let outcome = ready!(receipt.poll(context));
-            let answer = judge(outcome, tries, function, &self.worker, shared);
+            let case = Case {
+                function,
+                is_idempotent: false,
+                deadline,
+                worker: Some(&self.worker),
+            };
+            let answer = judge(outcome, case, shared);
             self.answer = Answer::There(answer);
         }
         Poll::Ready(())
     }
 }
 
-/// What an outcome means here, where the call belongs to this worker and no other.
-fn judge(
-    outcome: Outcome,
-    tries: Tries,
-    function: &str,
-    worker: &WorkerIdentity,
-    shared: &Shared,
-) -> Result<Reply> {
+/// What an outcome means here, where the call belongs to its worker and no other.
+fn judge(outcome: Outcome, case: Case<'_>, shared: &Shared) -> Result<Reply> {
     if let Err(Failure::Died {
         begun: Begun::Not | Begun::Next,
         death,
     }) = &outcome
     {
-        return Err(death.error(Fate::NotStarted).with_function(function));
+        return Err(death.error(Fate::NotStarted).with_function(case.function));
     }
-    match Judgement::judge(outcome, tries, function, Some(worker), shared) {
+    match History::default().judge(outcome, case, shared) {
         Judgement::Body(reply) => Ok(reply),
         Judgement::Error(error) => Err(error),
-        Judgement::Move { .. } | Judgement::SendAgain { .. } => {
+        Judgement::Move | Judgement::SendAgain(_) => {
             let message = "the worker was told to end before it began the call";
-            Err(Error::new(ErrorKind::WorkerDied, message)
-                .with_worker(worker.clone())
-                .with_function(function))
+            let error = Error::new(ErrorKind::WorkerDied, message).with_function(case.function);
+            Err(match case.worker {
+                Some(worker) => error.with_worker(worker.clone()),
+                None => error,
+            })
         }
     }
 }
@@ -229,14 +231,10 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Broadcast<'_, C, A,
         let State::Sent(legs) = &mut this.state else {
             return Poll::Ready(Err(ended_already()));
         };
-        let tries = Tries {
-            deadline: this.deadline,
-            ..Tries::ONE
-        };
         // Each of them is polled, so that each wakes this one.
-        let (shared, function) = (this.pool.shared(), &*this.function);
+        let (shared, function, deadline) = (this.pool.shared(), &*this.function, this.deadline);
         let awaited = legs.iter_mut().filter_map(|leg| {
-            leg.poll(context, tries, function, shared)
+            leg.poll(context, function, deadline, shared)
                 .is_pending()
                 .then_some(())
         });

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use pyproc_proto::{Codec, Metadata, Request};
 
-use super::answer::{Answer, Tries, refusal, tripped, unsendable};
+use super::answer::{Answer, Case, History, refusal, tripped, unsendable};
 use super::argument::Argument;
 use super::encode;
 use super::options::CallOptions;
@@ -36,14 +36,7 @@ pub(super) struct Caller<'a, C: Codec, A> {
     /// How many calls of the pool had ended when this one was made. Where others have ended between that and its first
     /// poll, it was made together with them, and others may follow it in the same poll of their task.
     ended_before: u64,
-    /// How many workers have died in this call.
-    victims: u32,
-    /// How many workers have died when it was the next that they would have begun.
-    suspicions: u32,
-    /// Whether a worker that is gone may have run it.
-    may_have_run: bool,
-    /// Whether items of its result or of its argument have moved: it is not begun anew then.
-    pub(super) has_streamed: bool,
+    pub(super) history: History,
     deadline: Option<Instant>,
     /// How often it was tried in vain.
     failures: u32,
@@ -115,10 +108,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             credit,
             is_one_of_many: false,
             ended_before,
-            victims: 0,
-            suspicions: 0,
-            may_have_run: false,
-            has_streamed: false,
+            history: History::default(),
             deadline: None,
             failures: 0,
             is_admitted: false,
@@ -169,7 +159,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
             .debug_struct(name)
             .field("function", &self.function)
             .field("state", &state)
-            .field("victims", &self.victims)
+            .field("history", &self.history)
             .finish_non_exhaustive()
     }
 
@@ -189,12 +179,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Notes how the call has ended, and returns the error that its caller gets.
     pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
-        let result = if self.may_have_run || self.has_streamed {
-            // Whatever ended it at last, a worker may have run it before.
-            result.map_err(Error::at_least_may_have_run)
-        } else {
-            result
-        };
+        let result = self.history.amend(result);
         self.state = State::Ended;
         // Whoever keeps the call keeps no sender waiting for its source.
         self.argument.forget_items();
@@ -408,13 +393,13 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
                 State::Ended => return Poll::Ready(Err(ended_already())),
             };
             if receipt.take_items(items) {
-                self.has_streamed = true;
+                self.history.has_streamed = true;
                 return Poll::Ready(Ok(Step::Items));
             }
             let outcome = receipt.poll(context);
             // What came meanwhile found no waker.
             let has_items = receipt.take_items(items);
-            self.has_streamed |= has_items;
+            self.history.has_streamed |= has_items;
             match (outcome, has_items) {
                 (Poll::Pending, true) => return Poll::Ready(Ok(Step::Items)),
                 (Poll::Pending, false) => {
@@ -438,32 +423,27 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Decides what an outcome means. `None` says that the call is to be sent again.
     fn settle(&mut self, outcome: Outcome) -> Option<Result<Reply>> {
         let shared = self.pool.shared();
-        let tries = Tries {
-            is_idempotent: self.options.idempotent,
-            victims: self.victims,
-            poison_limit: shared.poison_limit(),
-            suspicions: self.suspicions,
-            has_streamed: self.has_streamed,
-            deadline: self.deadline,
-        };
         let worker = match &self.state {
             State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),
             _ => None,
         };
-        match Answer::judge(outcome, tries, &self.function, worker, shared) {
+        let case = Case {
+            function: &self.function,
+            is_idempotent: self.options.idempotent,
+            deadline: self.deadline,
+            worker,
+        };
+        match self.history.judge(outcome, case, shared) {
             Answer::Body(body) => return Some(Ok(body)),
             Answer::Error(error) => match self.rest_after(error) {
                 Ok(resting) => self.state = resting,
                 Err(error) => return Some(Err(error)),
             },
-            Answer::Move { is_suspect } => {
-                self.suspicions += u32::from(is_suspect);
+            Answer::Move => {
                 shared.counters().count_moved();
                 self.return_from(worker.cloned(), State::Returned);
             }
-            Answer::SendAgain { is_victim, death } => {
-                self.victims += u32::from(is_victim);
-                self.may_have_run = true;
+            Answer::SendAgain(death) => {
                 let next = match self.rest_after_death() {
                     Ok(next) => next,
                     Err(NoTryLeft) => {
@@ -488,7 +468,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
 
     /// Lets the call wait for a while before it is tried again, if that helps and is allowed.
     fn rest_after(&self, error: Error) -> Result<State> {
-        if !error.is_retryable() || self.has_streamed {
+        if !error.is_retryable() || self.history.has_streamed {
             return Err(error);
         }
         match self.policy().and_then(|policy| self.rest(&policy)) {

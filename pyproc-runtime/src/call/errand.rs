@@ -8,8 +8,8 @@ use bytes::Bytes;
 use pyproc_proto::Metadata;
 
 use super::CallOptions;
-use super::answer::{Answer, Tries, refusal};
-use crate::error::{Error, Result, WorkerIdentity};
+use super::answer::{Answer, Case, History, refusal};
+use crate::error::{Result, WorkerIdentity};
 use crate::ledger::{Outcome, Promise, Receipt};
 use crate::pool::{
     Admittance, Arrival, Claim, Entrance, Handover, Parcel, Place, Shared, Ticket, Trial,
@@ -43,9 +43,7 @@ struct Progress {
     place: Option<Place>,
     /// Its turn among the others, which it keeps when it is sent again.
     ticket: Option<Ticket>,
-    victims: u32,
-    suspicions: u32,
-    may_have_run: bool,
+    history: History,
 }
 
 impl Errand {
@@ -198,30 +196,21 @@ impl Errand {
         worker: Option<&WorkerIdentity>,
         shared: &Shared,
     ) -> Option<Result<()>> {
-        let mut progress = self.progress();
-        let tries = Tries {
+        let case = Case {
+            function: &self.function,
             is_idempotent: self.options.idempotent,
-            victims: progress.victims,
-            poison_limit: shared.poison_limit(),
-            suspicions: progress.suspicions,
-            has_streamed: false,
             deadline: self.deadline,
+            worker,
         };
-        match Answer::judge(outcome, tries, &self.function, worker, shared) {
+        match self.progress().history.judge(outcome, case, shared) {
             Answer::Body(_) => return Some(Ok(())),
             Answer::Error(error) => return Some(Err(error)),
-            Answer::Move { is_suspect } => {
-                progress.suspicions += u32::from(is_suspect);
-                shared.counters().count_moved();
-            }
-            Answer::SendAgain { is_victim, .. } => {
+            Answer::Move => shared.counters().count_moved(),
+            Answer::SendAgain(_) => {
                 shared.overdraw_retries();
-                progress.victims += u32::from(is_victim);
-                progress.may_have_run = true;
                 shared.counters().count_resent();
             }
         }
-        drop(progress);
         if let Some(worker) = worker {
             shared.close_slot(worker);
         }
@@ -230,11 +219,7 @@ impl Errand {
 
     /// Notes how the call has ended.
     fn end(&self, shared: &Shared, result: Result<()>) -> Result<()> {
-        let result = if self.progress().may_have_run {
-            result.map_err(Error::at_least_may_have_run)
-        } else {
-            result
-        };
+        let result = self.progress().history.amend(result);
         let error = result.as_ref().err();
         shared.counters().count_end(error);
         shared.note_end(self.trial, &self.function, error);

@@ -58,7 +58,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         }
         let is_end = matches!(stop, Some(Stop::End));
         if bytes > 0 || is_end {
-            self.has_streamed = true;
+            self.history.has_streamed = true;
             if let Err(ItemError::TooLarge { bytes, limit }) =
                 connection.send_items(call, &mut items, is_end)
             {
@@ -69,7 +69,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         match stop {
             Some(Stop::Failed(reason)) => {
                 // Only a function that has begun asks for items, be it the first.
-                self.has_streamed = true;
+                self.history.has_streamed = true;
                 Err(self.failed(reason))
             }
             Some(Stop::Pending | Stop::End) => Ok(()),
