@@ -430,10 +430,16 @@ impl Connection {
                 state.check,
             )
         };
-        let is_last = |call| was_in.contains(&call);
         let calls = in_flight.iter().filter(|call| Some(call.call) != check);
         let calls = calls.count();
-        let mut has_next = !has_left;
+        let is_busy = match taken {
+            Some(_) => was_in.is_busy,
+            // Streams may have been set aside.
+            None => in_flight
+                .iter()
+                .any(|call| call.sent && !call.token.is_stream()),
+        };
+        let mut has_next = !has_left && !is_busy;
         let mut not_begun = || match std::mem::take(&mut has_next) {
             true => Begun::Next,
             false => Begun::Not,
@@ -443,7 +449,7 @@ impl Connection {
             let begun = match taken {
                 _ if !is_handed_over => not_begun(),
                 Some(taken) if call.call.get() > taken => not_begun(),
-                Some(_) if !is_last(call.call) => Begun::Earlier,
+                Some(_) if !was_in.has(call.call) => Begun::Earlier,
                 _ => Begun::Last,
             };
             call.token.end(Err(Failure::Died {

@@ -72,7 +72,8 @@ pub(crate) enum Failure {
 pub(crate) enum Begun {
     /// It certainly had not begun it.
     Not,
-    /// It certainly had not begun it, nor any other that it had, and this one was the next: it may have died of reading it.
+    /// It certainly had not begun it, was in no other that it had, and this one was the next: it may have died of reading
+    /// it.
     Next,
     /// It had taken it, and then another one.
     Earlier,

@@ -1,12 +1,16 @@
 //! What the state page tells of a dead worker, and what a worker that spoils it can do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pyproc::{Call, DefaultCodec, Error, ErrorKind, Fate, Pool, PoolBuilder};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::fate::Log;
-use crate::support::{assert_error, call, call_with, kill, pid_of, pool, scenario, within};
+use crate::support::{
+    assert_error, call, call_with, kill, pid_of, pool, pool_of, scenario, until, within,
+};
 
 /// How many calls wait in the worker behind the one that it runs; the script knows the number, too.
 const BEHIND: usize = 7;
@@ -82,6 +86,106 @@ fn fault_14_those_who_wait_behind_a_poisonous_call_are_not_blamed_for_it() {
         for result in behind {
             result.unwrap();
         }
+        pool.shutdown().await.unwrap();
+    });
+}
+
+/// Each of the calls that a worker runs waits until the last worker is left.
+const WAITS: &str = r#"
+import asyncio
+import pathlib
+import resource
+import time
+
+@expose
+def wait(begun: str, go: str) -> None:
+    pathlib.Path(begun).touch()
+    while not pathlib.Path(go).exists():
+        time.sleep(0.001)
+
+@expose
+async def wait_beside(begun: str, go: str) -> None:
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + (24 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    pathlib.Path(begun).touch()
+    while not pathlib.Path(go).exists():
+        await asyncio.sleep(0.001)
+
+@expose
+def length(text: str) -> int:
+    return len(text)
+"#;
+
+/// Five workers that are not replaced, and in each of them a call of `function` that goes on until the file `go` is there.
+async fn five_that_wait(
+    builder: PoolBuilder,
+    function: &'static str,
+    directory: &Path,
+) -> (Pool, Vec<JoinHandle<pyproc::Result<Value>>>) {
+    let pool = builder.workers(5).restart(false).breaker(false);
+    let pool = pool.start().await.unwrap();
+    let mut waiting = Vec::new();
+    for number in 0..5 {
+        let begun = directory.join(number.to_string());
+        let argument = json!({ "begun": begun, "go": directory.join("go") });
+        let call = pool.call_owned(function, argument);
+        waiting.push(tokio::spawn(call.into_future()));
+        until("it has begun", || begun.exists()).await;
+    }
+    (pool, waiting)
+}
+
+#[test]
+fn fault_14_a_call_that_had_not_begun_is_not_blamed_for_the_deaths_of_workers_that_were_busy() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let builder = pool_of(WAITS).max_in_flight_per_worker(2);
+        let (pool, waiting) = five_that_wait(builder, "wait", directory.path()).await;
+        let killing = async {
+            for _ in 0..4 {
+                let has_both = || {
+                    let workers = pool.status().workers;
+                    workers.into_iter().find(|worker| worker.in_flight == 2)
+                };
+                until("it waits behind another", || has_both().is_some()).await;
+                let pid = has_both().unwrap().pid.unwrap();
+                kill(pid);
+                until("it has moved", || {
+                    has_both().is_none_or(|worker| worker.pid != Some(pid))
+                })
+                .await;
+            }
+            std::fs::write(directory.path().join("go"), "").unwrap();
+        };
+        let (length, ()) = futures::join!(pool.call::<_, usize>("length", "four"), killing);
+        assert_eq!(length.unwrap(), 4);
+        assert_eq!(pool.status().counts.moved, 4);
+        let ended = futures::future::join_all(waiting).await;
+        let lost = ended.iter().filter(|call| call.as_ref().unwrap().is_err());
+        assert_eq!(lost.count(), 4);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn fault_14_a_call_that_kills_its_workers_before_they_begin_it_finds_no_cover_in_those_that_rest() {
+    scenario(async {
+        let directory = tempfile::tempdir().unwrap();
+        let builder = pool_of(WAITS).max_frame(128 << 20);
+        let (pool, waiting) = five_that_wait(builder, "wait_beside", directory.path()).await;
+        let text = "x".repeat(64 << 20);
+        let error = pool.call::<_, usize>("length", &text).await.unwrap_err();
+        assert_error(
+            &error,
+            ErrorKind::WorkerDied,
+            Fate::NotStarted,
+            &["4 workers"],
+        );
+        std::fs::write(directory.path().join("go"), "").unwrap();
+        let ended = futures::future::join_all(waiting).await;
+        let lost = ended.iter().filter(|call| call.as_ref().unwrap().is_err());
+        assert_eq!(lost.count(), 4);
         pool.shutdown().await.unwrap();
     });
 }

@@ -47,12 +47,28 @@ pub(crate) struct Step {
     pub(crate) since: Instant,
 }
 
+/// Where a worker was when it ended. Nothing, where that is not known.
+#[derive(Debug, Default)]
+pub(super) struct WasIn {
+    /// Sorted: the call that its main thread was in, with all others of its batch, and those that it had begun beside
+    /// others.
+    calls: Vec<CallId>,
+    /// One of them was not at rest, and so may be what has ended the worker.
+    pub(super) is_busy: bool,
+}
+
 /// A step of a call that has taken so long blocks the event loop. It is the time from which on `asyncio` itself, in debug
 /// mode, calls a callback slow.
 const BLOCKS: Duration = Duration::from_millis(100);
 
 /// So often it is looked whether a call that nobody wants any more has begun all the same.
 const LOOK_AGAIN: Duration = Duration::from_millis(320);
+
+impl WasIn {
+    pub(super) fn has(&self, call: CallId) -> bool {
+        self.calls.binary_search(&call).is_ok()
+    }
+}
 
 impl Connection {
     /// What the worker runs at this moment: by the state page, and without one the oldest call in flight, which is the
@@ -306,11 +322,10 @@ impl Connection {
         resumed.or_else(|| (!is_aside()).then_some(taken))
     }
 
-    /// The calls in which the worker was last, where that is known: the one that its main thread was in, with all others of
-    /// its batch, and those that it had begun beside others.
-    pub(super) fn was_in(&self, state: &State) -> Vec<CallId> {
+    /// Where the worker was last, as far as is known.
+    pub(super) fn was_in(&self, state: &State) -> WasIn {
         let Some(taken) = self.taken(state) else {
-            return Vec::new();
+            return WasIn::default();
         };
         let resumed = self.page.as_ref().and_then(StatePage::resumed);
         let main = CallId::new(resumed.unwrap_or(taken));
@@ -322,7 +337,20 @@ impl Connection {
         let beside = state.protocol.calls().filter_map(|(call, mode)| {
             (mode == Mode::Concurrent && call.get() <= taken).then_some(call)
         });
-        main.into_iter().chain(batch).chain(beside).collect()
+        let calls = main.into_iter().chain(batch).chain(beside);
+        let mut calls: Vec<_> = calls
+            .filter(|call| state.protocol.token(*call).is_some())
+            .collect();
+        calls.sort_unstable();
+        // The page tells of each step of a stream and of an asynchronous call; between them they are at rest.
+        let has_threads = state.protocol.threads() > 1;
+        let is_at_rest = |call: &CallId| {
+            let is_stream = state.protocol.token(*call).is_some_and(Entry::is_stream);
+            let is_beside = state.protocol.mode_of(*call) == Some(Mode::Concurrent);
+            resumed != Some(call.get()) && (is_stream || (is_beside && !has_threads))
+        };
+        let is_busy = !calls.iter().all(is_at_rest);
+        WasIn { calls, is_busy }
     }
 
     /// The id of the call that the worker took last, where that is known. A page that contradicts what was read from the
