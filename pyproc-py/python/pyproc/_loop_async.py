@@ -50,8 +50,7 @@ class AsyncLoop:
     Calls are begun in the order in which they come. Those of async functions are tasks from then
     on. Plain functions run in threads, where there are any; otherwise one at a time, outside of the
     event loop: it stands still for them, and has a turn after each that was not short. So they may
-    well have an event loop of their own. Generators, batches, and what takes a stream run there in
-    any case.
+    well have an event loop of their own. Generators and batches run there in any case.
     """
 
     def __init__(

@@ -26,7 +26,8 @@ use crate::pool::{Admittance, Pool, Shared};
 ///
 /// It goes to each worker that takes calls when it is first polled, and is done there when its turn comes, behind the calls
 /// that the worker has. It does not wait in the pool's line, and is above the limits on calls in flight, in which it counts.
-/// Breakers neither hold it up, for it may be the cure, nor learn from it.
+/// Breakers do not hold it up, for it may be the cure, and learn nothing from its answers; that of the pool learns of the
+/// workers that die of it, as of all others.
 ///
 /// Workers that are being started are not among them: what a broadcast changes, the script must find at its start, too. So
 /// are those that drain and only finish what they have; and a pool none of whose workers is there at the moment answers

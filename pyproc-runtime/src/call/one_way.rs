@@ -25,7 +25,8 @@ use crate::pool::{Pool, Priority, Trial, hash_key};
 /// [`Counts::failed`](crate::Counts::failed) and logged as a warning with the target `pyproc::pool`. It has a deadline and
 /// is interrupted like any other call, keeps its place in the limits of the pool until it has ended, and
 /// [`Pool::shutdown`] waits for it. It moves to another worker if it certainly had not begun, and never after it may have
-/// run, unless it is [idempotent](Self::idempotent).
+/// run, unless it is [idempotent](Self::idempotent). No [`Retry`](crate::Retry) policy holds for it: when it is refused, it
+/// says so at once.
 ///
 /// # Errors
 ///

@@ -6,7 +6,8 @@
 //!
 //! The invariants: never more than `max_in_flight` calls are in flight, never more than `max_in_flight_per_worker` on one
 //! worker when they are sent there, never more than `max_waiting` in the line (those that come back from a lost worker do
-//! not count), and the line is first come, first served, within a [priority](super::Priority). Slots that were given up,
+//! not count), and the line is first come, first served, within a [priority](super::Priority). What goes to every worker
+//! ([`admit_all`](Admission::admit_all)) counts as in flight, and keeps to neither of these limits. Slots that were given up,
 //! for a while or for good, take their share of the two limits of the pool with them.
 //!
 //! A stream has a place until it has yielded its first item. From then on its worker runs other calls between the items,

@@ -170,8 +170,8 @@ impl<C: Codec> PoolBuilder<C> {
     /// the interpreter lock; and for interpreters without one.
     ///
     /// Functions in threads are only told that nobody waits for them any more (`Context.cancelled()`): nothing ends one that
-    /// does not ask, short of the end of its worker. Async functions stay on the event loop, and generators, batches and
-    /// functions that take a stream in the main thread. A call that finds all threads busy waits in the worker.
+    /// does not ask, short of the end of its worker. Async functions stay on the event loop, and generators and batches in
+    /// the main thread. A call that finds all threads busy waits in the worker.
     pub fn threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;
         self
@@ -282,10 +282,11 @@ impl<C: Codec> PoolBuilder<C> {
         self
     }
 
-    /// How many calls one worker may have at once: a number, or [`InFlight::Auto`], which is the default. A worker runs
-    /// one function at a time, so with 1 a call that waits in the pool's line can still go to whichever worker is free
-    /// first, and a worker that dies takes only the call with it that it ran. More saves the wait between two short
-    /// calls; `Auto` sends more while calls are short.
+    /// How many calls one worker may have at once: a number, or [`InFlight::Auto`], which is the default and says how many
+    /// that are. With 1 a call that waits in the pool's line can still go to whichever worker is free first, and a worker
+    /// that dies takes only the call with it that it ran. More saves the wait between two short calls, and is what async
+    /// functions, threads and batches need. It is one number for all functions; only a [broadcast](Pool::broadcast), and a
+    /// stream that has yielded, does not keep to it.
     pub fn max_in_flight_per_worker(mut self, calls: impl Into<InFlight>) -> Self {
         self.settings.max_in_flight_per_worker = calls.into();
         self
@@ -373,7 +374,7 @@ impl<C: Codec> PoolBuilder<C> {
     /// before it is taken to be stuck and is replaced. Default 5 s: cheaper than a replacement for a function that is
     /// merely late.
     ///
-    /// A worker runs one call after the other, so a call that waits behind another at the same worker (see
+    /// A call that waits behind another at the same worker (see
     /// [`max_in_flight_per_worker`](Self::max_in_flight_per_worker)) has this time from when its turn came, if that is
     /// later than its deadline.
     pub fn overdue_after(mut self, time: Duration) -> Self {
@@ -413,7 +414,7 @@ impl<C: Codec> PoolBuilder<C> {
 
     /// How calls are tried again that were refused, or lost with their worker, if they do not say it themselves: a [`Retry`]
     /// policy, or a number of tries. Default [`Retry::never`]: whoever calls knows best what may wait, and a pool that
-    /// refuses calls has a reason.
+    /// refuses calls has a reason. One-way calls and broadcasts have no policy: the first say at once when they are refused.
     pub fn retry(mut self, retry: impl Into<Retry>) -> Self {
         self.settings.retry = Some(retry.into());
         self

@@ -4,9 +4,10 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-/// Which calls have their turn first where calls wait.
+/// Which calls have their turn first where calls wait in the pool's line.
 ///
-/// Where none waits it means nothing, and nothing that runs is interrupted for it. Of eight turns in a row at least one
+/// Where none waits there it means nothing: nothing that runs is interrupted for it, and a call that is with a worker
+/// already keeps its turn there (see [`InFlight::Auto`](super::InFlight::Auto)). Of eight turns in a row at least one
 /// goes to whoever has waited longest, whatever its priority; so a call before which `n` others stand is served after
 /// `8 × (n + 1)` turns at the latest, however many with a higher priority keep coming. A call whose deadline is shorter
 /// than that wait ends as late, like any other.

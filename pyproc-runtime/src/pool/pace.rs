@@ -8,8 +8,9 @@ use pyproc_proto::FunctionInfo;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum InFlight {
-    /// As many as it lately did in half a millisecond, from 1 to 256. So calls of a few microseconds share the cost of waking the
-    /// worker, and a call that takes longer has the worker to itself: none waits behind it while another worker is free.
+    /// As many as it lately did in half a millisecond, from 1 to 256, and 1 when it has answered nothing for a millisecond. So
+    /// calls of a few microseconds share the cost of waking the worker, and a call that takes longer has the worker to itself:
+    /// none waits behind it while another worker is free.
     ///
     /// A worker with a function that takes calls in batches (`@expose(batch=32)`) may have two of them, 64 calls, whatever its
     /// pace: while one batch runs, the next comes together. A worker with async functions may have 1024 calls: they wait
