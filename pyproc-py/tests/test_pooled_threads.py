@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -298,3 +299,26 @@ def test_results_of_threads_that_nobody_reads_do_not_hold_up_the_others(serve: S
     for call in range(1, 201):
         host.request(call, "large")
     assert sorted(host.expect(Kind.REPLY)[3] for _ in range(200)) == list(range(1, 201))
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_call(serve: Spawn) -> None:
+    host = serve(
+        """
+import gc
+everybody = threading.Barrier(4)
+
+@expose
+def meet(x):
+    everybody.wait()
+
+@expose
+async def kept(x):
+    return sum(type(each).__name__ == "Job" for each in gc.get_objects())
+"""
+    )
+    for call in range(1, 5):
+        host.request(call, "meet")
+    for _ in range(4):
+        host.expect(Kind.REPLY)
+    call_ids = itertools.count(5)
+    until(lambda: bool(host.call("kept", call=next(call_ids)) == 0))

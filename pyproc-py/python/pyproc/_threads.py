@@ -181,6 +181,8 @@ class Threads:
             CANCELLATIONS.end(job.request.call)
             self._done.put(job)
             self._wake()
+            # Its bodies may be large, and the next one may be long in coming.
+            del job
 
     def _run(
         self,
