@@ -178,12 +178,35 @@ impl<'py> Worker<'py> {
 
     /// Answers a call with the exception that ended it; only `SystemExit` passes through.
     pub(super) fn fail(&mut self, call: CallId, error: PyErr, stage: Stage) -> PyResult<()> {
+        self.fail_all(&[Some(call)], call, error, stage)
+    }
+
+    /// Does the same for all of these, which ran as `running`.
+    pub(super) fn fail_all(
+        &mut self,
+        calls: &[Option<CallId>],
+        running: CallId,
+        error: PyErr,
+        stage: Stage,
+    ) -> PyResult<()> {
         let py = self.py;
         if error.is_instance_of::<PySystemExit>(py) {
             return Err(error);
         }
         let is_interrupt =
-            self.running.get().has_hit(call) && error.is_instance_of::<Interrupted>(py);
+            self.running.get().has_hit(running) && error.is_instance_of::<Interrupted>(py);
+        self.answer_with_error(calls, error, stage, is_interrupt)
+    }
+
+    /// Answers all these calls with an exception, whatever that is.
+    pub(super) fn answer_with_error(
+        &mut self,
+        calls: &[Option<CallId>],
+        error: PyErr,
+        stage: Stage,
+        is_interrupt: bool,
+    ) -> PyResult<()> {
+        let py = self.py;
         let error = error.into_value(py);
         let explained = self.python.explain.call1((error, stage as u8))?;
         let (status, body): (u16, Bound<'py, PyBytes>) = explained.extract()?;
@@ -192,8 +215,10 @@ impl<'py> Worker<'py> {
         } else {
             Status::from_wire(status).unwrap_or(Status::Exception)
         };
-        // The package has cut it to the limit.
-        let _ = self.protocol.error_encoded(call, status, body.as_bytes());
+        for call in calls.iter().flatten() {
+            // The package has cut it to the limit.
+            let _ = self.protocol.error_encoded(*call, status, body.as_bytes());
+        }
         Ok(())
     }
 

@@ -1,16 +1,16 @@
 //! Functions that take many calls at once, as `pyproc._batch_run` has it.
 
-use pyo3::exceptions::{PyException, PySystemExit};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
-use pyproc_proto::{AnswerError, CallId, ReplyError, Status};
+use pyo3::types::PyList;
+use pyproc_proto::{AnswerError, CallId, ReplyError};
 use rustix::time::Timespec;
 
 use super::Worker;
 use super::answer::Stage;
 use crate::clock::now_ns;
-use crate::errors::{Interrupted, ItemError};
+use crate::errors::ItemError;
 use crate::function::{Arguments, Batching, Binding};
 use crate::request::Queued;
 
@@ -199,47 +199,6 @@ impl<'py> Worker<'py> {
                 arguments.get_item(0)
             }
         }
-    }
-
-    /// Answers all these calls with the exception that ended their batch; only `SystemExit` passes
-    /// through.
-    fn fail_all(
-        &mut self,
-        calls: &[Option<CallId>],
-        last: CallId,
-        error: PyErr,
-        stage: Stage,
-    ) -> PyResult<()> {
-        let py = self.py;
-        if error.is_instance_of::<PySystemExit>(py) {
-            return Err(error);
-        }
-        let is_interrupt =
-            self.running.get().has_hit(last) && error.is_instance_of::<Interrupted>(py);
-        self.answer_with_error(calls, error, stage, is_interrupt)
-    }
-
-    fn answer_with_error(
-        &mut self,
-        calls: &[Option<CallId>],
-        error: PyErr,
-        stage: Stage,
-        is_interrupt: bool,
-    ) -> PyResult<()> {
-        let py = self.py;
-        let error = error.into_value(py);
-        let explained = self.python.explain.call1((error, stage as u8))?;
-        let (status, body): (u16, Bound<'py, PyBytes>) = explained.extract()?;
-        let status = if is_interrupt {
-            Status::Interrupted
-        } else {
-            Status::from_wire(status).unwrap_or(Status::Exception)
-        };
-        for call in calls.iter().flatten() {
-            // The package has cut it to the limit.
-            let _ = self.protocol.error_encoded(*call, status, body.as_bytes());
-        }
-        Ok(())
     }
 }
 
