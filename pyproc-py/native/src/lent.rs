@@ -7,7 +7,7 @@ use std::time::Instant;
 use pyo3::exceptions::PyConnectionAbortedError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 use pyproc_proto::{CallId, Limits, ProtocolError, WorkerConnection, WorkerEvent};
 use rustix::io::Errno;
 
@@ -125,14 +125,15 @@ impl LentConnection {
 
     /// Writes what was said, and reads what is there. Returns whether anything was.
     fn exchange(&self, py: Python<'_>) -> PyResult<bool> {
-        let said = self.with_lent(|lent| {
-            let said: Vec<u8> = lent.protocol.output_pieces().flatten().copied().collect();
-            lent.protocol.advance_output(said.len());
+        let said: Vec<_> = self.with_lent(|lent| {
+            let pieces = lent.protocol.output_pieces();
+            let said = pieces.map(|piece| PyBytes::new(py, piece)).collect();
+            lent.protocol.advance_output(lent.protocol.output_len());
             said
         })?;
         if !said.is_empty() {
-            let said = PyBytes::new(py, &said);
-            self.lane.call_method1(py, intern!(py, "write"), (said,))?;
+            self.lane
+                .call_method1(py, intern!(py, "write"), PyTuple::new(py, said)?)?;
         }
         let (has_read, events, has_ended) = self.with_lent(|lent| lent.read(self.socket))??;
         for event in events {
