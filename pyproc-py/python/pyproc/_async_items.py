@@ -41,17 +41,9 @@ class AsyncItems(Items):
         self._loop = loop
         self._rest = rest
 
-    def take(self, place: int, body: bytes) -> None:
-        super().take(place, body)
-        self._wake()
-
-    def end(self, place: int) -> None:
-        super().end(place)
-        self._wake()
-
-    def forget(self) -> None:
-        super().forget()
-        self._wake()
+    def _notify(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def __aiter__(self) -> AsyncItems:
         return self
@@ -91,7 +83,3 @@ class AsyncItems(Items):
             self._rest()
         finally:
             running.call = call
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

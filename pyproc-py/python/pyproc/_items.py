@@ -80,7 +80,8 @@ class Items:
         if self._credit <= 0:
             raise ProtocolError(f"an item of call {self._call} comes without credit")
         self._credit -= HEADER_LENGTH + len(body)
-        self.push(body)
+        self._bodies.append(body)
+        self._notify()
 
     def end(self, place: int) -> None:
         """Take note that there are no more. Raises `ProtocolError`."""
@@ -88,21 +89,30 @@ class Items:
         self.finish()
 
     def push(self, body: bytes) -> None:
-        """Take an item that was found to be allowed, as the compiled core finds out by itself."""
+        """Take an item that was found to be allowed, as the compiled core finds out by itself.
+
+        The function that waits for it is the one that reads it there.
+        """
         self._bodies.append(body)
 
     def finish(self) -> None:
         """Take note that there are no more, which was found to be allowed."""
         self._have_ended = True
+        self._notify()
 
     def cancel(self) -> None:
         """Take note that the host sends no more of them, and wants no answer."""
         self._is_cancelled = True
+        self._notify()
 
     def forget(self) -> None:
         """Drop what was not read, because the call has ended."""
         self._is_over = True
         self._bodies.clear()
+        self._notify()
+
+    def _notify(self) -> None:
+        """Tell a function that waits elsewhere that something has come."""
 
     def __iter__(self) -> Items:
         return self

@@ -34,20 +34,7 @@ class ThreadItems(Items):
         self._say = say
         self._begin(decode)
 
-    def push(self, body: bytes) -> None:
-        super().push(body)
-        self._came.set()
-
-    def finish(self) -> None:
-        super().finish()
-        self._came.set()
-
-    def cancel(self) -> None:
-        super().cancel()
-        self._came.set()
-
-    def forget(self) -> None:
-        super().forget()
+    def _notify(self) -> None:
         self._came.set()
 
     def _block(self) -> None:
