@@ -64,7 +64,6 @@ class AsyncItems(Items):
         if self._waiter is not None:
             raise RuntimeError("another task waits for the next item already")
         self._ask()
-        self._write()
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -73,10 +72,6 @@ class AsyncItems(Items):
 
     def _grant(self, size: int) -> None:
         super()._grant(size)
-        self._write()
-
-    def _write(self) -> None:
-        """See to it that the host gets what was said, and what was yielded before."""
         running = self._running
         call, running.call = running.call, 0
         try:
