@@ -203,6 +203,16 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// The `impl Stream<Item = …>` in the same places, to be given more bounds.
+    pub(crate) fn opaque_mut(argument: &mut Type) -> Option<&mut TypeImplTrait> {
+        match argument {
+            Type::ImplTrait(opaque) if opaque.bounds.iter().any(is_stream_bound) => Some(opaque),
+            Type::Group(group) => Self::opaque_mut(&mut group.elem),
+            Type::Paren(paren) => Self::opaque_mut(&mut paren.elem),
+            _ => None,
+        }
+    }
+
     /// What it yields, if that is written.
     pub(crate) fn item(self) -> Option<&'a Type> {
         match self {

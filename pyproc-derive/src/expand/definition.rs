@@ -3,7 +3,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{FnArg, Token, Type, parse_quote};
+use syn::{FnArg, Token, parse_quote};
 
 /// The trait, as the user wrote it but for what its methods return.
 pub(crate) fn definition(interface: &Interface) -> TokenStream {
@@ -73,9 +73,7 @@ pub(super) fn inputs(method: &Method) -> Punctuated<FnArg, Token![,]> {
     let mut inputs = method.function.sig.inputs.clone();
     for input in &mut inputs {
         if let FnArg::Typed(argument) = input {
-            if let (Some(Stream::Opaque(_)), Type::ImplTrait(opaque)) =
-                (Stream::of(&argument.ty.clone()), &mut *argument.ty)
-            {
+            if let Some(opaque) = Stream::opaque_mut(&mut argument.ty) {
                 opaque.bounds.push(parse_quote!(::core::marker::Send));
             }
         }

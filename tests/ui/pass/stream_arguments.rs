@@ -1,4 +1,5 @@
-//! Methods that take a stream: as `impl Stream`, in a box, and of results that may fail.
+//! Methods that take a stream: as `impl Stream`, in a box, through a macro, and of results that may
+//! fail.
 
 use std::io;
 use std::pin::Pin;
@@ -41,6 +42,23 @@ trait Shared {
     async fn total(&self, by: &str, rows: BoxStream<'static, u64>) -> pyproc::Result<u64>;
     fn clean(&self, rows: BoxStream<'static, u64>) -> BoxStream<'static, pyproc::Result<u64>>;
 }
+
+/// Its types come to the attribute in groups.
+macro_rules! relay {
+    ($name:ident, $rows:ty, $results:ty) => {
+        #[pyproc::remote]
+        trait $name {
+            async fn total(&self, rows: $rows) -> pyproc::Result<u64>;
+            fn clean(&self, rows: ($rows)) -> $results;
+        }
+    };
+}
+
+relay!(
+    Relay,
+    impl Stream<Item = u64>,
+    impl Stream<Item = pyproc::Result<u64>>
+);
 
 struct Once<T>(Option<T>);
 
@@ -103,9 +121,15 @@ fn spawns(table: &impl Table) {
     drop(is_send(table.clean(Once(Some(String::new())))));
 }
 
+fn relays(relay: &impl Relay) {
+    drop(is_send(relay.total(Once(Some(1)))));
+    drop(is_send(relay.clean(Once(Some(1)))));
+}
+
 fn client(pool: &pyproc::Pool) -> pyproc::Result<()> {
     let table = TableClient::new(pool)?;
     spawns(&table);
+    relays(&RelayClient::new(pool)?);
     let search = SearchClient::new(pool)?;
     drop(is_send(search.best(Once(Some(SearchResult { score: 0.5 })))));
     drop(is_send(search.first(Box::pin(Once(None)))));
