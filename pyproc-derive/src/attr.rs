@@ -25,10 +25,10 @@ pub(crate) struct MethodOptions {
     pub(crate) priority: Option<Priority>,
     /// How often a call is tried.
     pub(crate) retry: Option<u32>,
-    /// Where it is said that every worker is called.
-    pub(crate) broadcast: Option<Meta>,
-    /// Where it is said that nobody waits.
-    pub(crate) one_way: Option<Meta>,
+    /// Every worker is called.
+    pub(crate) broadcast: bool,
+    /// Nobody waits.
+    pub(crate) one_way: bool,
     /// Where each option is.
     pub(crate) places: Vec<(&'static str, Meta)>,
 }
@@ -59,7 +59,7 @@ impl TraitOptions {
         let list = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens);
         for (name, option) in read([list], TRAIT_OPTIONS, mistakes) {
             match name {
-                "object_safe" => options.object_safe = flag(&option, mistakes),
+                "object_safe" => flag(&option, &mut options.object_safe, mistakes),
                 _ => match facade(&option) {
                     Some(path) => options.facade = path,
                     None => mistakes.add(option, "write a path, as in `crate = ::my_pyproc`"),
@@ -73,20 +73,18 @@ impl TraitOptions {
 impl MethodOptions {
     /// Removes the `#[pyproc(..)]` attributes, which exist for this macro only, and reads them.
     pub(crate) fn take(attributes: &mut Vec<Attribute>, mistakes: &mut Mistakes) -> Self {
-        let mut options = Self {
-            places: read(take_lists(attributes), METHOD_OPTIONS, mistakes),
-            ..Self::default()
-        };
-        for (name, option) in options.places.clone() {
-            match name {
-                "idempotent" => options.idempotent = flag(&option, mistakes),
-                "broadcast" => options.broadcast = flag(&option, mistakes).then_some(option),
-                "one_way" => options.one_way = flag(&option, mistakes).then_some(option),
-                "priority" => options.priority = priority(&option, mistakes),
-                "retry" => options.retry = number(&option, "retry = 3", mistakes),
-                "name" => options.name = string(&option, r#"name = "predict_v2""#, mistakes),
+        let mut options = Self::default();
+        let places = read(take_lists(attributes), METHOD_OPTIONS, mistakes);
+        for (name, option) in &places {
+            match *name {
+                "idempotent" => flag(option, &mut options.idempotent, mistakes),
+                "broadcast" => flag(option, &mut options.broadcast, mistakes),
+                "one_way" => flag(option, &mut options.one_way, mistakes),
+                "priority" => options.priority = priority(option, mistakes),
+                "retry" => options.retry = number(option, "retry = 3", mistakes),
+                "name" => options.name = string(option, r#"name = "predict_v2""#, mistakes),
                 _ => {
-                    let literal = string(&option, r#"deadline = "250ms""#, mistakes);
+                    let literal = string(option, r#"deadline = "250ms""#, mistakes);
                     let parsed = literal.map(|literal| deadline::parse(&literal));
                     match parsed.transpose() {
                         Ok(deadline) => options.deadline = deadline,
@@ -95,7 +93,14 @@ impl MethodOptions {
                 }
             }
         }
+        options.places = places;
         options
+    }
+
+    /// Where an option is, if it is given.
+    pub(crate) fn place(&self, name: &str) -> Option<&Meta> {
+        let mut places = self.places.iter();
+        Some(&places.find(|(given, _)| *given == name)?.1)
     }
 }
 
@@ -105,8 +110,8 @@ impl ArgumentOptions {
         let mut options = Self::default();
         for (name, option) in read(take_lists(attributes), ARGUMENT_OPTIONS, mistakes) {
             match name {
-                "key" => options.key = flag(&option, mistakes),
-                _ => options.metadata = flag(&option, mistakes),
+                "key" => flag(&option, &mut options.key, mistakes),
+                _ => flag(&option, &mut options.metadata, mistakes),
             }
         }
         options

@@ -45,8 +45,9 @@ pub(crate) fn read(
     options
 }
 
-/// Reads an option that has no value.
-pub(crate) fn flag(option: &Meta, mistakes: &mut Mistakes) -> bool {
+/// Reads an option that has no value, and is meant by its name even where one is written.
+pub(crate) fn flag(option: &Meta, is_given: &mut bool, mistakes: &mut Mistakes) {
+    *is_given = true;
     if option.require_path_only().is_err() {
         let name = option.path().to_token_stream();
         mistakes.add(
@@ -54,7 +55,6 @@ pub(crate) fn flag(option: &Meta, mistakes: &mut Mistakes) -> bool {
             format!("`{name}` has no value; write `{name}` alone, or nothing"),
         );
     }
-    true
 }
 
 /// Reads an option whose value is a string that is not empty.

@@ -20,11 +20,11 @@ pub(crate) fn method(methods: &[Method], position: usize, facade: &Path) -> Toke
     let facade = located_at(facade, span);
     let arguments = with_stream(method, arguments(method, &facade, span), &facade, span);
     let options = &method.options;
-    let way = match (method.stream(), &options.broadcast, &options.one_way) {
+    let way = match (method.stream(), options.broadcast, options.one_way) {
         (Some(_), ..) => quote_spanned!(span=> stream),
-        (None, Some(_), _) => quote_spanned!(span=> broadcast),
-        (None, None, Some(_)) => quote_spanned!(span=> one_way),
-        (None, None, None) => quote_spanned!(span=> call),
+        (None, true, _) => quote_spanned!(span=> broadcast),
+        (None, false, true) => quote_spanned!(span=> one_way),
+        (None, false, false) => quote_spanned!(span=> call),
     };
     let call = quote_spanned!(span=> #this.remote.#way(#index, #arguments));
     let call = with_extras(method, call, &facade, span);

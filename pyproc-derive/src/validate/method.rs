@@ -163,11 +163,12 @@ fn options(method: &Method, mistakes: &mut Mistakes) {
         let message = "a call has one key; take both as one argument, or mark only one of them";
         mistakes.add(second, message);
     }
-    if let (Some(_), Some(one_way)) = (&options.broadcast, &options.one_way) {
+    let ways = [options.place("broadcast"), options.place("one_way")];
+    if let [Some(_), Some(one_way)] = ways {
         let message = "a broadcast waits for every worker, and a one-way call for none; remove one";
         mistakes.add(one_way, message);
     }
-    for option in [&options.broadcast, &options.one_way].into_iter().flatten() {
+    for option in ways.into_iter().flatten() {
         if method.stream().is_some() {
             let name = option.path().to_token_stream();
             let message = format!("a stream is read from one worker; remove `{name}`");
@@ -179,7 +180,7 @@ fn options(method: &Method, mistakes: &mut Mistakes) {
             mistakes.add(option, message);
         }
     }
-    if options.broadcast.is_some() {
+    if options.broadcast {
         let contradicts = |name: &str| ["idempotent", "priority", "retry"].contains(&name);
         let places = options.places.iter();
         for (name, place) in places.filter(|(name, _)| contradicts(name)) {
@@ -193,9 +194,8 @@ fn options(method: &Method, mistakes: &mut Mistakes) {
             mistakes.add(key, message);
         }
     }
-    if options.one_way.is_some() {
-        let retries = options.places.iter().filter(|(name, _)| *name == "retry");
-        for (_, place) in retries {
+    if options.one_way {
+        if let Some(place) = options.place("retry") {
             let message = "a one-way call says at once that it is refused, and is not tried again; \
                            remove `retry`";
             mistakes.add(place, message);
