@@ -81,12 +81,12 @@ fn distinct(methods: &[Method]) -> Vec<&Method> {
 
 /// The method as it should have been written, as far as that can be known.
 fn declaration(method: &Method, facade: &Path, object_safe: bool) -> TokenStream {
-    let attributes = &method.function.attrs;
-    let name = method.ident();
-    let types = types(method, facade, object_safe);
     if let Some(item) = method.stream().and_then(Stream::item) {
         return stream(method, item, facade, object_safe);
     }
+    let attributes = &method.function.attrs;
+    let name = method.ident();
+    let types = types(method, facade, object_safe);
     let output = match method.output() {
         Some(output) if !has_impl_trait(output) => quote!(#output),
         _ => quote!(()),
