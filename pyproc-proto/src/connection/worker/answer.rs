@@ -150,16 +150,10 @@ impl WorkerConnection {
     /// [`error`](Self::error).
     pub fn reply(&mut self, call: CallId, body: &[u8]) -> Result<(), AnswerError> {
         let id = self.waiting(call, false)?;
-        let limit = self.decoder.max_frame();
-        let frame = Outgoing::of_call(Kind::Reply, id, body);
-        let bytes = frame.length();
-        if bytes > limit {
-            return Err(AnswerError::TooLarge { bytes, limit });
-        }
         if self.protocol == Some(Protocol::Json) {
             self.write_message(|output| JsonReply::write_value(id, body, output))?;
         } else {
-            self.send(&frame);
+            self.send_within_limit(&Outgoing::of_call(Kind::Reply, id, body))?;
         }
         self.unanswered.remove(call);
         Ok(())
@@ -203,14 +197,7 @@ impl WorkerConnection {
         let Some(id) = self.unanswered.get(call) else {
             return Err(AnswerError::NotWaiting { call });
         };
-        let limit = self.decoder.max_frame();
-        let mut frame = Outgoing::of_call(Kind::Error, id, body);
-        frame.index = status as u16;
-        let bytes = frame.length();
-        if bytes > limit {
-            return Err(AnswerError::TooLarge { bytes, limit });
-        }
-        self.send(&frame);
+        self.send_error(id, status, body)?;
         self.unanswered.remove(call);
         Ok(())
     }
@@ -259,17 +246,27 @@ impl WorkerConnection {
         if self.protocol == Some(Protocol::Json) {
             return self.write_message(|output| JsonReply::write_error(id, error, output));
         }
-        let limit = self.decoder.max_frame();
         // Text can always be written as JSON.
         let body = error.to_body().unwrap_or_default();
-        let mut frame = Outgoing::of_call(Kind::Error, id, &body);
-        frame.index = error.status as u16;
-        let bytes = frame.length();
+        self.send_error(id, error.status, &body)
+    }
+
+    fn send_error(&mut self, id: u64, status: Status, body: &[u8]) -> Result<(), AnswerError> {
+        self.send_within_limit(&Outgoing {
+            index: status as u16,
+            ..Outgoing::of_call(Kind::Error, id, body)
+        })?;
+        Ok(())
+    }
+
+    /// Appends a frame, unless it is longer than one may be. Returns how many bytes it has.
+    pub(super) fn send_within_limit(&mut self, frame: &Outgoing<'_>) -> Result<usize, AnswerError> {
+        let (bytes, limit) = (frame.length(), self.decoder.max_frame());
         if bytes > limit {
             return Err(AnswerError::TooLarge { bytes, limit });
         }
-        self.send(&frame);
-        Ok(())
+        self.send(frame);
+        Ok(LENGTH_LEN + bytes)
     }
 
     fn write_message(

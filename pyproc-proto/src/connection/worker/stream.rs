@@ -3,7 +3,6 @@
 use super::answer::NO_METADATA;
 use super::{AnswerError, ReplyBody, ReplyError, WorkerConnection};
 use crate::frame::Outgoing;
-use crate::header::LENGTH_LEN;
 use crate::{CallId, Kind};
 
 impl WorkerConnection {
@@ -42,14 +41,8 @@ impl WorkerConnection {
     /// [`AnswerError`]; nothing was sent then.
     pub fn item(&mut self, call: CallId, body: &[u8]) -> Result<(), AnswerError> {
         let id = self.waiting_for_item(call)?;
-        let limit = self.decoder.max_frame();
-        let frame = Outgoing::of_call(Kind::StreamItem, id, body);
-        let bytes = frame.length();
-        if bytes > limit {
-            return Err(AnswerError::TooLarge { bytes, limit });
-        }
-        self.send(&frame);
-        self.spend(call, LENGTH_LEN + bytes);
+        let bytes = self.send_within_limit(&Outgoing::of_call(Kind::StreamItem, id, body))?;
+        self.spend(call, bytes);
         Ok(())
     }
 
