@@ -7,7 +7,7 @@ use pyproc_proto::{
     CallId, FunctionInfo, HostEvent, ItemError, Kind, ParameterInfo, ProtocolError, Request,
     RequestError, Welcome, WorkerEvent,
 };
-use support::{Pair, request, welcome};
+use support::{Pair, frame, request, welcome};
 
 /// What the frame of an item has besides its body.
 const HEADER: u32 = 16;
@@ -36,16 +36,6 @@ fn items(pair: &mut Pair) -> (Vec<String>, Option<WorkerEvent>) {
             event => return (items, event),
         }
     }
-}
-
-/// A frame about the items of a call.
-fn frame(kind: Kind, index: u16, call: u64, body: &[u8]) -> Vec<u8> {
-    let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(&[kind as u8, 0]);
-    bytes.extend_from_slice(&index.to_be_bytes());
-    bytes.extend_from_slice(&call.to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
 }
 
 fn from_the_host(pair: &mut Pair, bytes: &[u8]) -> Result<(), ProtocolError> {
@@ -101,7 +91,7 @@ fn nothing_is_sent_before_the_worker_asks_for_it() {
     assert_eq!(pair.host.credit(call), 0);
     let refused = Err(ItemError::NoCredit { call });
     assert_eq!(pair.host.item(call, b"1"), refused);
-    let early = frame(Kind::StreamItem, PLACE, call.get(), b"1");
+    let early = frame(Kind::StreamItem as u8, PLACE, call.get(), b"1");
     let without = Err(ProtocolError::WithoutCredit { call: call.get() });
     assert_eq!(from_the_host(&mut pair, &early), without);
 }
@@ -154,7 +144,7 @@ fn credit_that_crosses_the_end_of_the_items_is_ignored() {
 #[test]
 fn an_item_after_the_end_or_for_another_parameter_condemns_the_host() {
     let (mut pair, call) = granted(1000);
-    let elsewhere = frame(Kind::StreamItem, PLACE + 1, call.get(), b"1");
+    let elsewhere = frame(Kind::StreamItem as u8, PLACE + 1, call.get(), b"1");
     assert!(matches!(
         from_the_host(&mut pair, &elsewhere),
         Err(ProtocolError::UnexpectedIndex { .. })
@@ -163,7 +153,7 @@ fn an_item_after_the_end_or_for_another_parameter_condemns_the_host() {
         let (mut pair, call) = granted(1000);
         pair.host.end_items(call);
         pair.carry();
-        let late = frame(kind, PLACE, call.get(), b"");
+        let late = frame(kind as u8, PLACE, call.get(), b"");
         assert!(matches!(
             from_the_host(&mut pair, &late),
             Err(ProtocolError::UnexpectedFrame { .. })
@@ -178,14 +168,14 @@ fn items_for_a_call_without_them_condemn_the_host_and_so_do_those_for_no_call() 
         let call = pair.call(7).get();
         let none = Err(ProtocolError::NoItems { kind, call });
         assert_eq!(
-            from_the_host(&mut pair, &frame(kind, 0, call, b"")),
+            from_the_host(&mut pair, &frame(kind as u8, 0, call, b"")),
             none,
             "{kind}"
         );
         let mut pair = Pair::ready();
         let never = Err(ProtocolError::UnknownCall { call: 1 });
         assert_eq!(
-            from_the_host(&mut pair, &frame(kind, 0, 1, b"")),
+            from_the_host(&mut pair, &frame(kind as u8, 0, 1, b"")),
             never,
             "{kind}"
         );
@@ -194,7 +184,7 @@ fn items_for_a_call_without_them_condemn_the_host_and_so_do_those_for_no_call() 
 
 #[test]
 fn credit_for_the_wrong_call_or_parameter_condemns_the_worker() {
-    let grant = |place, call: CallId| frame(Kind::Credit, place, call.get(), &[0, 0, 0, 9]);
+    let grant = |place, call: CallId| frame(Kind::Credit as u8, place, call.get(), &[0, 0, 0, 9]);
     let mut pair = Pair::ready();
     let call = pair.call(7);
     let (kind, number) = (Kind::Credit, call.get());
@@ -222,7 +212,7 @@ fn credit_that_is_malformed_condemns_the_worker() {
     for body in [&b""[..], b"123", b"12345"] {
         let mut pair = Pair::ready();
         let call = pair.call_with_items(7);
-        let result = pair.deliver(&frame(Kind::Credit, PLACE, call.get(), body));
+        let result = pair.deliver(&frame(Kind::Credit as u8, PLACE, call.get(), body));
         assert!(matches!(result, Err(ProtocolError::MalformedBody { .. })));
     }
 }

@@ -8,19 +8,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use pyproc_proto::{Body, HostConnection, HostEvent, Limits, Metadata, Request};
-use support::{Pair, request};
+use support::{Pair, frame, request};
 
 /// The bytes of a reply to a call.
 fn reply_to(call: u64, body: &[u8]) -> Vec<u8> {
-    frame(0x84, call, body)
-}
-
-fn frame(kind: u8, call: u64, body: &[u8]) -> Vec<u8> {
-    let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(&[kind, 0, 0, 0]);
-    bytes.extend_from_slice(&call.to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
+    frame(0x84, 0, call, body)
 }
 
 #[test]
@@ -85,7 +77,7 @@ fn a_large_reply_arrives_in_the_memory_of_its_request() {
         host.input_mut().extend_from_slice(bytes);
         host.handle_input(now).expect("well formed");
     };
-    deliver(&mut host, &frame(0x82, 0, &welcome));
+    deliver(&mut host, &frame(0x82, 0, 0, &welcome));
     assert!(matches!(host.poll_event(), Some(HostEvent::Ready(_))));
 
     let body = Bytes::from(vec![b'1'; MIB]);

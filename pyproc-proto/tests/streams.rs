@@ -5,10 +5,10 @@ mod support;
 use std::time::Duration;
 
 use pyproc_proto::{
-    AnswerError, CallDeadline, CallId, HostEvent, ProtocolError, RemoteError, Request,
-    RequestError, Status, WorkerEvent,
+    AnswerError, CallDeadline, HostEvent, ProtocolError, RemoteError, Request, RequestError,
+    Status, WorkerEvent,
 };
-use support::{Pair, request};
+use support::{Pair, frame, request};
 
 /// What the frame of an item has besides its body.
 const HEADER: u32 = 16;
@@ -122,11 +122,6 @@ fn an_item_without_credit_condemns_the_worker() {
 
 #[test]
 fn a_value_for_a_stream_and_an_item_for_a_value_condemn_the_worker() {
-    let answer = |kind: u8, call: CallId| {
-        let mut bytes = vec![0, 0, 0, 12, kind, 0, 0, 0];
-        bytes.extend_from_slice(&call.get().to_be_bytes());
-        bytes
-    };
     let wrong = |result| matches!(result, Err(ProtocolError::WrongAnswer { .. }));
     for (is_stream, kinds) in [(true, &[0x84][..]), (false, &[0x86, 0x87])] {
         for kind in kinds {
@@ -136,7 +131,8 @@ fn a_value_for_a_stream_and_an_item_for_a_value_condemn_the_worker() {
             } else {
                 pair.call(7)
             };
-            assert!(wrong(pair.deliver(&answer(*kind, call))), "{kind:#x}");
+            let answer = frame(*kind, 0, call.get(), b"");
+            assert!(wrong(pair.deliver(&answer)), "{kind:#x}");
             let left = pair.host.take_in_flight();
             assert_eq!(
                 left.iter().map(|entry| entry.token).collect::<Vec<_>>(),
@@ -231,9 +227,7 @@ fn credit_that_is_malformed_condemns_the_host() {
     for body in [&b""[..], b"123", b"12345"] {
         let mut pair = Pair::ready();
         pair.stream(7, 1);
-        let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
-        bytes.extend_from_slice(&[0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        bytes.extend_from_slice(body);
+        let bytes = frame(0x88, 0, 1, body);
         pair.worker.input_mut().extend_from_slice(&bytes);
         let result = pair.worker.handle_input(pair.now);
         assert!(matches!(result, Err(ProtocolError::MalformedBody { .. })));

@@ -9,17 +9,7 @@ use pyproc_proto::{
     CallDeadline, Frame, HostConnection, HostEvent, InFlight, Kind, Limits, Metadata,
     ProtocolError, RemoteError, Request, RequestError, Status, WorkerConnection, WorkerEvent,
 };
-use support::{Pair, hello, limits, request, welcome};
-
-/// A frame of a worker: a header and a body.
-fn frame(kind: u8, index: u16, call: u64, body: &[u8]) -> Vec<u8> {
-    let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(&[kind, 0]);
-    bytes.extend_from_slice(&index.to_be_bytes());
-    bytes.extend_from_slice(&call.to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
-}
+use support::{Pair, frame, hello, limits, request, welcome};
 
 /// Nothing revives the connection, no call can be made on it, and those that were in flight can
 /// still be taken out and judged.

@@ -17,6 +17,16 @@ pub(crate) fn from_hex(hex: &str) -> Vec<u8> {
     places.map(|place| digits(place).expect("hex")).collect()
 }
 
+/// The bytes of a frame without flags, well formed or not.
+pub(crate) fn frame(kind: u8, index: u16, call: u64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = (12 + body.len() as u32).to_be_bytes().to_vec();
+    bytes.extend_from_slice(&[kind, 0]);
+    bytes.extend_from_slice(&index.to_be_bytes());
+    bytes.extend_from_slice(&call.to_be_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
 /// The name of an error's variant, in snake case.
 pub(crate) fn snake_case(error: &ProtocolError) -> String {
     let debug = format!("{error:?}");
