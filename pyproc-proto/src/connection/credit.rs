@@ -1,4 +1,4 @@
-//! How much of a stream may be sent before its reader has said more.
+//! How much of a stream may be sent before its reader has said more, be it a result or an argument.
 
 /// What is left of the leave to send, in bytes of whole frames.
 ///
@@ -29,6 +29,35 @@ impl Credit {
         let had_leave = self.is_left();
         self.left = self.left.saturating_sub_unsigned(bytes as u64);
         had_leave
+    }
+}
+
+/// An argument that is sent item by item. `P` is what is known of the place of its parameter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Items<P> {
+    pub(super) place: P,
+    credit: Credit,
+    have_ended: bool,
+}
+
+impl<P> Items<P> {
+    /// Of which nothing may be sent yet.
+    pub(super) fn new(place: P) -> Self {
+        Self {
+            place,
+            credit: Credit::default(),
+            have_ended: false,
+        }
+    }
+
+    /// What may be sent of them, unless they have ended.
+    pub(super) fn open(&mut self) -> Option<&mut Credit> {
+        (!self.have_ended).then_some(&mut self.credit)
+    }
+
+    /// Notes that no more follow.
+    pub(super) fn end(&mut self) {
+        self.have_ended = true;
     }
 }
 

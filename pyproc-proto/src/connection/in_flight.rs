@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use super::Mode;
-use super::credit::Credit;
+use super::credit::{Credit, Items};
 use super::progress::earlier;
 use crate::{CallId, FunctionIndex, Kind, ProtocolError};
 
@@ -76,17 +76,7 @@ struct Entry<T> {
     /// For a stream, what the worker may send of it.
     credit: Option<Credit>,
     /// The argument whose items follow, where there is one.
-    items: Option<Items>,
-}
-
-/// An argument that is sent item by item.
-#[derive(Clone, Copy, Debug)]
-struct Items {
-    /// The place of its parameter.
-    place: u16,
-    /// What may be sent of it.
-    credit: Credit,
-    has_ended: bool,
+    items: Option<Items<u16>>,
 }
 
 /// How a call is run, and how it is answered.
@@ -171,27 +161,23 @@ impl<T> Table<T> {
     /// Notes that the items of an argument follow, for the parameter in this place.
     pub(super) fn expect_items(&mut self, call: CallId, place: u16) {
         if let Some(entry) = self.entries.get_mut(&call) {
-            entry.items = Some(Items {
-                place,
-                credit: Credit::default(),
-                has_ended: false,
-            });
+            entry.items = Some(Items::new(place));
         }
     }
 
     /// What may be sent of the argument of a call in flight whose items have not ended, and the
     /// place of its parameter.
     pub(super) fn items(&mut self, call: CallId) -> Option<(&mut Credit, u16)> {
-        let items = self.entries.get_mut(&call)?.items.as_mut();
-        let items = items.filter(|items| !items.has_ended)?;
-        Some((&mut items.credit, items.place))
+        let items = self.entries.get_mut(&call)?.items.as_mut()?;
+        let place = items.place;
+        Some((items.open()?, place))
     }
 
     /// Notes that no more items follow. Returns the place of their parameter, if that is news.
     pub(super) fn end_items(&mut self, call: CallId) -> Option<u16> {
-        let items = self.entries.get_mut(&call)?.items.as_mut();
-        let items = items.filter(|items| !items.has_ended)?;
-        items.has_ended = true;
+        let items = self.entries.get_mut(&call)?.items.as_mut()?;
+        items.open()?;
+        items.end();
         Some(items.place)
     }
 

@@ -12,12 +12,14 @@ impl WorkerConnection {
         let Some(id) = self.unanswered.get(call) else {
             return;
         };
-        let items = self.unanswered.items(call);
-        let Some(items) = items.filter(|items| bytes > 0 && !items.have_ended) else {
+        let Some(items) = self.unanswered.items(call) else {
             return;
         };
+        let Some(credit) = items.open().filter(|_| bytes > 0) else {
+            return;
+        };
+        credit.grant(bytes);
         items.place = Some(place);
-        items.credit.grant(bytes);
         self.send(&Outgoing {
             index: place,
             ..Outgoing::of_call(Kind::Credit, id, &bytes.to_be_bytes())
@@ -42,17 +44,18 @@ impl WorkerConnection {
         let Some(items) = self.unanswered.items(call) else {
             return Err(ProtocolError::NoItems { kind, call: number });
         };
-        if items.have_ended {
+        let place = items.place;
+        let Some(credit) = items.open() else {
             let when = "after the end of its argument";
             return Err(ProtocolError::UnexpectedFrame { kind, when });
-        }
-        if items.place.is_some_and(|place| place != index) {
+        };
+        if place.is_some_and(|place| place != index) {
             return Err(ProtocolError::UnexpectedIndex { kind, index });
         }
         let event = if kind == Kind::StreamEnd {
-            items.have_ended = true;
+            items.end();
             WorkerEvent::ItemsEnd { call }
-        } else if items.credit.spend(bytes) {
+        } else if credit.spend(bytes) {
             let body = frame.body;
             WorkerEvent::Item { call, body }
         } else {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::credit::Credit;
+use super::super::credit::{self, Credit};
 use crate::CallId;
 
 /// The calls that wait for their answer, in the order of their ids, which is that of their
@@ -28,15 +28,8 @@ struct Waiting {
     items: Option<Items>,
 }
 
-/// An argument that comes item by item.
-#[derive(Debug, Default)]
-pub(super) struct Items {
-    /// The place of its parameter, once anything was granted.
-    pub(super) place: Option<u16>,
-    /// What the host may send of it.
-    pub(super) credit: Credit,
-    pub(super) have_ended: bool,
-}
+/// An argument that comes item by item, with the place of its parameter once anything was granted.
+pub(super) type Items = credit::Items<Option<u16>>;
 
 impl Unanswered {
     pub(super) fn len(&self) -> usize {
@@ -56,7 +49,7 @@ impl Unanswered {
     /// Notes that the items of an argument follow the call that was added last.
     pub(super) fn expect_items(&mut self) {
         if let Some(last) = self.calls.back_mut() {
-            last.items = Some(Items::default());
+            last.items = Some(Items::new(None));
         }
     }
 
