@@ -107,7 +107,7 @@ impl Kind {
         }
     }
 
-    /// Whether a frame of this kind consists of its header alone.
+    /// Whether a frame of this kind has no body.
     pub(crate) fn is_bare(self) -> bool {
         matches!(
             self,
