@@ -32,8 +32,9 @@ pub enum Word {
     /// By the worker: the id of the call that [`StartedNs`](Self::StartedNs) is about, written
     /// after it. What was read is valid if this equals [`Taken`](Self::Taken), read afterwards.
     Started = 3,
-    /// By the worker: the id of the stream that it goes on with, after other calls perhaps, or 0
-    /// while it does not. [`StartedNs`](Self::StartedNs) is about that one then.
+    /// By the worker: the id of the call that it is in while that is not the one that it took last:
+    /// a stream or an async call that it goes on with, or a call that a batch overtook; otherwise 0.
+    /// [`StartedNs`](Self::StartedNs) is about that one meanwhile.
     Resumed = 4,
     /// By the host: the id of the running call that it wants interrupted.
     Interrupt = 8,

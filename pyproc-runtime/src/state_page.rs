@@ -39,7 +39,8 @@ impl StatePage {
         self.is_alive().then(|| self.load(Word::Taken))
     }
 
-    /// The id of the stream that the worker goes on with at this moment, after others that it may have taken since.
+    /// The id of the call that the worker is in at this moment while that is not the one that it took last: a stream or an
+    /// async call that it goes on with, or a call that a batch overtook.
     pub(crate) fn resumed(&self) -> Option<u64> {
         let resumed = Some(self.load(Word::Resumed)).filter(|resumed| *resumed != 0);
         resumed.filter(|_| self.is_alive())

@@ -59,14 +59,15 @@ impl Page {
         false
     }
 
-    /// Says that a stream goes on, whatever call was begun last; `now_ns` is what time it is.
+    /// Says that this call goes on, whichever was begun last: a stream, a step of an async one, or
+    /// one that a batch overtook; `now_ns` is what time it is.
     pub(crate) fn resume(&self, call: CallId, now_ns: u64) {
         self.word(Word::StartedNs).store(now_ns, Ordering::Release);
         self.word(Word::Resumed)
             .store(call.get(), Ordering::Release);
     }
 
-    /// Says that no stream goes on at the moment.
+    /// Says that no call but the one that was begun last goes on at the moment.
     pub(crate) fn rest(&self) {
         self.word(Word::Resumed).store(0, Ordering::Release);
     }

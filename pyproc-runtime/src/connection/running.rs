@@ -264,7 +264,7 @@ impl Connection {
         format!("{function} did not end after {end}")
     }
 
-    /// Whether this is the call that the worker took last, or the stream that it goes on with, and it has not answered it.
+    /// Whether this is the call that the worker took last, or the one that it goes on with, and it has not answered it.
     pub(crate) fn is_running(&self, call: CallId) -> bool {
         let state = self.lock();
         self.is_in(&state, call) && state.protocol.token(call).is_some()
