@@ -4,47 +4,24 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use pyproc::{ErrorKind, EventLoop, Fate, Pool, PoolBuilder};
-use support::{assert_error, kill, pid_of, scenario, until};
+use support::{
+    Paths, assert_error, assert_never_replaced, begun, kill, nothing_in_flight, pid_of, scenario,
+    until_while,
+};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("async_functions.py").workers(count)
 }
 
-/// A path in a directory of its own, which goes with it. Functions make files beside it.
-struct Marks {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Marks {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("mark");
-        Self {
-            _directory: directory,
-            path,
-        }
-    }
-
-    fn has(&self, ending: &str) -> bool {
-        self.path.with_extension(ending).exists()
-    }
-
-    async fn until(&self, ending: &str) {
-        until(ending, || self.has(ending)).await;
-    }
-}
-
 async fn assert_well(pool: &Pool) {
     assert_eq!(pool.call::<_, u64>("double", 21).await.unwrap(), 42);
     assert_eq!(pool.call::<_, u64>("plain", 21).await.unwrap(), 42);
-    until("nothing is in flight", || pool.status().in_flight == 0).await;
+    nothing_in_flight(pool).await;
 }
 
 #[test]
@@ -105,21 +82,15 @@ fn calls_keep_their_contextvars_to_themselves() {
 fn plain_functions_run_beside_calls_that_wait() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let marks = Marks::new();
-        let held = pool.call::<_, ()>("hold", &marks.path).into_future();
-        let plain = async {
-            marks.until("began").await;
-            for number in 0..100_u64 {
-                let name = ["plain", "own_loop"][usize::from(number % 2 == 0)];
-                assert_eq!(pool.call::<_, u64>(name, number).await.unwrap(), 2 * number);
-            }
-        };
-        tokio::select! {
-            result = held => panic!("{result:?}"),
-            () = plain => {}
+        let paths = Paths::new();
+        let mut held = pool.call::<_, ()>("hold", paths.path("mark"));
+        until_while("it has begun", &mut held, || paths.has("mark.began")).await;
+        for number in 0..100_u64 {
+            let name = ["plain", "own_loop"][usize::from(number % 2 == 0)];
+            assert_eq!(pool.call::<_, u64>(name, number).await.unwrap(), 2 * number);
         }
-        // It was dropped.
-        marks.until("ended").await;
+        drop(begun(held));
+        paths.there_is("mark.ended").await;
         assert_well(&pool).await;
         pool.shutdown().await.unwrap();
     });
@@ -151,26 +122,20 @@ fn an_exception_group_tells_what_is_in_it() {
 fn a_dropped_call_has_its_task_cancelled() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let marks: Vec<_> = (0..20).map(|_| Marks::new()).collect();
-        {
-            let calls = marks
-                .iter()
-                .map(|mark| pool.call::<_, ()>("hold", &mark.path).into_future());
-            let mut calls = std::pin::pin!(join_all(calls));
-            assert!(futures::poll!(&mut calls).is_pending());
-            for mark in &marks {
-                tokio::select! {
-                    _ = &mut calls => panic!("they do not end"),
-                    () = mark.until("began") => {}
-                }
-            }
-        }
-        for mark in &marks {
-            mark.until("ended").await;
+        let paths = [(); 20].map(|()| Paths::new());
+        let held = |paths: &Paths| pool.call::<_, ()>("hold", paths.path("mark"));
+        let mut calls = join_all(paths.iter().map(held));
+        until_while("they have begun", &mut calls, || {
+            paths.iter().all(|paths| paths.has("mark.began"))
+        })
+        .await;
+        drop(calls);
+        for paths in &paths {
+            paths.there_is("mark.ended").await;
         }
         assert_well(&pool).await;
         assert_eq!(pool.status().counts.cancelled, 20);
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -183,16 +148,11 @@ fn a_task_that_swallows_its_cancel_gives_its_place_back_when_it_ends() {
             .start()
             .await
             .unwrap();
-        let marks = Marks::new();
-        {
-            let mut call =
-                std::pin::pin!(pool.call::<_, String>("swallow", &marks.path).into_future());
-            tokio::select! {
-                _ = &mut call => panic!("it does not end"),
-                () = marks.until("began") => {}
-            }
-        }
-        marks.until("swallowed").await;
+        let paths = Paths::new();
+        let mut call = pool.call::<_, String>("swallow", paths.path("mark"));
+        until_while("it has begun", &mut call, || paths.has("mark.began")).await;
+        drop(call);
+        paths.there_is("mark.swallowed").await;
         assert_well(&pool).await;
         pool.shutdown().await.unwrap();
     });
@@ -202,15 +162,15 @@ fn a_task_that_swallows_its_cancel_gives_its_place_back_when_it_ends() {
 fn a_late_call_has_its_task_cancelled() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let marks = Marks::new();
+        let paths = Paths::new();
         let call = pool
-            .call::<_, ()>("hold", &marks.path)
+            .call::<_, ()>("hold", paths.path("mark"))
             .deadline(Duration::from_millis(100));
         let error = call.await.unwrap_err();
         assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &["hold"]);
-        marks.until("ended").await;
+        paths.there_is("mark.ended").await;
         assert_well(&pool).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -221,25 +181,21 @@ fn a_late_call_has_its_task_cancelled() {
 fn a_call_that_blocks_the_event_loop_is_interrupted_and_the_others_go_on() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let (waits, blocks) = (Marks::new(), Marks::new());
-        let mut held = Box::pin(pool.call::<_, ()>("hold", &waits.path).into_future());
-        tokio::select! {
-            _ = &mut held => panic!("it does not end"),
-            () = waits.until("began") => {}
-        }
+        let paths = Paths::new();
+        let mut held = pool.call::<_, ()>("hold", paths.path("waits"));
+        until_while("it has begun", &mut held, || paths.has("waits.began")).await;
         let blocked = pool
-            .call::<_, ()>("block", &blocks.path)
+            .call::<_, ()>("block", paths.path("blocks"))
             .deadline(Duration::from_millis(100));
         let error = blocked.await.unwrap_err();
         assert_error(&error, ErrorKind::Deadline, Fate::Failed, &["block"]);
         // The loop has its thread again.
         let doubled: u64 = pool.call("double", 21).await.unwrap();
         assert_eq!(doubled, 42);
-        assert!(!waits.has("ended"));
-        assert_eq!(pool.status().workers[0].generation, 1);
-        assert!(futures::poll!(&mut held).is_pending());
-        drop(held);
-        waits.until("ended").await;
+        assert!(!paths.has("waits.ended"));
+        assert_never_replaced(&pool);
+        drop(begun(held));
+        paths.there_is("waits.ended").await;
         pool.shutdown().await.unwrap();
     });
 }
@@ -252,13 +208,12 @@ fn the_calls_of_a_killed_worker_that_had_begun_may_have_run() {
             .start()
             .await
             .unwrap();
-        let marks: Vec<_> = (0..100).map(|_| Marks::new()).collect();
-        let calls = marks
-            .iter()
-            .map(|mark| pool.call::<_, ()>("hold", &mark.path).into_future());
+        let paths = [(); 100].map(|()| Paths::new());
+        let held = |paths: &Paths| pool.call::<_, ()>("hold", paths.path("mark"));
+        let calls = paths.iter().map(held);
         let kill = async {
-            for mark in &marks {
-                mark.until("began").await;
+            for paths in &paths {
+                paths.there_is("mark.began").await;
             }
             kill(pid_of(&pool, 0));
         };
@@ -289,10 +244,10 @@ fn a_call_that_kills_its_worker_takes_only_so_many_with_it() {
 fn sys_exit_in_a_task_ends_the_worker_and_its_calls() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let marks = Marks::new();
-        let held = pool.call::<_, ()>("hold", &marks.path).into_future();
+        let paths = Paths::new();
+        let held = pool.call::<_, ()>("hold", paths.path("mark"));
         let leave = async {
-            marks.until("began").await;
+            paths.there_is("mark.began").await;
             pool.call::<_, ()>("leave", 7).await
         };
         let (held, left) = futures::join!(held, leave);
@@ -300,7 +255,7 @@ fn sys_exit_in_a_task_ends_the_worker_and_its_calls() {
             let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
             assert_error(&error, kind, fate, &["exit code 7"]);
         }
-        assert!(marks.has("ended"));
+        assert!(paths.has("mark.ended"));
         assert_well(&pool).await;
         pool.shutdown().await.unwrap();
     });
@@ -331,39 +286,20 @@ fn async_generators_are_streams() {
 }
 
 #[test]
-fn a_reader_may_call_the_only_worker_for_each_item() {
-    scenario(async {
-        let pool = workers(1)
-            .max_in_flight_per_worker(1)
-            .stream_window(20)
-            .start()
-            .await
-            .unwrap();
-        let mut stream = pool.stream::<_, u64>("count", 200);
-        while let Some(number) = stream.next().await {
-            let number = number.unwrap();
-            let doubled: u64 = pool.call("double", number).await.unwrap();
-            assert_eq!(doubled, 2 * number);
-        }
-        pool.shutdown().await.unwrap();
-    });
-}
-
-#[test]
 fn an_async_generator_that_is_dropped_midway_runs_its_finally() {
     scenario(async {
         // Its generator waits for its reader in the one case, and never does in the other.
         for window in [20, 1 << 20] {
             let pool = workers(1).stream_window(window).start().await.unwrap();
-            let marks = Marks::new();
-            let mut stream = pool.stream::<_, u64>("tidy", marks.path.with_extension("closed"));
+            let paths = Paths::new();
+            let mut stream = pool.stream::<_, u64>("tidy", paths.path("closed"));
             for number in 0..3 {
                 assert_eq!(stream.next().await.unwrap().unwrap(), number);
             }
             drop(stream);
-            marks.until("closed").await;
+            paths.there_is("closed").await;
             assert_well(&pool).await;
-            assert_eq!(pool.status().workers[0].generation, 1);
+            assert_never_replaced(&pool);
             pool.shutdown().await.unwrap();
         }
     });
@@ -374,8 +310,7 @@ fn a_shutdown_waits_for_calls_that_wait() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
         let calls = (0..50).map(|_| pool.call::<_, f64>("nap", 0.05).into_future());
-        let mut calls = std::pin::pin!(try_join_all(calls));
-        assert!(futures::poll!(&mut calls).is_pending());
+        let calls = begun(try_join_all(calls));
         let (naps, report) = futures::join!(calls, pool.shutdown());
         assert_eq!(naps.unwrap().len(), 50);
         report.unwrap();
@@ -423,8 +358,7 @@ async def nap(seconds: float) -> float:
     return seconds
 "#;
     scenario(async {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("begun");
+        let paths = Paths::new();
         let pool = support::pool_of(STUBBORN)
             .workers(1)
             .overdue_after(Duration::from_millis(300))
@@ -432,14 +366,10 @@ async def nap(seconds: float) -> float:
         let pool = pool.start().await.unwrap();
         let wanted = async { pool.call::<_, f64>("nap", 1.5).await.unwrap() };
         let unwanted = async {
-            let mut call = Box::pin(pool.call::<_, ()>("stubborn", &path));
-            until("it has begun", || {
-                assert!(futures::FutureExt::now_or_never(&mut call).is_none());
-                path.exists()
-            })
-            .await;
+            let mut call = pool.call::<_, ()>("stubborn", paths.path("begun"));
+            until_while("it has begun", &mut call, || paths.has("begun")).await;
             drop(call);
-            until("it is abandoned", || {
+            support::until("it is abandoned", || {
                 pool.status().workers[0].generation == 2
             })
             .await;

@@ -425,7 +425,7 @@ mod msgpack {
     use std::time::{Duration, Instant};
 
     use pyproc::MsgPack;
-    use support::{forget_peak, peak_resident, pid_of};
+    use support::{Peaks, pid_of};
 
     use super::*;
 
@@ -544,7 +544,7 @@ mod msgpack {
         let verbatim = |pool: PoolBuilder| pool.codec(Verbatim { name: "msgpack" });
         with_worker(verbatim, async |pool| {
             let worker = pid_of(&pool, 0);
-            grows_by_less_than_a_mebibyte(worker, rounds, async || {
+            grows_by_a_mebibyte_at_most(worker, rounds, async || {
                 for body in claims() {
                     let error = pool.call::<_, String>("echo", body).await.unwrap_err();
                     let culprits = ["the body is not MessagePack"];
@@ -556,7 +556,7 @@ mod msgpack {
         });
         let taken = |pool: PoolBuilder| pool.codec(Taken(MsgPack));
         with_worker(taken, async |pool| {
-            grows_by_less_than_a_mebibyte(std::process::id(), rounds, async || {
+            grows_by_a_mebibyte_at_most(std::process::id(), rounds, async || {
                 for body in claims() {
                     let error = pool.call::<_, Value>("echo", body).await.unwrap_err();
                     let culprits = ["not of the type asked for"];
@@ -568,15 +568,13 @@ mod msgpack {
     }
 
     /// Asserts that a process needs no more memory for something, when it has done it once.
-    async fn grows_by_less_than_a_mebibyte(pid: u32, rounds: u32, mut act: impl AsyncFnMut()) {
+    async fn grows_by_a_mebibyte_at_most(pid: u32, rounds: u32, mut act: impl AsyncFnMut()) {
         act().await;
-        forget_peak(pid);
-        let before = peak_resident(pid);
+        let peaks = Peaks::of([pid]);
         for _ in 0..rounds {
             act().await;
         }
-        let growth = peak_resident(pid) - before;
-        assert!(growth < 1 << 20, "it grew by {growth} bytes");
+        peaks.assert_grown_by_at_most(1 << 20);
     }
 
     #[test]

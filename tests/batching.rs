@@ -5,7 +5,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,7 +12,8 @@ use pyproc::{Error, ErrorKind, Fate, Pool, PoolBuilder, Result, WorkerState};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use support::{
-    assert_error, call, kill, pid_of, pool_of, scenario, scenario_without_runtime, until,
+    Held, Paths, assert_error, call, kill, nothing_in_flight, pid_of, pool_of, scenario,
+    scenario_without_runtime, until,
 };
 use tokio::task::JoinHandle;
 
@@ -28,28 +28,6 @@ fn spawn<R: DeserializeOwned + Send + 'static>(
     argument: impl Into<Value>,
 ) -> JoinHandle<Result<R>> {
     tokio::spawn(pool.call_owned(function, argument.into()))
-}
-
-/// A worker that is busy until somebody says otherwise.
-struct Held {
-    directory: tempfile::TempDir,
-    call: JoinHandle<Result<()>>,
-}
-
-impl Held {
-    async fn of(pool: &Pool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let call = spawn(pool, "hold", directory.path().to_str().unwrap());
-        let held = directory.path().join("held");
-        until("the worker is busy", || held.exists()).await;
-        Self { directory, call }
-    }
-
-    /// The worker goes on.
-    async fn release(self) {
-        fs::write(self.directory.path().join("go"), "").unwrap();
-        self.call.await.unwrap().unwrap();
-    }
 }
 
 async fn in_flight(pool: &Pool, calls: usize) {
@@ -85,11 +63,11 @@ fn a_call_that_finds_its_worker_idle_is_run_alone() {
 fn calls_that_wait_while_the_worker_is_busy_are_run_together() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         // A worker that is slow would have no more than one call, but for its batches.
         let calls: Vec<_> = (0..63).map(|n| spawn::<u64>(&pool, "double", n)).collect();
         in_flight(&pool, 64).await;
-        held.release().await;
+        held.end().await.unwrap();
         for (number, doubled) in (0..).zip(join_all(calls).await) {
             assert_eq!(of(doubled).unwrap(), 2 * number);
         }
@@ -110,12 +88,11 @@ fn calls_that_wait_in_the_line_are_handed_over_together() {
             .start()
             .await
             .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        let together = path.join("together");
-        let argument = path.to_str().unwrap();
+        let paths = Paths::new();
+        let argument = paths.path("batch");
+        let arguments = [&*argument; 4];
         let hold = async {
-            let sizes = pool.call_many::<_, u64>("hold_together", [argument; 4]);
+            let sizes = pool.call_many::<_, u64>("hold_together", arguments);
             sizes
                 .await
                 .into_iter()
@@ -123,10 +100,10 @@ fn calls_that_wait_in_the_line_are_handed_over_together() {
                 .collect::<Vec<_>>()
         };
         let wait = async {
-            until("a batch runs", || together.exists()).await;
-            let others = [argument; 4].map(|path| spawn::<u64>(&pool, "hold_together", path));
+            paths.there_is("batch.together").await;
+            let others = arguments.map(|path| spawn::<u64>(&pool, "hold_together", path));
             until("all others wait", || pool.status().waiting == 4).await;
-            fs::write(path.join("go"), "").unwrap();
+            paths.write("batch.go");
             let sizes = join_all(others).await.into_iter();
             sizes.map(|size| of(size).unwrap()).collect::<Vec<_>>()
         };
@@ -159,11 +136,11 @@ fn an_idle_worker_waits_for_company_if_the_function_says_so() {
 fn one_poisoned_item_fails_its_caller_and_nobody_else() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let calls = [json!(2), json!(3), json!("four"), json!(6)]
             .map(|argument| spawn::<f64>(&pool, "halve", argument));
         in_flight(&pool, 5).await;
-        held.release().await;
+        held.end().await.unwrap();
         let [two, three, four, six] = join_all(calls).await.try_into().unwrap();
         assert_eq!((of(two).unwrap(), of(six).unwrap()), (1.0, 3.0));
         let (kind, fate) = (ErrorKind::Exception, Fate::Failed);
@@ -181,11 +158,11 @@ fn one_poisoned_item_fails_its_caller_and_nobody_else() {
 fn what_ends_a_batch_ends_every_call_of_it() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let raised = [2, 13, 4].map(|n| spawn::<f64>(&pool, "halve", n));
         let lost = [1, 2, 3].map(|n| spawn::<u64>(&pool, "lose", n));
         in_flight(&pool, 7).await;
-        held.release().await;
+        held.end().await.unwrap();
         for result in join_all(raised).await {
             let (kind, fate) = (ErrorKind::Exception, Fate::Failed);
             let friend = "ValueError: 13 is nobody's friend";
@@ -204,7 +181,7 @@ fn what_ends_a_batch_ends_every_call_of_it() {
 fn a_call_that_is_over_before_its_batch_begins_is_no_part_of_it() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let late = pool
             .call_owned::<_, u64>("double", 1)
             .deadline(Duration::from_millis(20));
@@ -216,10 +193,10 @@ fn a_call_that_is_over_before_its_batch_begins_is_no_part_of_it() {
         // It ends by itself, while the worker is busy.
         let error = of(late.await).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline);
-        held.release().await;
+        held.end().await.unwrap();
         let doubled = join_all(others).await;
         assert!(doubled.into_iter().map(|n| of(n).unwrap()).eq([6, 8]));
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         assert_eq!(batches(&pool).await, [BTreeSet::from([3, 4])]);
         pool.shutdown().await.unwrap();
     });
@@ -230,18 +207,17 @@ fn a_call_that_is_over_before_its_batch_begins_is_no_part_of_it() {
 fn a_worker_that_is_killed_in_a_batch_takes_its_members_and_no_others() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
+        let held = Held::begin(&pool).await;
+        let paths = Paths::new();
         let members: Vec<_> = (0..4)
-            .map(|_| spawn::<u64>(&pool, "hold_together", path.to_str().unwrap()))
+            .map(|_| spawn::<u64>(&pool, "hold_together", paths.path("batch")))
             .collect();
         in_flight(&pool, 5).await;
         let others: Vec<_> = (0..4).map(|n| spawn::<u64>(&pool, "double", n)).collect();
         in_flight(&pool, 9).await;
-        held.release().await;
-        until("the batch runs", || path.join("together").exists()).await;
-        assert_eq!(fs::read_to_string(path.join("together")).unwrap(), "4");
+        held.end().await.unwrap();
+        paths.there_is("batch.together").await;
+        assert_eq!(paths.text("batch.together"), "4");
         kill(pid_of(&pool, 0));
         for member in join_all(members).await {
             let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
@@ -261,22 +237,21 @@ fn a_batch_is_interrupted_when_nobody_waits_for_any_of_it() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
         let worker = pid_of(&pool, 0);
-        let held = Held::of(&pool).await;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
+        let held = Held::begin(&pool).await;
+        let paths = Paths::new();
         let late = pool
-            .call_owned::<_, u64>("hold_together", path.to_str().unwrap().to_owned())
+            .call_owned::<_, u64>("hold_together", paths.path("batch"))
             .deadline(Duration::from_millis(400));
         let late = tokio::spawn(late);
-        let dropped = spawn::<u64>(&pool, "hold_together", path.to_str().unwrap());
+        let dropped = spawn::<u64>(&pool, "hold_together", paths.path("batch"));
         in_flight(&pool, 3).await;
-        held.release().await;
-        until("the batch runs", || path.join("together").exists()).await;
-        assert_eq!(fs::read_to_string(path.join("together")).unwrap(), "2");
+        held.end().await.unwrap();
+        paths.there_is("batch.together").await;
+        assert_eq!(paths.text("batch.together"), "2");
         dropped.abort();
         let error = of(late.await).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline);
-        until("the worker is free", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         let tripled: u64 = pool.call("triple", 1).await.unwrap();
         assert_eq!((tripled, pid_of(&pool, 0)), (3, worker));
         pool.shutdown().await.unwrap();
@@ -287,16 +262,15 @@ fn a_batch_is_interrupted_when_nobody_waits_for_any_of_it() {
 fn idempotent_members_of_a_batch_that_was_killed_are_sent_again() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
+        let paths = Paths::new();
         let members = pool
-            .call_many::<_, u64>("hold_together", vec![path; 4])
+            .call_many::<_, u64>("hold_together", vec![paths.path("batch"); 4])
             .idempotent();
         let (results, ()) = tokio::join!(members, async {
-            until("the batch runs", || path.join("together").exists()).await;
+            paths.there_is("batch.together").await;
             let victim = pid_of(&pool, 0);
             kill(victim);
-            fs::write(path.join("go"), "").unwrap();
+            paths.write("batch.go");
         });
         for size in results {
             assert!((1..=4).contains(&size.unwrap()));
@@ -446,7 +420,7 @@ fn where_others_fill_the_line_one_of_many_calls_is_refused_as_any_call_is() {
     scenario(async {
         let limits = workers(1).max_in_flight_per_worker(1).max_waiting(0);
         let pool = limits.start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let refused = pool.call_many::<_, u64>("double", 0..3).await;
         let is_refused = |error: Error| error.kind() == ErrorKind::Overloaded;
         assert!(
@@ -454,7 +428,7 @@ fn where_others_fill_the_line_one_of_many_calls_is_refused_as_any_call_is() {
                 .into_iter()
                 .all(|result| result.is_err_and(is_refused))
         );
-        held.release().await;
+        held.end().await.unwrap();
         let doubled = pool.call_many::<_, u64>("double", 0..3).await;
         assert!(doubled.into_iter().map(Result::unwrap).eq([0, 2, 4]));
         pool.shutdown().await.unwrap();
@@ -484,7 +458,7 @@ fn inputs_that_call_the_pool_themselves_get_no_deadlock() {
 fn the_deadline_of_many_calls_is_one_for_all() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let results = pool
             .call_many::<_, u64>("double", 0..600)
             .deadline(Duration::from_millis(50))
@@ -492,8 +466,8 @@ fn the_deadline_of_many_calls_is_one_for_all() {
         assert_eq!(results.len(), 600);
         let is_late = |error: Error| error.kind() == ErrorKind::Deadline;
         assert!(results.into_iter().all(|result| result.is_err_and(is_late)));
-        held.release().await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        held.end().await.unwrap();
+        nothing_in_flight(&pool).await;
         assert!(batches(&pool).await.is_empty());
         pool.shutdown().await.unwrap();
     });
@@ -503,12 +477,12 @@ fn the_deadline_of_many_calls_is_one_for_all() {
 fn dropping_many_calls_cancels_those_that_have_not_begun() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let held = Held::of(&pool).await;
+        let held = Held::begin(&pool).await;
         let many = pool.call_many::<_, u64>("double", 0..600);
         let dropped = tokio::time::timeout(Duration::from_millis(20), many).await;
         assert!(dropped.is_err());
-        held.release().await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        held.end().await.unwrap();
+        nothing_in_flight(&pool).await;
         // The worker may have come to the end of its call before it heard of what it has.
         let run: usize = batches(&pool).await.iter().map(BTreeSet::len).sum();
         assert!(run < 64, "{run}");

@@ -7,17 +7,17 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
-use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use pyproc::{DeathReport, ErrorKind, Event, Events, Fate, Pool, PoolBuilder, WorkerState};
+use pyproc::{ErrorKind, Fate, Pool, PoolBuilder, WorkerState};
 use serde_json::{Value, json};
-use support::{assert_error, call, call_with, pid_of, scenario, until, within};
+use support::{
+    Held, Paths, assert_error, assert_never_replaced, begun, call, call_and_drop, call_with, death,
+    nothing_in_flight, pid_of, scenario, until, until_while, within,
+};
 
 /// Far less than `overdue_after`, after which a worker would be free in any case, and far more than an interrupt takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -26,47 +26,6 @@ fn workers(count: usize) -> PoolBuilder {
     support::pool("cancel.py")
         .workers(count)
         .overdue_after(Duration::from_secs(3600))
-}
-
-/// A directory of a test's own, with paths in it by which functions and the test tell each other how far they are.
-struct Paths(tempfile::TempDir);
-
-impl Paths {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    async fn there_is(&self, name: &str) {
-        until(name, || Path::new(&self.path(name)).exists()).await;
-    }
-}
-
-/// Calls a function, and drops the call when the function has begun.
-async fn call_and_drop(pool: &Pool, function: &str, argument: Value, paths: &Paths) {
-    tokio::select! {
-        result = call_with(pool, function, argument) => panic!("{function} has ended: {result:?}"),
-        () = paths.there_is("started") => {}
-    }
-}
-
-/// Waits for the death of a worker.
-async fn death(events: &mut Events) -> Arc<DeathReport> {
-    let dying = async {
-        loop {
-            if let Some(Event::Died { report, .. }) = events.next().await {
-                return report;
-            }
-        }
-    };
-    within(SOON, "the worker is replaced", dying).await
 }
 
 #[test]
@@ -115,17 +74,16 @@ fn a_dropped_call_cleans_up_and_keeps_its_place_until_it_has() {
             .await
             .unwrap();
         let paths = Paths::new();
-        let [started, cleaning, gate] =
-            ["started", "cleaning", "gate"].map(|name| paths.path(name));
-        let argument = json!({ "started": started, "cleaning": cleaning, "gate": gate });
+        let mut argument = Held::argument(&paths);
+        argument["cleaning"] = json!(paths.path("cleaning"));
         call_and_drop(&pool, "clean_up", argument, &paths).await;
         paths.there_is("cleaning").await;
         assert_eq!(paths.text("cleaning"), "Interrupted");
         let status = pool.status();
         assert_eq!((status.in_flight, status.workers[0].in_flight), (1, 1));
-        std::fs::write(&gate, "").unwrap();
-        until("its place is free", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        paths.write("gate");
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -165,19 +123,12 @@ fn a_dropped_call_of_a_pool_without_interrupts_goes_on_to_its_end() {
             .overdue_after(overdue_after);
         let pool = pool.max_in_flight_per_worker(1).start().await.unwrap();
         let paths = Paths::new();
-        let [started, gate] = ["started", "gate"].map(|name| paths.path(name));
-        call_and_drop(
-            &pool,
-            "hold",
-            json!({ "started": started, "gate": gate }),
-            &paths,
-        )
-        .await;
+        call_and_drop(&pool, "hold", Held::argument(&paths), &paths).await;
         tokio::time::sleep(5 * overdue_after).await;
         assert_eq!(pool.status().in_flight, 1);
-        std::fs::write(&gate, "").unwrap();
-        until("it has ended", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        paths.write("gate");
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -191,15 +142,11 @@ fn what_comes_of_an_interrupt_is_no_mark_against_the_worker() {
         for _ in 0..10 {
             let argument = json!(paths.path("started"));
             call_and_drop(&pool, "translate", argument, &paths).await;
-            until("the worker is free", || pool.status().in_flight == 0).await;
+            nothing_in_flight(&pool).await;
             std::fs::remove_file(paths.path("started")).unwrap();
             call_with(&pool, "echo", json!(1)).await.unwrap();
         }
-        let workers = pool.status().workers;
-        assert!(
-            workers.iter().all(|worker| worker.generation == 1),
-            "{workers:?}"
-        );
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -249,10 +196,8 @@ fn a_generator_that_never_yields_and_swallows_the_interrupt_costs_its_worker_whi
         let mut events = pool.events();
         let paths = Paths::new();
         let mut stream = pool.stream::<_, u64>("never_yields", paths.path("started"));
-        tokio::select! {
-            item = stream.next() => panic!("{item:?}"),
-            () = paths.there_is("started") => {}
-        }
+        let mut item = StreamExt::next(&mut stream);
+        until_while("it has begun", &mut item, || paths.has("started")).await;
         drop(stream);
         let said = death(&mut events).await.to_string();
         assert!(
@@ -292,11 +237,8 @@ async fn assert_all_is_as_before(pool: &Pool) {
         let answer = call_with(pool, "echo", json!(number)).await;
         assert_eq!(answer.unwrap(), json!(number));
     }
+    assert_never_replaced(pool);
     let workers = pool.status().workers;
-    assert!(
-        workers.iter().all(|worker| worker.generation == 1),
-        "{workers:?}"
-    );
     assert!(
         workers
             .iter()
@@ -434,45 +376,38 @@ fn a_deadline_that_passes_in_a_queue_ends_the_call_there_and_its_function_never_
             .start()
             .await
             .unwrap();
-        let paths = Paths::new();
-        let [started, gate] = ["started", "gate"].map(|name| paths.path(name));
-        let hold = call_with(&pool, "hold", json!({ "started": started, "gate": gate }));
-        let waiting = async {
-            paths.there_is("started").await;
-            // Two wait in the worker, one of them for a batch, and one in the pool's line.
-            let in_worker = pool.call::<_, u64>("work", json!({ "number": 1, "microseconds": 0 }));
-            let in_batch = pool.call::<_, u64>("score", 2);
-            let in_line = pool.call::<_, u64>("score", 3);
-            let late = futures::join!(
-                in_worker.deadline(DEADLINE),
-                in_batch.deadline(DEADLINE),
-                in_line.deadline(DEADLINE),
-            );
-            let (in_worker, in_batch, in_line) = (
-                late.0.unwrap_err(),
-                late.1.unwrap_err(),
-                late.2.unwrap_err(),
-            );
-            assert_error(
-                &in_worker,
-                ErrorKind::Deadline,
-                Fate::MayHaveRun,
-                &["`work`"],
-            );
-            assert_error(
-                &in_batch,
-                ErrorKind::Deadline,
-                Fate::MayHaveRun,
-                &["`score`"],
-            );
-            let culprits = ["`score`", "waited for its turn"];
-            assert_error(&in_line, ErrorKind::Deadline, Fate::NotStarted, &culprits);
-            let status = pool.status();
-            assert_eq!((status.in_flight, status.waiting), (3, 0));
-            std::fs::write(&gate, "").unwrap();
-        };
-        let (held, ()) = futures::join!(hold, waiting);
-        assert_eq!(held.unwrap(), json!("held"));
+        let held = Held::begin(&pool).await;
+        // Two wait in the worker, one of them for a batch, and one in the pool's line.
+        let in_worker = pool.call::<_, u64>("work", json!({ "number": 1, "microseconds": 0 }));
+        let in_batch = pool.call::<_, u64>("score", 2);
+        let in_line = pool.call::<_, u64>("score", 3);
+        let late = futures::join!(
+            in_worker.deadline(DEADLINE),
+            in_batch.deadline(DEADLINE),
+            in_line.deadline(DEADLINE),
+        );
+        let (in_worker, in_batch, in_line) = (
+            late.0.unwrap_err(),
+            late.1.unwrap_err(),
+            late.2.unwrap_err(),
+        );
+        assert_error(
+            &in_worker,
+            ErrorKind::Deadline,
+            Fate::MayHaveRun,
+            &["`work`"],
+        );
+        assert_error(
+            &in_batch,
+            ErrorKind::Deadline,
+            Fate::MayHaveRun,
+            &["`score`"],
+        );
+        let culprits = ["`score`", "waited for its turn"];
+        assert_error(&in_line, ErrorKind::Deadline, Fate::NotStarted, &culprits);
+        let status = pool.status();
+        assert_eq!((status.in_flight, status.waiting), (3, 0));
+        assert_eq!(held.end().await.unwrap(), "held");
         assert_all_is_as_before(&pool).await;
         let tally: Value = call(&pool, "tally").await.unwrap();
         assert_eq!(tally["begun"], 0, "something has run: {tally}");
@@ -489,22 +424,14 @@ fn the_time_that_a_call_has_left_counts_what_it_has_waited() {
             .start()
             .await
             .unwrap();
-        let paths = Paths::new();
-        let [started, gate] = ["started", "gate"].map(|name| paths.path(name));
-        let hold = call_with(&pool, "hold", json!({ "started": started, "gate": gate }));
-        let waiting = async {
-            paths.there_is("started").await;
-            let begin = Instant::now();
-            let left = pool.call::<_, f64>("remaining", json!({}));
-            let mut left = pin!(left.deadline(Duration::from_secs(3600)).into_future());
-            assert!(futures::poll!(&mut left).is_pending());
-            tokio::time::sleep(WAIT).await;
-            std::fs::write(&gate, "").unwrap();
-            (left.await.unwrap(), begin.elapsed())
-        };
-        let (held, (left, waited)) = futures::join!(hold, waiting);
-        held.unwrap();
-        let [waited, least] = [waited, WAIT].map(|time| time.as_secs_f64());
+        let held = Held::begin(&pool).await;
+        let begin = Instant::now();
+        let left = pool.call::<_, f64>("remaining", json!({}));
+        let left = begun(left.deadline(Duration::from_secs(3600)));
+        tokio::time::sleep(WAIT).await;
+        held.end().await.unwrap();
+        let left = left.await.unwrap();
+        let [waited, least] = [begin.elapsed(), WAIT].map(|time| time.as_secs_f64());
         assert!(
             (3600.0 - waited..=3600.0 - least).contains(&left),
             "{left} s are left"

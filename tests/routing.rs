@@ -5,52 +5,26 @@
 mod support;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use pyproc::{
     Answers, ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Retry, RetryBudget, Stream,
     Weighted, WorkerIdentity, WorkerState,
 };
-use serde_json::json;
-use support::{assert_error, kill, scenario, scenario_without_runtime, until, within};
+use serde_json::{Value, json};
+use support::{
+    Held, Paths, assert_error, begun, kill, nothing_in_flight, scenario, scenario_without_runtime,
+    until, within,
+};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("routing.py").workers(count)
 }
 
-/// A file for which functions wait that are held.
-struct Gate {
-    directory: tempfile::TempDir,
-}
-
-impl Gate {
-    fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("open")
-    }
-
-    fn open(&self) {
-        fs::write(self.path(), "").unwrap();
-    }
-}
-
 /// Where the call of a key goes, when it is the only one.
 async fn slot_of(pool: &Pool, key: usize) -> usize {
     pool.call("slot", json!({})).key(key).await.unwrap()
-}
-
-/// Polls a call once, so that it has asked for its place.
-fn begun<F: Future + Unpin>(mut call: F) -> F {
-    assert!((&mut call).now_or_never().is_none());
-    call
 }
 
 #[test]
@@ -204,8 +178,9 @@ fn a_hot_key_overloads_no_worker_and_stays_where_it_is_when_it_cools() {
             .await
             .unwrap();
         let home = slot_of(&pool, 7).await;
-        let gate = Gate::new();
-        let call = |_| begun(pool.call::<_, usize>("hold", gate.path()).key(7_usize));
+        let paths = Paths::new();
+        let hold = Held::argument(&paths);
+        let call = |_| begun(pool.call::<_, Value>("hold", &hold).key(7_usize));
         let calls: Vec<_> = (0..32).map(call).collect();
         let loads: Vec<_> = pool
             .status()
@@ -220,7 +195,7 @@ fn a_hot_key_overloads_no_worker_and_stays_where_it_is_when_it_cools() {
             (10, Some(&10)),
             "{loads:?}"
         );
-        gate.open();
+        paths.write("gate");
         for result in futures::future::join_all(calls).await {
             result.unwrap();
         }
@@ -269,8 +244,7 @@ fn low_priority_is_passed_over_seven_times_and_not_starved() {
             .start()
             .await
             .unwrap();
-        let gate = Gate::new();
-        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let held = Held::begin(&pool).await;
         let note = |name: &str, priority| {
             begun(
                 pool.call::<_, ()>("note", name.to_owned())
@@ -281,8 +255,7 @@ fn low_priority_is_passed_over_seven_times_and_not_starved() {
         for number in 0..20 {
             calls.push(note(&format!("high {number}"), Priority::High));
         }
-        gate.open();
-        held.await.unwrap();
+        held.end().await.unwrap();
         for result in futures::future::join_all(calls).await {
             result.unwrap();
         }
@@ -325,18 +298,17 @@ fn every_worker_answers_a_broadcast_once_also_a_busy_one() {
             .start()
             .await
             .unwrap();
-        let gate = Gate::new();
-        let held = [(); 3].map(|()| begun(pool.call::<_, usize>("hold", gate.path())));
+        let begin = [(); 3].map(|()| Held::begin(&pool));
+        let held = futures::future::join_all(begin).await;
         let broadcast = begun(pool.broadcast::<_, usize>("reload", 7));
         // It is above the limit, and does not wait in the line.
         let status = pool.status();
         assert_eq!((status.in_flight, status.waiting), (6, 0));
-        gate.open();
+        for held in held {
+            held.end().await.unwrap();
+        }
         let expected = [0, 1, 2].map(|slot| (slot, Ok(slot)));
         assert_eq!(answers(broadcast.await.unwrap()), expected);
-        for call in held {
-            call.await.unwrap();
-        }
         for (_, version) in pool
             .broadcast::<_, u32>("version", json!({}))
             .await
@@ -367,18 +339,13 @@ fn a_worker_that_dies_of_a_broadcast_is_one_answer_and_the_call_is_not_moved() {
         })
         .await;
         // One that dies before it has begun it says so.
-        let gate = Gate::new();
-        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let held = Held::begin(&pool).await;
         let holder = pool
             .status()
             .workers
             .into_iter()
             .find(|worker| worker.in_flight == 1);
         let holder = holder.unwrap();
-        until("it runs", || {
-            pool.status().workers[holder.slot].running.is_some()
-        })
-        .await;
         let broadcast = begun(pool.broadcast::<_, usize>("reload", 1));
         kill(holder.pid.unwrap());
         let answers = answers(broadcast.await.unwrap());
@@ -387,7 +354,7 @@ fn a_worker_that_dies_of_a_broadcast_is_one_answer_and_the_call_is_not_moved() {
             answers.iter().filter(|(_, answer)| answer.is_ok()).count(),
             2
         );
-        held.await.unwrap_err();
+        held.ended().await.unwrap_err();
         let status = pool.status();
         assert_eq!(
             (status.in_flight, status.counts.moved, status.counts.resent),
@@ -424,14 +391,13 @@ async def nap(seconds: float) -> None:
 fn a_broadcast_that_is_dropped_gives_all_its_places_back() {
     scenario(async {
         let pool = workers(2).start().await.unwrap();
-        let gate = Gate::new();
-        let held = [(); 2].map(|()| begun(pool.call::<_, usize>("hold", gate.path())));
+        let begin = [(); 2].map(|()| Held::begin(&pool));
+        let held = futures::future::join_all(begin).await;
         drop(begun(pool.broadcast::<_, usize>("reload", 7)));
-        gate.open();
-        for call in held {
-            call.await.unwrap();
+        for held in held {
+            held.end().await.unwrap();
         }
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         let versions = pool
             .broadcast::<_, u32>("version", json!({}))
             .await
@@ -446,10 +412,9 @@ fn a_broadcast_that_is_dropped_gives_all_its_places_back() {
     });
 }
 
-/// The lines of a file that functions append to.
-fn lines(path: &Path) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+/// The lines of the file that functions append to.
+fn lines(paths: &Paths) -> Vec<String> {
+    paths.text("log").lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -460,21 +425,21 @@ fn one_way_calls_are_accepted_at_once_and_a_shutdown_waits_for_them() {
             .start()
             .await
             .unwrap();
-        let (gate, log) = (Gate::new(), Gate::new().directory);
-        let log = log.path().join("log");
-        pool.one_way("hold", gate.path()).await.unwrap();
+        let paths = Paths::new();
+        let hold = Held::argument(&paths);
+        pool.one_way("hold", hold).await.unwrap();
         for number in 0..10 {
-            let entry = json!({"path": log, "text": number.to_string()});
+            let entry = json!({"path": paths.path("log"), "text": number.to_string()});
             pool.one_way("append", entry).await.unwrap();
         }
         let status = pool.status();
         assert_eq!((status.in_flight, status.waiting), (1, 10));
-        assert!(lines(&log).is_empty());
-        let (report, ()) = futures::join!(pool.shutdown(), async { gate.open() });
+        assert!(lines(&paths).is_empty());
+        let (report, ()) = futures::join!(pool.shutdown(), async { paths.write("gate") });
         // Some may have ended before it looked.
         assert_eq!(report.unwrap().cut, 0);
         assert!(
-            lines(&log)
+            lines(&paths)
                 .into_iter()
                 .eq((0..10).map(|number| number.to_string()))
         );
@@ -517,12 +482,13 @@ fn one_way_calls_that_cannot_be_made_say_so_and_those_that_fail_are_counted() {
             Fate::NotStarted,
             &["max_frame"],
         );
-        let gate = Gate::new();
-        pool.one_way("hold", gate.path()).await.unwrap();
+        let paths = Paths::new();
+        let hold = Held::argument(&paths);
+        pool.one_way("hold", hold).await.unwrap();
         pool.one_way("fail", "no more").await.unwrap();
         let error = pool.one_way("fail", "too many").await.unwrap_err();
         assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`fail`"]);
-        gate.open();
+        paths.write("gate");
         until("all have ended", || pool.status().counts.failed == 5).await;
         let status = pool.status();
         assert_eq!(
@@ -530,16 +496,14 @@ fn one_way_calls_that_cannot_be_made_say_so_and_those_that_fail_are_counted() {
             (1, 0, 0)
         );
         // One that waits too long ends at its deadline.
-        let gate = Gate::new();
-        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let held = Held::begin(&pool).await;
         let late = pool
             .one_way("fail", "late")
             .deadline(Duration::from_millis(20));
         late.await.unwrap();
         until("it is late", || pool.status().counts.failed == 6).await;
         assert_eq!(pool.status().waiting, 0);
-        gate.open();
-        held.await.unwrap();
+        held.end().await.unwrap();
         pool.shutdown().await.unwrap();
     });
 }
@@ -555,16 +519,15 @@ fn one_way_calls_under_kill_9_run_once_at_most_and_all_end() {
             .start()
             .await
             .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
+        let paths = Paths::new();
         for batch in 0..5 {
             for number in 0..CALLS / 5 {
-                let entry = json!({"path": log, "text": format!("{batch} {number}")});
+                let entry = json!({"path": paths.path("log"), "text": format!("{batch} {number}")});
                 pool.one_way("append", entry).await.unwrap();
             }
             let victim = || pool.status().workers[batch % 2].clone();
             let before = victim().generation;
-            until("some have run", || lines(&log).len() > 30 * batch + 5).await;
+            until("some have run", || lines(&paths).len() > 30 * batch + 5).await;
             kill(victim().pid.unwrap());
             until("its successor is there", || {
                 victim().generation > before && victim().state == WorkerState::Ready
@@ -581,7 +544,7 @@ fn one_way_calls_under_kill_9_run_once_at_most_and_all_end() {
             (status.in_flight, status.waiting, status.counts.resent),
             (0, 0, 0)
         );
-        let ran = lines(&log);
+        let ran = lines(&paths);
         let distinct: HashSet<_> = ran.iter().collect();
         assert_eq!(distinct.len(), ran.len(), "one ran twice");
         assert!(ran.len() as u64 >= status.counts.returned);
@@ -613,8 +576,7 @@ fn a_refused_call_is_tried_again_until_there_is_a_place() {
             .start()
             .await
             .unwrap();
-        let gate = Gate::new();
-        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let held = Held::begin(&pool).await;
         let error = pool.call::<_, usize>("slot", json!({})).await.unwrap_err();
         assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`slot`"]);
         assert_eq!(pool.status().counts.retried, 0);
@@ -625,8 +587,7 @@ fn a_refused_call_is_tried_again_until_there_is_a_place() {
                 pool.status().counts.retried >= 4
             })
             .await;
-            gate.open();
-            held.await.unwrap();
+            held.end().await.unwrap();
         };
         let (slot, item, ()) = futures::join!(call, items.next(), open);
         assert_eq!((slot.unwrap(), item.unwrap().unwrap()), (0, 1));
@@ -652,11 +613,7 @@ fn a_call_is_not_tried_again_when_its_deadline_comes_first() {
             .start()
             .await
             .unwrap();
-        let gate = Gate::new();
-        let held = begun(
-            pool.call::<_, usize>("hold", gate.path())
-                .retry(Retry::never()),
-        );
+        let held = Held::begin(&pool).await;
         let call = pool
             .call::<_, usize>("slot", json!({}))
             .deadline(Duration::from_millis(30));
@@ -664,8 +621,7 @@ fn a_call_is_not_tried_again_when_its_deadline_comes_first() {
             .await
             .unwrap_err();
         assert_error(&error, ErrorKind::Overloaded, Fate::NotStarted, &["`slot`"]);
-        gate.open();
-        held.await.unwrap();
+        held.end().await.unwrap();
         pool.shutdown().await.unwrap();
     });
 }
@@ -680,8 +636,7 @@ fn a_storm_of_retries_is_bounded_by_the_budget() {
             .retry(patient());
         let budget = RetryBudget::new().ratio(0.1).per_second(1);
         let pool = pool.retry_budget(budget).start().await.unwrap();
-        let gate = Gate::new();
-        let held = begun(pool.call::<_, usize>("hold", gate.path()));
+        let held = Held::begin(&pool).await;
         let began = Instant::now();
         let storm = (0..CALLS).map(|_| pool.call::<_, usize>("slot", json!({})));
         for result in futures::future::join_all(storm).await {
@@ -692,8 +647,7 @@ fn a_storm_of_retries_is_bounded_by_the_budget() {
         let most = 10 + CALLS / 10 + began.elapsed().as_secs() + 1;
         assert!((10..=most).contains(&counts.retried), "{counts:?}");
         assert_eq!(counts.overloaded, CALLS);
-        gate.open();
-        held.await.unwrap();
+        held.end().await.unwrap();
         pool.shutdown().await.unwrap();
     });
 }
@@ -703,11 +657,15 @@ fn a_call_whose_worker_died_takes_from_the_budget() {
     scenario(async {
         let nothing = RetryBudget::new().ratio(0.0).per_second(0);
         let pool = workers(2).retry_budget(nothing).start().await.unwrap();
-        let call = |gate: &Gate| pool.call::<_, usize>("die_once", gate.path()).idempotent();
+        let paths = Paths::new();
+        let call = |death: &str| {
+            pool.call::<_, usize>("die_once", paths.path(death))
+                .idempotent()
+        };
         // Without a policy it is sent again in any case.
-        call(&Gate::new()).await.unwrap();
+        call("first").await.unwrap();
         // With one it needs the budget.
-        let error = call(&Gate::new()).retry(3).await.unwrap_err();
+        let error = call("second").retry(3).await.unwrap_err();
         assert_error(
             &error,
             ErrorKind::WorkerDied,
@@ -718,10 +676,10 @@ fn a_call_whose_worker_died_takes_from_the_budget() {
         pool.shutdown().await.unwrap();
 
         let pool = workers(2).retry(3).start().await.unwrap();
-        let call = |gate: &Gate| pool.call::<_, usize>("die_once", gate.path());
-        call(&Gate::new()).idempotent().await.unwrap();
+        let call = |death: &str| pool.call::<_, usize>("die_once", paths.path(death));
+        call("third").idempotent().await.unwrap();
         // A policy alone does not make a call one that may run twice.
-        let error = call(&Gate::new()).await.unwrap_err();
+        let error = call("fourth").await.unwrap_err();
         assert_error(
             &error,
             ErrorKind::WorkerDied,
@@ -743,14 +701,15 @@ fn a_program_without_a_runtime_waits_between_two_tries() {
             .retry(patient());
         let pool = pool.retry_budget(RetryBudget::new().per_second(10_000));
         let pool = pool.start_blocking().unwrap();
-        let gate = Gate::new();
-        let held = begun(pool.handle().call::<_, usize>("hold", gate.path()));
+        let paths = Paths::new();
+        let hold = Held::argument(&paths);
+        let held = begun(pool.handle().call::<_, Value>("hold", hold));
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 while pool.status().counts.retried < 3 {
                     std::thread::yield_now();
                 }
-                gate.open();
+                paths.write("gate");
             });
             assert_eq!(pool.call::<_, usize>("slot", json!({})).unwrap(), 0);
         });
@@ -771,7 +730,7 @@ trait Routed {
     #[pyproc(broadcast)]
     async fn reload(&self, version: u32) -> pyproc::Result<Answers<usize>>;
     #[pyproc(one_way)]
-    async fn append(&self, path: &Path, text: &str) -> pyproc::Result<()>;
+    async fn append(&self, path: &str, text: &str) -> pyproc::Result<()>;
     fn count(&self, #[pyproc(metadata)] user: &str) -> impl Stream<Item = pyproc::Result<u32>>;
 }
 
@@ -792,10 +751,9 @@ fn the_methods_of_a_trait_have_keys_metadata_and_other_ways() {
         assert!(homes.len() > 1, "{homes:?}");
         let reloaded = answers(routed.reload(7).await.unwrap());
         assert_eq!(reloaded, [0, 1, 2].map(|slot| (slot, Ok(slot))));
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
-        routed.append(&log, "entry").await.unwrap();
-        until("it was written", || lines(&log) == ["entry"]).await;
+        let paths = Paths::new();
+        routed.append(&paths.path("log"), "entry").await.unwrap();
+        until("it was written", || lines(&paths) == ["entry"]).await;
         let items: Vec<_> = routed.count("ada").collect().await;
         assert_eq!(items.len(), 1);
         pool.shutdown().await.unwrap();

@@ -6,14 +6,14 @@
 
 mod support;
 
-use std::future::IntoFuture;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pyproc::{DeathReport, ErrorKind, Event, Events, Fate, Pool, PoolBuilder, WorkerState};
+use pyproc::{ErrorKind, Event, Fate, PoolBuilder, WorkerState};
 use serde_json::{Value, json};
-use support::{assert_error, call, call_with, gone, pid_of, scenario, until, within};
+use support::{
+    Held, Paths, assert_error, assert_never_replaced, begun, call, call_and_drop, call_with, death,
+    gone, nothing_in_flight, pid_of, scenario, until, within,
+};
 
 /// Far more than anything here takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -25,70 +25,6 @@ fn workers(count: usize) -> PoolBuilder {
     support::pool("shared.py")
         .workers(count)
         .overdue_after(Duration::from_secs(3600))
-}
-
-/// A directory of a test's own, with paths in it by which functions and the test tell each other how far they are.
-struct Paths(tempfile::TempDir);
-
-impl Paths {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    async fn there_is(&self, name: &str) {
-        until(name, || Path::new(&self.path(name)).exists()).await;
-    }
-}
-
-/// Calls a function, and drops the call when the function has begun.
-async fn call_and_drop(pool: &Pool, function: &str, argument: Value, paths: &Paths) {
-    tokio::select! {
-        result = call_with(pool, function, argument) => panic!("{function} has ended: {result:?}"),
-        () = paths.there_is("started") => {}
-    }
-}
-
-/// A call that goes on until its test lets it end.
-struct Held {
-    call: tokio::task::JoinHandle<pyproc::Result<Value>>,
-    paths: Paths,
-}
-
-impl Held {
-    async fn begin(pool: &Pool) -> Self {
-        let paths = Paths::new();
-        let [started, gate] = ["started", "gate"].map(|name| paths.path(name));
-        let argument = json!({ "started": started, "gate": gate });
-        let pool = pool.clone();
-        let call = tokio::spawn(async move { call_with(&pool, "hold", argument).await });
-        paths.there_is("started").await;
-        Self { call, paths }
-    }
-
-    async fn end(self) -> pyproc::Result<Value> {
-        std::fs::write(self.paths.path("gate"), "").unwrap();
-        within(SOON, "the held call ends", self.call).await.unwrap()
-    }
-}
-
-/// Waits for the death of a worker.
-async fn death(events: &mut Events) -> Arc<DeathReport> {
-    let dying = async {
-        loop {
-            if let Some(Event::Died { report, .. }) = events.next().await {
-                return report;
-            }
-        }
-    };
-    within(SOON, "the worker is killed", dying).await
 }
 
 #[test]
@@ -109,7 +45,7 @@ fn a_dropped_async_call_is_cancelled_and_those_beside_it_go_on() {
         assert_eq!(paths.text("end"), "CancelledError");
         until("its place is free", || pool.status().in_flight == 1).await;
         assert_eq!(held.end().await.unwrap(), "held");
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -163,7 +99,7 @@ fn a_call_that_refuses_to_end_is_abandoned_and_its_worker_replaced_when_the_othe
             said.contains("`refuse` did not end after its deadline"),
             "{said}"
         );
-        until("all places are free", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         assert_eq!(call::<u32>(&pool, "pid").await.unwrap(), successor);
         pool.shutdown().await.unwrap();
     });
@@ -179,8 +115,7 @@ fn calls_beside_an_abandoned_one_have_so_long_to_end_and_their_errors_name_the_c
         let held = Held::begin(&pool).await;
         let paths = Paths::new();
         call_and_drop(&pool, "refuse", json!(paths.path("started")), &paths).await;
-        let error = within(SOON, "it is not waited for any longer", held.call).await;
-        let error = error.unwrap().unwrap_err();
+        let error = held.ended().await.unwrap_err();
         let culprits = ["`hold`", "`refuse` did not end after it was cancelled"];
         assert_error(&error, ErrorKind::WorkerDied, Fate::MayHaveRun, &culprits);
         call::<u32>(&pool, "pid").await.unwrap();
@@ -225,7 +160,7 @@ fn an_async_function_that_blocks_the_loop_is_told_of_and_named_in_the_errors_of_
         // It is dropped by now, and interrupted, because it keeps the others waiting.
         let next = within(SOON, "the loop goes on", call::<u32>(&pool, "pid")).await;
         assert_eq!(next.unwrap(), worker);
-        until("all places are free", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         pool.shutdown().await.unwrap();
     });
 }
@@ -243,8 +178,7 @@ fn an_async_function_that_blocks_the_loop_and_swallows_the_interrupt_costs_its_w
         let said = death(&mut events).await.to_string();
         let culprit = "`block_and_refuse` did not end after it was cancelled";
         assert!(said.contains(culprit), "{said}");
-        let error = within(SOON, "it has died with it", held.call).await;
-        let error = error.unwrap().unwrap_err();
+        let error = held.ended().await.unwrap_err();
         assert_error(&error, ErrorKind::WorkerDied, Fate::MayHaveRun, &[culprit]);
         pool.shutdown().await.unwrap();
     });
@@ -262,29 +196,24 @@ fn a_batch_is_interrupted_when_nobody_wants_any_of_its_calls_any_more() {
             let held = Held::begin(&pool).await;
             let calls =
                 ["first", "second", &end].map(|path| pool.call::<_, String>("ponder", path));
-            let [first, second, last] = calls.map(|call| Box::pin(call.into_future()));
-            let mut both = futures::future::join(first, second);
-            let mut last = last;
-            assert!(futures::poll!(&mut both).is_pending());
-            assert!(futures::poll!(&mut last).is_pending());
+            let [first, second, last] = calls.map(begun);
             until("they wait in the worker", || {
                 pool.status().workers[0].in_flight == 4
             })
             .await;
             held.end().await.unwrap();
-            let begun = format!("{end}.begun");
-            until("it has begun", || Path::new(&begun).exists()).await;
-            drop(both);
+            paths.there_is("end.begun").await;
+            drop((first, second));
             if wanted {
                 // An interrupt would come at once.
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                std::fs::write(&end, "").unwrap();
+                paths.write("end");
                 assert_eq!(within(SOON, "it goes on", last).await.unwrap(), end);
             } else {
                 drop(last);
             }
-            until("all places are free", || pool.status().in_flight == 0).await;
-            assert_eq!(Path::new(&end).exists(), wanted);
+            nothing_in_flight(&pool).await;
+            assert_eq!(paths.has("end"), wanted);
         }
         assert_eq!(pid_of(&pool, 0), worker);
         pool.shutdown().await.unwrap();

@@ -4,42 +4,22 @@
 
 mod support;
 
-use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, stream};
 use pyproc::{BoxStream, ErrorKind, Fate, Json, PoolBuilder, Protocol, with_items, with_try_items};
 use serde_json::{Value, json};
-use support::{assert_error, forget_peak, kill, peak_resident, pid_of, said, scenario, until};
+use support::{
+    Held, Paths, Peaks, assert_error, assert_never_replaced, kill, nothing_in_flight, pid_of, said,
+    scenario, until, until_while,
+};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("stream_arguments.py").workers(count)
-}
-
-/// A path in a directory of its own, which goes with it.
-struct Scratch {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        Self {
-            _directory: directory,
-            path,
-        }
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(&self.path).unwrap_or_default()
-    }
 }
 
 /// The stream, and how many items were taken from it.
@@ -132,7 +112,7 @@ fn a_reader_that_pauses_makes_the_source_of_the_same_call_pause() {
         let most = 100 + 2 * (256 * 1024 + 2 * 10_000) / 1000;
         assert!(taken.load(Ordering::Relaxed) <= most);
         drop(echo);
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         pool.shutdown().await.unwrap();
     });
 }
@@ -141,9 +121,9 @@ fn a_reader_that_pauses_makes_the_source_of_the_same_call_pause() {
 fn a_slow_function_makes_the_source_pause() {
     scenario(async {
         let pool = workers(2).start().await.unwrap();
-        let gate = Scratch::new();
+        let paths = Paths::new();
         let (items, taken) = counted(endless().take(2000).map(|_| "x".repeat(1000)));
-        let call = pool.call::<_, u64>("slowly", with_items(&gate.path, items));
+        let call = pool.call::<_, u64>("slowly", with_items(paths.path("gate"), items));
         let other = async {
             until("it has read", || taken.load(Ordering::Relaxed) > 100).await;
             for number in 0..100 {
@@ -152,7 +132,7 @@ fn a_slow_function_makes_the_source_pause() {
             }
             let most = 2 + 256 * 1024 / 1000;
             assert!(taken.load(Ordering::Relaxed) <= most);
-            fs::write(&gate.path, "").unwrap();
+            paths.write("gate");
         };
         let (read, ()) = futures::join!(call, other);
         assert_eq!(read.unwrap(), 2_000_000);
@@ -166,23 +146,13 @@ fn a_million_items_cost_neither_side_memory() {
         const LIMIT: u64 = 16 * 1024 * 1024;
         const ITEMS: usize = 1_000_000;
         let pool = workers(1).start().await.unwrap();
-        let processes = [std::process::id(), pid_of(&pool, 0)];
         let warm = stream::iter((0..10_000).map(|_| "x".repeat(64)));
         let _: u64 = pool.call("lengths", with_items((), warm)).await.unwrap();
-        processes.into_iter().for_each(forget_peak);
-        let before = processes.map(peak_resident);
-        let began = Instant::now();
+        let peaks = Peaks::of([std::process::id(), pid_of(&pool, 0)]);
         let items = stream::iter((0..ITEMS).map(|_| "x".repeat(64)));
         let read: usize = pool.call("lengths", with_items((), items)).await.unwrap();
         assert_eq!(read, 64 * ITEMS);
-        println!("a million items in {:?}", began.elapsed());
-        for (process, before) in processes.into_iter().zip(before) {
-            let grown = peak_resident(process).saturating_sub(before);
-            assert!(
-                grown <= LIMIT,
-                "process {process} has grown by {grown} bytes"
-            );
-        }
+        peaks.assert_grown_by_at_most(LIMIT);
         pool.shutdown().await.unwrap();
     });
 }
@@ -195,8 +165,7 @@ fn the_source_is_not_touched_before_the_function_asks() {
             .start()
             .await
             .unwrap();
-        let gate = Scratch::new();
-        let hold = pool.call::<_, ()>("hold", &gate.path);
+        let held = Held::begin(&pool).await;
         let (items, taken) = counted(stream::iter([1, 2]));
         let queued = pool.call::<_, u64>("total", with_items((), items));
         let (left, untouched) = counted(endless());
@@ -208,10 +177,9 @@ fn the_source_is_not_touched_before_the_function_asks() {
             })
             .await;
             assert_eq!(taken.load(Ordering::Relaxed), 0);
-            fs::write(&gate.path, "").unwrap();
+            held.end().await.unwrap();
         };
-        let (held, total, never, ()) = futures::join!(hold, queued, waiting, look);
-        held.unwrap();
+        let (total, never, ()) = futures::join!(queued, waiting, look);
         assert_eq!((total.unwrap(), never.unwrap()), (3, "done".to_owned()));
         assert_eq!(taken.load(Ordering::Relaxed), 2);
         assert_eq!(untouched.load(Ordering::Relaxed), 0);
@@ -232,7 +200,7 @@ fn a_function_that_returns_early_ends_the_call_and_drops_the_rest() {
         }
         let doubled: u64 = pool.call("double", 21).await.unwrap();
         assert_eq!(doubled, 42);
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -241,9 +209,9 @@ fn a_function_that_returns_early_ends_the_call_and_drops_the_rest() {
 fn a_source_that_fails_ends_the_call_with_its_error_and_the_function_too() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         let items = stream::iter([Ok(1), Ok(2), Err(io::Error::other("the disk is gone"))]);
-        let call = pool.call::<_, u64>("tidy", with_try_items(&log.path, items));
+        let call = pool.call::<_, u64>("tidy", with_try_items(paths.path("log"), items));
         let error = call.await.unwrap_err();
         assert_error(
             &error,
@@ -252,11 +220,14 @@ fn a_source_that_fails_ends_the_call_with_its_error_and_the_function_too() {
             &["tidy", "the stream that the function reads has failed"],
         );
         assert!(said(&error).contains("the disk is gone"));
-        until("the function has ended", || log.text() == "Interrupted\n").await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        until("the function has ended", || {
+            paths.text("log") == "Interrupted\n"
+        })
+        .await;
+        nothing_in_flight(&pool).await;
         let doubled: u64 = pool.call("double", 21).await.unwrap();
         assert_eq!(doubled, 42);
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -327,8 +298,8 @@ fn an_item_that_cannot_be_sent_ends_the_call_with_the_reason() {
             Fate::MayHaveRun,
             &["lengths", "65536", "max_frame"],
         );
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -358,24 +329,23 @@ fn dropping_the_call_drops_the_source_and_frees_the_worker() {
             .start()
             .await
             .unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         for round in 1..=10 {
             let (items, taken) = counted(one_and_no_more());
-            let mut call = Box::pin(pool.call::<_, u64>("tidy", with_items(&log.path, items)));
-            until("the item was taken", || {
-                assert!(futures::FutureExt::now_or_never(&mut call).is_none());
+            let mut call = pool.call::<_, u64>("tidy", with_items(paths.path("log"), items));
+            until_while("the item was taken", &mut call, || {
                 taken.load(Ordering::Relaxed) == 1
             })
             .await;
             drop(call);
             assert_eq!(Arc::strong_count(&taken), 1);
             until("the function has ended", || {
-                log.text() == "Interrupted\n".repeat(round)
+                paths.text("log") == "Interrupted\n".repeat(round)
             })
             .await;
         }
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -386,16 +356,19 @@ fn dropping_the_call_drops_the_source_and_frees_the_worker() {
 fn a_function_that_waits_for_an_item_ends_at_its_deadline() {
     scenario(async {
         let pool = workers(1).start().await.unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         let call = pool
-            .call::<_, u64>("tidy", with_items(&log.path, one_and_no_more()))
+            .call::<_, u64>("tidy", with_items(paths.path("log"), one_and_no_more()))
             .deadline(Duration::from_millis(100));
         let error = call.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
-        until("the function has ended", || log.text() == "Interrupted\n").await;
+        until("the function has ended", || {
+            paths.text("log") == "Interrupted\n"
+        })
+        .await;
         let doubled: u64 = pool.call("double", 21).await.unwrap();
         assert_eq!(doubled, 42);
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -404,17 +377,17 @@ fn a_function_that_waits_for_an_item_ends_at_its_deadline() {
 fn a_worker_that_is_killed_in_mid_argument_ends_the_call_which_is_not_begun_anew() {
     scenario(async {
         let pool = workers(2).start().await.unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         let (items, taken) = counted(one_and_no_more());
         let call = pool
-            .call::<_, u64>("pid_and_total", with_items(&log.path, items))
+            .call::<_, u64>("pid_and_total", with_items(paths.path("log"), items))
             .idempotent();
         let killed = async {
             until("it waits for the second", || {
-                taken.load(Ordering::Relaxed) == 1 && !log.text().is_empty()
+                taken.load(Ordering::Relaxed) == 1 && !paths.text("log").is_empty()
             })
             .await;
-            kill(log.text().parse().unwrap());
+            kill(paths.text("log").parse().unwrap());
         };
         let (result, ()) = futures::join!(call, killed);
         assert_error(
@@ -439,17 +412,20 @@ fn a_call_that_has_not_begun_moves_with_its_stream_when_its_worker_dies() {
             .start()
             .await
             .unwrap();
-        let log = Scratch::new();
-        let first = pool.call::<_, u64>("pid_and_total", with_items(&log.path, one_and_no_more()));
+        let paths = Paths::new();
+        let first = pool.call::<_, u64>(
+            "pid_and_total",
+            with_items(paths.path("log"), one_and_no_more()),
+        );
         let (items, taken) = counted(stream::iter([1, 2, 3]));
         let second = pool.call::<_, u64>("total", with_items((), items));
         let killed = async {
             until("both are there", || {
-                pool.status().in_flight == 2 && !log.text().is_empty()
+                pool.status().in_flight == 2 && !paths.text("log").is_empty()
             })
             .await;
             assert_eq!(taken.load(Ordering::Relaxed), 0);
-            kill(log.text().parse().unwrap());
+            kill(paths.text("log").parse().unwrap());
         };
         let (first, second, ()) = futures::join!(first, second, killed);
         assert_eq!(first.unwrap_err().kind(), ErrorKind::WorkerDied);
@@ -471,9 +447,8 @@ fn calls_that_come_while_a_function_waits_have_their_turn_after_it() {
         let rest = async {
             to_worker.send(1).await.unwrap();
             let waiting = (0..2).map(|number| pool.call::<_, u64>("double", number));
-            let mut waiting = Box::pin(futures::future::join_all(waiting));
-            until("they are queued", || {
-                assert!(futures::FutureExt::now_or_never(&mut waiting).is_none());
+            let mut waiting = futures::future::join_all(waiting);
+            until_while("they are queued", &mut waiting, || {
                 pool.status().in_flight == 3
             })
             .await;
@@ -542,17 +517,19 @@ fn a_worker_that_listens_takes_streams_too() {
         let doubled: Vec<_> = doubled.map(Result::unwrap).collect().await;
         assert!(doubled.into_iter().eq((0..1000).map(|number| 2 * number)));
         // Without a state page nothing is interrupted, but who waits for items hears that none will come.
-        let log = Scratch::new();
+        let paths = Paths::new();
         let (items, taken) = counted(one_and_no_more());
-        let mut call = Box::pin(pool.call::<_, u64>("tidy", with_items(&log.path, items)));
-        until("the item was taken", || {
-            assert!(futures::FutureExt::now_or_never(&mut call).is_none());
+        let mut call = pool.call::<_, u64>("tidy", with_items(paths.path("log"), items));
+        until_while("the item was taken", &mut call, || {
             taken.load(Ordering::Relaxed) == 1
         })
         .await;
         drop(call);
-        until("the function has ended", || log.text() == "Interrupted\n").await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        until("the function has ended", || {
+            paths.text("log") == "Interrupted\n"
+        })
+        .await;
+        nothing_in_flight(&pool).await;
         pool.shutdown().await.unwrap();
     });
 }
@@ -654,25 +631,24 @@ fn async_functions_of_one_worker_take_their_streams_at_the_same_time() {
 fn an_async_function_that_awaits_an_item_is_cancelled_with_its_call() {
     scenario(async {
         let pool = async_workers(1).start().await.unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         let (items, taken) = counted(one_and_no_more());
-        let mut call = Box::pin(pool.call::<_, u64>("tidy", with_items(&log.path, items)));
-        until("the item was taken", || {
-            assert!(futures::FutureExt::now_or_never(&mut call).is_none());
+        let mut call = pool.call::<_, u64>("tidy", with_items(paths.path("log"), items));
+        until_while("the item was taken", &mut call, || {
             taken.load(Ordering::Relaxed) == 1
         })
         .await;
         drop(call);
-        until("it has ended", || log.text() == "CancelledError\n").await;
+        until("it has ended", || paths.text("log") == "CancelledError\n").await;
         let failing = stream::iter([Ok(1), Err(io::Error::other("no more"))]);
-        let call = pool.call::<_, u64>("tidy", with_try_items(&log.path, failing));
+        let call = pool.call::<_, u64>("tidy", with_try_items(paths.path("log"), failing));
         assert!(said(&call.await.unwrap_err()).contains("no more"));
         until("it has ended", || {
-            log.text() == "CancelledError\n".repeat(2)
+            paths.text("log") == "CancelledError\n".repeat(2)
         })
         .await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -792,16 +768,19 @@ fn functions_in_threads_of_one_worker_take_their_streams_at_the_same_time() {
         let totals = futures::future::try_join_all(calls).await.unwrap();
         assert_eq!(totals, [199_990_000, 199_990_001, 199_990_002]);
         // A wait for an item can be ended there, also in a thread.
-        let log = Scratch::new();
+        let paths = Paths::new();
         let error = pool
-            .call::<_, u64>("tidy", with_items(&log.path, one_and_no_more()))
+            .call::<_, u64>("tidy", with_items(paths.path("log"), one_and_no_more()))
             .deadline(Duration::from_millis(100))
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
-        until("the function has ended", || log.text() == "Interrupted\n").await;
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        until("the function has ended", || {
+            paths.text("log") == "Interrupted\n"
+        })
+        .await;
+        nothing_in_flight(&pool).await;
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }

@@ -4,39 +4,16 @@
 
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use pyproc::{BoxStream, ErrorKind, Fate, ItemStream, Json, Pool, PoolBuilder, Protocol, Stream};
 use serde_json::{Value, json};
-use support::{assert_error, forget_peak, kill, peak_resident, pid_of, scenario, until};
+use support::{Paths, Peaks, assert_error, kill, nothing_in_flight, pid_of, scenario, until};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("streams.py").workers(count)
-}
-
-/// A path in a directory of its own, which goes with it.
-struct Scratch {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        Self {
-            _directory: directory,
-            path,
-        }
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(&self.path).unwrap_or_default()
-    }
 }
 
 fn count(pool: &Pool, items: u64) -> ItemStream<'_, pyproc::DefaultCodec, u64, u64> {
@@ -63,21 +40,25 @@ fn items_come_in_order_and_then_the_end() {
 
 #[test]
 fn a_reader_may_call_the_only_worker_for_each_item() {
-    scenario(async {
-        let pool = workers(1)
-            .max_in_flight_per_worker(1)
-            .stream_window(20)
-            .start()
-            .await
-            .unwrap();
-        let mut stream = count(&pool, 200);
-        while let Some(number) = stream.next().await {
-            let number = number.unwrap();
-            let doubled: u64 = pool.call("double", number).await.unwrap();
-            assert_eq!(doubled, 2 * number);
-        }
-        pool.shutdown().await.unwrap();
-    });
+    // Once with a generator and a plain function, and once with async ones.
+    for script in ["streams.py", "async_functions.py"] {
+        scenario(async {
+            let pool = support::pool(script)
+                .workers(1)
+                .max_in_flight_per_worker(1)
+                .stream_window(20)
+                .start()
+                .await
+                .unwrap();
+            let mut stream = count(&pool, 200);
+            while let Some(number) = stream.next().await {
+                let number = number.unwrap();
+                let doubled: u64 = pool.call("double", number).await.unwrap();
+                assert_eq!(doubled, 2 * number);
+            }
+            pool.shutdown().await.unwrap();
+        });
+    }
 }
 
 #[test]
@@ -98,8 +79,8 @@ fn many_streams_of_one_worker_are_read_at_once() {
 fn a_slow_reader_makes_the_generator_pause() {
     scenario(async {
         let pool = workers(1).stream_window(10_000).start().await.unwrap();
-        let log = Scratch::new();
-        let mut stream = pool.stream::<_, u64>("tidy", &log.path);
+        let paths = Paths::new();
+        let mut stream = pool.stream::<_, u64>("tidy", paths.path("log"));
         assert_eq!(stream.next().await.unwrap().unwrap(), 0);
         // It would yield for ever. But it has credit for the window, and for the half of it that is granted anew.
         for number in 0..100 {
@@ -107,8 +88,8 @@ fn a_slow_reader_makes_the_generator_pause() {
             assert_eq!(doubled, 2 * number);
         }
         drop(stream);
-        until("it was closed", || !log.text().is_empty()).await;
-        let text = log.text();
+        until("it was closed", || !paths.text("log").is_empty()).await;
+        let text = paths.text("log");
         let yielded: usize = text.trim().rsplit_once(' ').unwrap().1.parse().unwrap();
         assert!(yielded <= 2 * 10_000 / 17, "{yielded}");
         pool.shutdown().await.unwrap();
@@ -120,11 +101,9 @@ fn fault_37_a_slow_reader_of_a_million_items_costs_neither_side_memory() {
     scenario(async {
         const LIMIT: u64 = 16 * 1024 * 1024;
         let pool = workers(1).start().await.unwrap();
-        let processes = [std::process::id(), pid_of(&pool, 0)];
         let mut stream = pool.stream::<_, String>("blobs", json!({"n": 1_000_000, "size": 64}));
         assert_eq!(stream.next().await.unwrap().unwrap().len(), 64);
-        processes.into_iter().for_each(forget_peak);
-        let before = processes.map(peak_resident);
+        let peaks = Peaks::of([std::process::id(), pid_of(&pool, 0)]);
         let mut items = 1;
         while let Some(item) = stream.next().await {
             assert_eq!(item.unwrap().len(), 64);
@@ -136,13 +115,7 @@ fn fault_37_a_slow_reader_of_a_million_items_costs_neither_side_memory() {
             }
         }
         assert_eq!(items, 1_000_000);
-        for (process, before) in processes.into_iter().zip(before) {
-            let grown = peak_resident(process).saturating_sub(before);
-            assert!(
-                grown <= LIMIT,
-                "process {process} has grown by {grown} bytes"
-            );
-        }
+        peaks.assert_grown_by_at_most(LIMIT);
         pool.shutdown().await.unwrap();
     });
 }
@@ -155,19 +128,19 @@ fn dropping_a_stream_closes_its_generator_and_frees_its_worker() {
             .start()
             .await
             .unwrap();
-        let log = Scratch::new();
+        let paths = Paths::new();
         for round in 1..=20 {
-            let mut stream = pool.stream::<_, u64>("tidy", &log.path);
+            let mut stream = pool.stream::<_, u64>("tidy", paths.path("log"));
             for number in 0..round {
                 assert_eq!(stream.next().await.unwrap().unwrap(), number);
             }
             drop(stream);
             until("it was closed", || {
-                log.text().lines().count() == usize::try_from(round).unwrap()
+                paths.text("log").lines().count() == usize::try_from(round).unwrap()
             })
             .await;
         }
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         assert_eq!(pool.status().counts.cancelled, 20);
         pool.shutdown().await.unwrap();
     });
@@ -205,7 +178,7 @@ fn an_item_of_another_type_ends_the_stream() {
         assert_error(&error, ErrorKind::Codec, Fate::Failed, &["count"]);
         assert!(stream.next().await.is_none());
         drop(stream);
-        until("nothing is in flight", || pool.status().in_flight == 0).await;
+        nothing_in_flight(&pool).await;
         pool.shutdown().await.unwrap();
     });
 }
@@ -214,9 +187,9 @@ fn an_item_of_another_type_ends_the_stream() {
 fn a_worker_that_is_killed_in_mid_stream_ends_it_after_what_has_arrived() {
     scenario(async {
         let pool = workers(2).start().await.unwrap();
-        let gate = Scratch::new();
+        let paths = Paths::new();
         let mut stream = pool
-            .stream::<_, u64>("pid_and_wait", &gate.path)
+            .stream::<_, u64>("pid_and_wait", paths.path("gate"))
             .idempotent();
         let pid = stream.next().await.unwrap().unwrap();
         kill(u32::try_from(pid).unwrap());
@@ -275,13 +248,12 @@ fn a_stream_that_has_not_begun_moves_when_its_worker_dies() {
             .start()
             .await
             .unwrap();
-        let gate = Scratch::new();
-        let mut first = pool.stream::<_, u64>("pid_and_wait", &gate.path);
+        let paths = Paths::new();
+        let mut first = pool.stream::<_, u64>("pid_and_wait", paths.path("gate"));
         let pid = first.next().await.unwrap().unwrap();
         // The worker is within the first one, and has this one in its queue.
         let mut second = count(&pool, 3);
-        let begun = futures::poll!(StreamExt::next(&mut second));
-        assert!(begun.is_pending());
+        drop(support::begun(StreamExt::next(&mut second)));
         kill(u32::try_from(pid).unwrap());
         assert!(first.next().await.unwrap().is_err());
         let numbers: Vec<_> = second.map(Result::unwrap).collect().await;
@@ -298,7 +270,7 @@ fn a_deadline_ends_a_stream_wherever_it_is() {
         let pool = workers(1).stream_window(10).start().await.unwrap();
         let brief = Duration::from_millis(100);
         // It computes, and is interrupted; or waits for its reader, and is closed.
-        let log = Scratch::new();
+        let paths = Paths::new();
         let mut stuck = pool
             .stream::<_, u64>("stuck_after_one", json!({}))
             .deadline(brief);
@@ -306,9 +278,11 @@ fn a_deadline_ends_a_stream_wherever_it_is() {
         let error = stuck.next().await.unwrap().unwrap_err();
         assert_error(&error, ErrorKind::Deadline, Fate::MayHaveRun, &[]);
         assert!(stuck.next().await.is_none());
-        let mut unread = pool.stream::<_, u64>("tidy", &log.path).deadline(brief);
+        let mut unread = pool
+            .stream::<_, u64>("tidy", paths.path("log"))
+            .deadline(brief);
         assert_eq!(unread.next().await.unwrap().unwrap(), 0);
-        until("it was closed", || !log.text().is_empty()).await;
+        until("it was closed", || !paths.text("log").is_empty()).await;
         let mut last = Ok(0);
         while let Some(item) = unread.next().await {
             last = item;
@@ -321,7 +295,7 @@ fn a_deadline_ends_a_stream_wherever_it_is() {
         );
         let doubled: u64 = pool.call("double", 21).await.unwrap();
         assert_eq!(doubled, 42);
-        assert_eq!(pool.status().workers[0].generation, 1);
+        support::assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -451,15 +425,15 @@ fn a_program_without_a_runtime_reads_a_stream_as_an_iterator() {
         let pool = workers(1).start_blocking().unwrap();
         let numbers: Vec<u64> = pool.stream("count", 1000).map(Result::unwrap).collect();
         assert!(numbers.into_iter().eq(0..1000));
-        let log = Scratch::new();
+        let paths = Paths::new();
         let some: Vec<u64> = pool
-            .stream("tidy", &log.path)
+            .stream("tidy", paths.path("log"))
             .take(3)
             .map(Result::unwrap)
             .collect();
         assert_eq!(some, [0, 1, 2]);
         pool.shutdown().unwrap();
-        assert!(log.text().starts_with("closed at "));
+        assert!(paths.text("log").starts_with("closed at "));
     });
 }
 

@@ -4,49 +4,25 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use pyproc::{ErrorKind, Fate, Pool, PoolBuilder};
-use support::{assert_error, scenario, until};
+use support::{
+    Held, Paths, assert_error, assert_never_replaced, begun, nothing_in_flight, scenario,
+    until_while,
+};
 
 fn worker(threads: usize) -> PoolBuilder {
     support::pool("threads.py").workers(1).threads(threads)
-}
-
-/// A path in a directory of its own, which goes with it. Functions make files beside it.
-struct Marks {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Marks {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("mark");
-        Self {
-            _directory: directory,
-            path,
-        }
-    }
-
-    async fn until(&self, ending: &str) {
-        let path = self.path.with_extension(ending);
-        until(ending, || path.exists()).await;
-    }
-
-    fn go(&self) {
-        std::fs::write(self.path.with_extension("go"), "").unwrap();
-    }
 }
 
 async fn assert_well(pool: &Pool) {
     let calls = (0..20).map(|number| pool.call::<_, u64>("double", number).into_future());
     let doubled = try_join_all(calls).await.unwrap();
     assert!(doubled.into_iter().eq((0..20).map(|number| 2 * number)));
-    until("nothing is in flight", || pool.status().in_flight == 0).await;
+    nothing_in_flight(pool).await;
 }
 
 #[test]
@@ -69,35 +45,23 @@ fn calls_that_find_no_thread_wait_and_expire_and_async_ones_run_beside_them() {
             .start()
             .await
             .unwrap();
-        let marks = [Marks::new(), Marks::new()];
-        let held = marks.each_ref().map(|marks| {
-            let call = pool.call::<_, String>("hold", &marks.path);
-            async move { call.await.unwrap() }
+        let held = [Held::begin(&pool).await, Held::begin(&pool).await];
+        let brief = Duration::from_millis(50);
+        let late = (0..10).map(|_| {
+            let call = pool.call::<_, u64>("double", 1).deadline(brief);
+            call.into_future()
         });
-        let others = async {
-            for marks in &marks {
-                marks.until("began").await;
-            }
-            let brief = Duration::from_millis(50);
-            let late = (0..10).map(|_| {
-                let call = pool.call::<_, u64>("double", 1).deadline(brief);
-                call.into_future()
-            });
-            for result in join_all(late).await {
-                assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
-            }
-            assert_eq!(pool.call::<_, u64>("beside", 21).await.unwrap(), 42);
-            let mut waits = Box::pin(pool.call::<_, u64>("double", 21).into_future());
-            assert!(futures::poll!(&mut waits).is_pending());
-            for marks in &marks {
-                marks.go();
-            }
-            assert_eq!(waits.await.unwrap(), 42);
-        };
-        let (held, ()) = futures::join!(join_all(held), others);
-        assert_eq!(held, ["held", "held"]);
+        for result in join_all(late).await {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Deadline);
+        }
+        assert_eq!(pool.call::<_, u64>("beside", 21).await.unwrap(), 42);
+        let waits = begun(pool.call::<_, u64>("double", 21));
+        for held in held {
+            assert_eq!(held.end().await.unwrap(), "held");
+        }
+        assert_eq!(waits.await.unwrap(), 42);
         assert_well(&pool).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -106,17 +70,13 @@ fn calls_that_find_no_thread_wait_and_expire_and_async_ones_run_beside_them() {
 fn a_dropped_call_is_told_and_gives_its_thread_back_when_it_ends() {
     scenario(async {
         let pool = worker(2).start().await.unwrap();
-        let marks = Marks::new();
-        {
-            let mut call = Box::pin(pool.call::<_, String>("polite", &marks.path).into_future());
-            tokio::select! {
-                _ = &mut call => panic!("it does not end"),
-                () = marks.until("began") => {}
-            }
-        }
-        marks.until("told").await;
+        let paths = Paths::new();
+        let mut call = pool.call::<_, String>("polite", paths.path("mark"));
+        until_while("it has begun", &mut call, || paths.has("mark.began")).await;
+        drop(call);
+        paths.there_is("mark.told").await;
         assert_well(&pool).await;
-        assert_eq!(pool.status().workers[0].generation, 1);
+        assert_never_replaced(&pool);
         pool.shutdown().await.unwrap();
     });
 }
@@ -131,24 +91,15 @@ fn only_what_had_a_thread_may_have_run_when_the_worker_is_killed() {
             .start()
             .await
             .unwrap();
-        let marks = [Marks::new(), Marks::new()];
-        let held = marks
-            .each_ref()
-            .map(|marks| pool.call::<_, String>("hold", &marks.path).into_future());
-        let others = async {
-            for marks in &marks {
-                marks.until("began").await;
-            }
-            let waiting = (0..10).map(|number| pool.call::<_, u64>("double", number).into_future());
-            let mut waiting = Box::pin(try_join_all(waiting));
-            assert!(futures::poll!(&mut waiting).is_pending());
-            support::kill(support::pid_of(&pool, 0));
-            waiting.await.unwrap()
-        };
-        let (held, moved) = futures::join!(join_all(held), others);
-        for result in held {
+        let held = [Held::begin(&pool).await, Held::begin(&pool).await];
+        let waiting = (0..10).map(|number| pool.call::<_, u64>("double", number).into_future());
+        let waiting = begun(try_join_all(waiting));
+        support::kill(support::pid_of(&pool, 0));
+        let moved = waiting.await.unwrap();
+        for held in held {
+            let error = held.ended().await.unwrap_err();
             let (kind, fate) = (ErrorKind::WorkerDied, Fate::MayHaveRun);
-            assert_error(&result.unwrap_err(), kind, fate, &["hold", "SIGKILL"]);
+            assert_error(&error, kind, fate, &["hold", "SIGKILL"]);
         }
         assert!(moved.into_iter().eq((0..10).map(|number| 2 * number)));
         pool.shutdown().await.unwrap();

@@ -8,18 +8,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
+from marks import write
 from pyproc import current_context, expose
 
 mine: contextvars.ContextVar[int] = contextvars.ContextVar("mine", default=0)
 there = 0
 everybody = asyncio.Event()
-
-
-def write(path: str, text: str = "yes") -> None:
-    # Whole, or not at all.
-    with open(f"{path}.new", "w") as file:
-        file.write(text)
-    os.rename(f"{path}.new", path)
 
 
 @expose

@@ -1,10 +1,11 @@
 """Functions that take many calls at once."""
 
-import os
-import time
 from typing import Any
 
+from marks import hold, wait_for, write
 from pyproc import ItemError, expose, run_worker
+
+expose(hold)
 
 BATCHES: list[list[Any]] = []
 
@@ -38,21 +39,9 @@ def company(numbers: list[int]) -> list[list[int]]:
 @expose(batch=4)
 def hold_together(paths: list[str]) -> list[int]:
     """Says who is there, and goes on when it may."""
-    path = paths[0]
-    with open(path + "/writing", "w") as file:
-        file.write(str(len(paths)))
-    os.rename(path + "/writing", path + "/together")
-    while not os.path.exists(path + "/go"):
-        time.sleep(0.001)
+    write(f"{paths[0]}.together", str(len(paths)))
+    wait_for(f"{paths[0]}.go")
     return [len(paths)] * len(paths)
-
-
-@expose
-def hold(path: str) -> None:
-    with open(path + "/held", "w") as file:
-        file.write("yes")
-    while not os.path.exists(path + "/go"):
-        time.sleep(0.001)
 
 
 @expose

@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from marks import announce, hold, wait_for, write
 from pyproc import Context, expose
+
+expose(hold)
 
 
 @expose
@@ -54,15 +56,6 @@ def translate(started: str) -> None:
 
 
 @expose
-def hold(started: str, gate: str) -> str:
-    """Goes on until there is such a file, and returns."""
-    announce(started)
-    while not os.path.exists(gate):
-        time.sleep(0.001)
-    return "held"
-
-
-@expose
 def stuck_in_next(started: str) -> Iterator[int]:
     yield 1
     announce(started)
@@ -80,8 +73,7 @@ def yield_soon(end: str) -> Iterator[int]:
             yield number
             number += 1
     except BaseException as error:
-        Path(end + ".partial").write_text(type(error).__name__)
-        os.rename(end + ".partial", end)
+        write(end, type(error).__name__)
         raise
 
 
@@ -95,12 +87,6 @@ def never_yields(started: str) -> Iterator[int]:
         except BaseException:
             pass
     yield 1
-
-
-def announce(started: str) -> None:
-    partial = Path(started + ".partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(started)
 
 
 TALLY = [0, 0]
@@ -151,7 +137,6 @@ def remaining(context: Context) -> float | None:
 @expose(batch=8)
 def ponder(paths: list[str]) -> list[str]:
     """Says what it was given, and goes on until there is the file that is named last."""
-    Path(paths[-1] + ".begun").write_text(str(len(paths)))
-    while not os.path.exists(paths[-1]):
-        time.sleep(0.001)
+    write(f"{paths[-1]}.begun", str(len(paths)))
+    wait_for(paths[-1])
     return paths

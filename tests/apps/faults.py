@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from marks import announce, wait_for
 from pyproc import Context, expose
 
 
@@ -237,8 +238,8 @@ def write_down(log: str, entry: str, until: str | None = None) -> None:
     """Appends a line to a file, and returns when there is another one."""
     with open(log, "a") as file:
         file.write(entry + "\n")
-    while until is not None and not Path(until).exists():
-        time.sleep(0.001)
+    if until is not None:
+        wait_for(until)
 
 
 @expose
@@ -253,9 +254,3 @@ def be_interrupted(interval: float) -> None:
     signal.signal(signal.SIGALRM, lambda number, frame: None)
     signal.siginterrupt(signal.SIGALRM, True)
     signal.setitimer(signal.ITIMER_REAL, interval, interval)
-
-
-def announce(started: str) -> None:
-    partial = Path(started + ".partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(started)

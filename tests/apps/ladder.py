@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pyproc
+from marks import announce
 from pyproc import expose
 
 
@@ -87,9 +88,3 @@ def loop_in_a_finalizer() -> None:
 def hold_the_lock() -> int:
     """Never comes back from C, which neither gives the interpreter lock away nor asks for signals."""
     return sum(itertools.repeat(0))
-
-
-def announce(started: str) -> None:
-    partial = Path(started + ".partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(started)

@@ -5,7 +5,10 @@ import signal
 import time
 from collections.abc import Iterator
 
+from marks import hold
 from pyproc import Context, current_context, expose
+
+expose(hold)
 
 
 @expose
@@ -40,14 +43,6 @@ def slow_in_slot_0() -> int:
     place = slot()
     time.sleep(0.1 if place == 0 else 0.001)
     return place
-
-
-@expose
-def hold(path: str) -> int:
-    """Goes on when there is such a file."""
-    while not os.path.exists(path):
-        time.sleep(0.001)
-    return slot()
 
 
 NOTES: list[str] = []

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from pathlib import Path
 
+from marks import announce, write
 from pyproc import expose
 
 
@@ -26,7 +26,7 @@ async def tidy(started: str, end: str) -> None:
     try:
         await asyncio.sleep(1000)
     except BaseException as error:
-        Path(end).write_text(type(error).__name__)
+        write(end, type(error).__name__)
         raise
 
 
@@ -66,9 +66,3 @@ async def block_and_refuse(started: str) -> None:
                 time.sleep(0.001)
         except BaseException:
             pass
-
-
-def announce(started: str) -> None:
-    partial = Path(started + ".partial")
-    partial.write_text(str(os.getpid()))
-    partial.rename(started)

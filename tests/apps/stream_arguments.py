@@ -1,10 +1,11 @@
 """Functions that take streams."""
 
-import os
-import time
 from collections.abc import Iterator
 
+from marks import announce, hold, wait_for
 from pyproc import expose, run_worker
+
+expose(hold)
 
 
 @expose
@@ -36,8 +37,7 @@ def never(items: Iterator[int]) -> str:
 def slowly(path: str, items: Iterator[str]) -> int:
     """Takes one item, and the others when there is such a file."""
     count = len(next(items))
-    while not os.path.exists(path):
-        time.sleep(0.001)
+    wait_for(path)
     return count + sum(map(len, items))
 
 
@@ -54,9 +54,7 @@ def tidy(log: str, items: Iterator[int]) -> int:
 
 @expose
 def pid_and_total(log: str, items: Iterator[int]) -> int:
-    with open(log + ".new", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename(log + ".new", log)
+    announce(log)
     return sum(items)
 
 
@@ -74,12 +72,6 @@ def echo(items: Iterator[str]) -> Iterator[str]:
 @expose
 def double(x: int) -> int:
     return 2 * x
-
-
-@expose
-def hold(path: str) -> None:
-    while not os.path.exists(path):
-        time.sleep(0.001)
 
 
 if __name__ == "__main__":

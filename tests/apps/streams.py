@@ -2,9 +2,9 @@
 
 import itertools
 import os
-import time
 from collections.abc import Iterator
 
+from marks import wait_for
 from pyproc import expose
 
 
@@ -47,8 +47,7 @@ def tidy(log: str) -> Iterator[int]:
 def pid_and_wait(path: str) -> Iterator[int]:
     """Yields the process's id, and goes on when there is such a file."""
     yield os.getpid()
-    while not os.path.exists(path):
-        time.sleep(0.001)
+    wait_for(path)
     yield 0
 
 

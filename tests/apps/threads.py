@@ -7,16 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 
+from marks import hold, write
 from pyproc import Context, expose
 
 barrier = threading.Barrier(4)
 
-
-def write(path: str) -> None:
-    # Whole, or not at all.
-    with open(f"{path}.new", "w") as file:
-        file.write("yes")
-    os.rename(f"{path}.new", path)
+expose(hold)
 
 
 @expose
@@ -29,14 +25,6 @@ def meet(x: int) -> int:
     """Return when four calls are here."""
     barrier.wait()
     return x
-
-
-@expose
-def hold(path: str) -> str:
-    write(f"{path}.began")
-    while not os.path.exists(f"{path}.go"):
-        time.sleep(0.001)
-    return "held"
 
 
 @expose

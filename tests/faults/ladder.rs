@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pyproc::{Core, Error, ErrorKind, Event, Exit, Fate, Pool, PoolBuilder};
+use pyproc::{Core, Error, ErrorKind, Exit, Fate, Pool, PoolBuilder};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::oracle::{GRACE, costs_its_worker};
 use crate::support::{
-    assert_error, call, call_with, gone, kill, pid_of, pool, pool_of, scenario, signal, until,
-    within,
+    assert_error, call, call_with, death, gone, kill, pid_of, pool, pool_of, scenario, signal,
+    until,
 };
 use crate::{announcement, begun};
 
@@ -270,14 +270,7 @@ fn fault_07_stacks_that_come_too_late_are_not_told_of_a_later_death() {
         signal(worker, Signal::CONT);
         until("it shows where it was", || stacks_bytes(worker) > 0).await;
         kill(worker);
-        let dying = async {
-            loop {
-                if let Some(Event::Died { report, .. }) = events.next().await {
-                    return report;
-                }
-            }
-        };
-        let report = within(Duration::from_secs(30), "its death is told", dying).await;
+        let report = death(&mut events).await;
         assert_eq!(report.exit(), Some(Exit::Signal(9)));
         assert_eq!(report.stacks(), None);
         pool.shutdown().await.unwrap();

@@ -10,8 +10,7 @@ use tokio::signal::unix::SignalKind;
 use crate::all_ready;
 use crate::oracle::{DEADLINE, GRACE, costs_its_worker, others_call};
 use crate::support::{
-    app, assert_error, call, call_with, forget_peak, gone, peak_resident, pid_of, pool, scenario,
-    signal, until,
+    Peaks, app, assert_error, call, call_with, gone, pid_of, pool, scenario, signal, until,
 };
 
 /// A pool of workers that follow the protocol until a call asks them not to.
@@ -204,16 +203,13 @@ fn floods_stderr(text: &str, size: u64) {
     scenario(async {
         let pool = pool("faults.py").workers(2).start().await.unwrap();
         others_call(&pool).await;
-        let host = std::process::id();
-        forget_peak(host);
-        let before = peak_resident(host);
+        let peaks = Peaks::of([std::process::id()]);
         let argument = json!({ "text": text, "size": size });
         let flood = pool.call::<_, u64>("flood_stderr", argument);
         let flood = flood.deadline(Duration::from_secs(50));
         let (written, ()) = futures::join!(flood, others_call(&pool));
         assert!(written.unwrap() >= size);
-        let growth = peak_resident(host) - before;
-        assert!(growth < 8 << 20, "the host grew by {growth} bytes");
+        peaks.assert_grown_by_at_most(8 << 20);
         pool.shutdown().await.unwrap();
     });
 }

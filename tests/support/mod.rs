@@ -7,27 +7,36 @@
 // Each test file uses its own part of this module.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod calls;
 mod errors;
+mod events;
 mod example;
+mod held;
 mod host;
 mod leaks;
+mod memory;
+mod paths;
 mod process;
 mod python;
 pub mod raw;
 mod skip;
+mod status;
 mod wait;
 
+pub use calls::{begun, call, call_and_drop, call_with};
 pub use errors::{assert_error, said};
+pub use events::death;
 pub use example::example;
+pub use held::Held;
 pub use host::Host;
 pub use leaks::socket_directories;
-pub use process::{
-    children_of, descendants_of, ended, forget_peak, gone, kill, open_in, peak_resident, pid_of,
-    signal,
-};
+pub use memory::Peaks;
+pub use paths::Paths;
+pub use process::{children_of, descendants_of, ended, gone, kill, open_in, pid_of, signal};
 pub use python::python_with_packages;
 pub use skip::{noted, skipped};
-pub use wait::{until, within};
+pub use status::{assert_never_replaced, nothing_in_flight};
+pub use wait::{until, until_while, within};
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -35,8 +44,6 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use pyproc::{Pool, PoolBuilder, Target};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// No scenario takes longer, unless something hangs.
@@ -101,14 +108,4 @@ pub fn pool_of(source: &str) -> PoolBuilder {
     } else {
         pool
     }
-}
-
-/// Calls a function without arguments.
-pub async fn call<R: DeserializeOwned>(pool: &Pool, function: &str) -> pyproc::Result<R> {
-    pool.call(function, json!({})).await
-}
-
-/// Calls a function, and gives its result or its error as data.
-pub async fn call_with(pool: &Pool, function: &str, argument: Value) -> pyproc::Result<Value> {
-    pool.call(function, argument).await
 }

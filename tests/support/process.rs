@@ -45,19 +45,6 @@ pub fn open_in(pid: u32) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-/// How many bytes of memory a process had in use at its worst since it was told to forget that.
-pub fn peak_resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() * 1024
-}
-
-/// Makes [`peak_resident`] begin anew.
-pub fn forget_peak(pid: u32) {
-    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
-}
-
 fn raw(pid: u32) -> Pid {
     Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }

@@ -1,9 +1,10 @@
 //! Waiting for a condition, never for a time.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before it is taken to have failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until the condition holds.
 ///
@@ -15,6 +16,22 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until the condition holds, while it polls a call that must not end before.
+///
+/// # Panics
+///
+/// As [`until`] does, or when the call ends.
+pub async fn until_while<F>(what: &str, call: &mut F, holds: impl FnMut() -> bool)
+where
+    F: Future<Output: Debug> + Unpin,
+{
+    tokio::select! {
+        biased;
+        output = call => panic!("it has ended before {what}: {output:?}"),
+        () = until(what, holds) => {}
     }
 }
 
