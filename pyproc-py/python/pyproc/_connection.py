@@ -85,6 +85,16 @@ class Connection:
             self._large = self._splitter.hand_over()
         return self._large.room
 
+    def arrived(self, count: int | None) -> None:
+        """Take what a read into `room` has brought: 0 is the end of the stream, `None` nothing.
+
+        Raises `ProtocolError`.
+        """
+        if count:
+            self.filled(count)
+        elif count is not None:
+            self.has_ended = True
+
     def filled(self, count: int) -> None:
         """Take the first `count` bytes of `room`, which were read. Raises `ProtocolError`."""
         large = self._large

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
 
+    from ._connection import Connection
     from ._signals import StopSignal
     from ._spin import Spin
 
@@ -78,6 +79,13 @@ class Lane:
             return self._socket.recv_into(room, 0, MSG_DONTWAIT)
         except BlockingIOError:
             return None
+
+    def read_all(self, connection: Connection) -> None:
+        """Give a connection all that is there. Raises `ProtocolError`."""
+        count: int | None = 1
+        while count is not None and not connection.has_ended:
+            count = self.read_now(connection.room)
+            connection.arrived(count)
 
     def _wait(self, spin: Spin) -> list[tuple[int, int]]:
         """Return what is readable as soon as anything is."""

@@ -149,7 +149,7 @@ class AsyncLoop:
             self._flush()
             self._lane.write_now()
             count = self._lane.read_now(self._connection.room)
-            self._take(count)
+            self._connection.arrived(count)
         except ProtocolError as violation:
             self._error = violation
             self._connection.has_ended = True
@@ -182,24 +182,12 @@ class AsyncLoop:
             self._loop.stop()
 
     def _read(self) -> None:
-        self._take(self._lane.read_now(self._connection.room))
+        self._connection.arrived(self._lane.read_now(self._connection.room))
         self._begin()
-
-    def _read_now(self) -> None:
-        count: int | None = 1
-        while count is not None and not self._connection.has_ended:
-            count = self._lane.read_now(self._connection.room)
-            self._take(count)
 
     def _gather(self, first: Request, batching: Batching) -> None:
         """Read what there is for a batch. Async calls go on meanwhile, so it waits for nothing."""
-        self._read_now()
-
-    def _take(self, count: int | None) -> None:
-        if count:
-            self._connection.filled(count)
-        elif count is not None:
-            self._connection.has_ended = True
+        self._lane.read_all(self._connection)
 
     def _begin(self) -> None:
         """Begin the calls that wait, as far as they are async, and leave the loop for others."""
@@ -231,7 +219,7 @@ class AsyncLoop:
         if self._words[CANCEL_SEQ] != self._cancel_seq:
             # The host says so when it has cancelled some that wait; it is read before them.
             self._cancel_seq = self._words[CANCEL_SEQ]
-            self._read_now()
+            self._lane.read_all(self._connection)
         moving = self._connection.moving
         while moving:
             stream = moving.popleft()
@@ -314,7 +302,7 @@ class AsyncLoop:
             self._be_over()
         elif connection.is_draining and not self._has_calls:
             # What crossed the drain on its way is refused rather than left unanswered.
-            self._read_now()
+            self._lane.read_all(connection)
             self._flush()
             self._be_over()
 
@@ -364,7 +352,7 @@ class AsyncLoop:
         self._stop.clear()
         if self._stop.requested and not self._connection.is_draining:
             # What has arrived by now still counts as queued.
-            self._read_now()
+            self._lane.read_all(self._connection)
             self._connection.drain()
             self._flush()
             self._begin()

@@ -69,7 +69,7 @@ class SyncLoop:
         what is unanswered or unwritten by then stays so. Raises `ProtocolError` for a host that
         breaks the protocol, and `OSError` for a connection that breaks otherwise.
         """
-        connection = self._connection
+        lane, connection = self._lane, self._connection
         requests, moving = connection.requests, connection.moving
         run = self._runner.run
         is_streams_turn = False
@@ -80,7 +80,7 @@ class SyncLoop:
         while not connection.has_ended:
             if self._stop.requested and not connection.is_draining:
                 # What has arrived by now still counts as queued.
-                self._read_now()
+                lane.read_all(connection)
                 connection.drain()
             if moving and (is_streams_turn or not requests):
                 is_streams_turn = False
@@ -92,17 +92,17 @@ class SyncLoop:
                 running_request.set(None)
                 if is_patient and now > turn_began:
                     # What has come meanwhile has waited already, and did not find the worker idle.
-                    self._read_now()
+                    lane.read_all(connection)
                     turn_began = now
                     if requests or moving or connection.has_ended:
                         continue
                 self._flush()
                 if connection.is_draining and not connection.streams:
                     # What crossed the drain on its way is refused rather than left unanswered.
-                    self._read_now()
+                    lane.read_all(connection)
                     self._flush()
                     return
-                self._read()
+                connection.arrived(lane.read(connection.room, self._spin))
                 now = turn_began = self._woken_ns = now_ns()
                 continue
             if connection.output_bytes > MAX_OUTPUT_BYTES:
@@ -118,7 +118,7 @@ class SyncLoop:
                 continue
             # The host says so here when it has cancelled some that wait; it is read before them.
             cancel_seq = words[CANCEL_SEQ]
-            self._read_now()
+            lane.read_all(connection)
             now = turn_began = now_ns()
         if self._violation is not None:
             raise self._violation
@@ -133,7 +133,7 @@ class SyncLoop:
         try:
             self._flush()
             count = self._lane.read_now(self._connection.room)
-            self._take(count)
+            self._connection.arrived(count)
         except ProtocolError as violation:
             self._violation = violation
             self._connection.has_ended = True
@@ -144,32 +144,17 @@ class SyncLoop:
         if count is None:
             wait_for(self._lane.fileno())
 
-    def _read(self) -> None:
-        self._take(self._lane.read(self._connection.room, self._spin))
-
-    def _read_now(self) -> None:
-        count: int | None = 1
-        while count is not None and not self._connection.has_ended:
-            count = self._lane.read_now(self._connection.room)
-            self._take(count)
-
     def _gather(self, first: Request, batching: Batching) -> None:
         """Read what there is for a batch, and wait for more if the worker was idle until now."""
         from ._batch_run import is_short
 
-        self._read_now()
+        self._lane.read_all(self._connection)
         give_up = self._woken_ns + batching.max_wait_ns
         while is_short(self._connection, first, batching.size) and not self._stop.requested:
             left = give_up - now_ns()
             if left <= 0:
                 return
-            self._take(self._lane.read_within(self._connection.room, left))
-
-    def _take(self, count: int | None) -> None:
-        if count:
-            self._connection.filled(count)
-        elif count is not None:
-            self._connection.has_ended = True
+            self._connection.arrived(self._lane.read_within(self._connection.room, left))
 
     def _flush(self) -> None:
         if self._connection.output:
