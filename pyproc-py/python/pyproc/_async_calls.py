@@ -17,7 +17,6 @@ from ._errors import Interrupted
 from ._protocol import Status
 from ._state_page import TAKEN
 from ._steps import Marks
-from ._stream import MAX_BURST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -268,13 +267,10 @@ class AsyncCalls:
                 # The item was too long.
                 return
             left -= 1
-            now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
-            if now_ns - began_ns > QUICK_NS:
-                stream.burst = 1
-            elif not left:
-                stream.burst = min(2 * stream.burst, MAX_BURST)
-            else:
+            is_quick = clock_gettime_ns(CLOCK_MONOTONIC) - began_ns <= QUICK_NS
+            if is_quick and left:
                 continue
+            stream.set_pace(is_quick=is_quick)
             self._write()
             await _turn()
             began_ns, left = clock_gettime_ns(CLOCK_MONOTONIC), stream.burst

@@ -12,7 +12,6 @@ from ._errors import CallError, FunctionNotFound, InvalidArgument, InvalidBody, 
 from ._failure import Failure
 from ._interrupt import was_interrupted
 from ._protocol import STATUSES, Status
-from ._stream import MAX_BURST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,11 +177,11 @@ def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int
             close_stream(stream, running)
             return
         if clock_gettime_ns(CLOCK_MONOTONIC) - began_ns > QUICK_NS:
-            stream.burst = 1
+            stream.set_pace(is_quick=False)
             return
     else:
         if not left:
-            stream.burst = min(2 * stream.burst, MAX_BURST)
+            stream.set_pace(is_quick=True)
         return
     if not guard.is_child:
         connection.end(stream)

@@ -55,6 +55,10 @@ class Stream:
         """Whether there is something to be done about it: an item to be made, or its end."""
         return self.items is not None and (self.credit > 0 or self.is_cancelled)
 
+    def set_pace(self, *, is_quick: bool) -> None:
+        """Let more items be sent together from now on, or one at a time."""
+        self.burst = min(2 * self.burst, MAX_BURST) if is_quick else 1
+
     def close(self) -> None:
         """Have the generator clean up. Raises what it does."""
         close = getattr(self.items, "close", None)
