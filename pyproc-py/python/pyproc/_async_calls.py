@@ -10,8 +10,8 @@ from types import coroutine
 
 from ._cancellation import CANCELLATIONS
 from ._connection import refusal
-from ._context import Context, running_request
-from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, explain, find_items
+from ._context import running_request
+from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, arguments_of, explain
 from ._dump import dump_binary, dump_text
 from ._errors import Interrupted
 from ._protocol import Status
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._registry import Function
     from ._request import Request
-    from ._schema import ItemsParameter
     from ._stream import Stream
 
 
@@ -188,33 +187,17 @@ class AsyncCalls:
 
     async def _value(self, call: AsyncCall) -> bytes:
         """Return the encoded result of a call."""
-        arguments, keywords = self._arguments(call)
+        arguments, keywords = arguments_of(
+            call.request, call.function.binding, self._decode, self._begin_items
+        )
+        call.stage = FUNCTION
         awaited: Any = call.function.call(*arguments, **keywords)
         result = await awaited
         call.stage = RESULT
         return self._encode(self._dump(result))
 
-    def _arguments(self, call: AsyncCall) -> tuple[Any, Any]:
-        request, binding = call.request, call.function.binding
-        value = self._decode(request.body)
-        parameter = binding.items
-        if binding.takes_body_as_it_is and binding.context_parameter is None and not parameter:
-            call.stage = FUNCTION
-            return (value,), {}
-        arguments, keywords = binding.bind(value)
-        if binding.context_parameter is not None:
-            keywords[binding.context_parameter] = Context._of(request)
-        if parameter is not None:
-            keywords[parameter.name] = self._items(request, parameter)
-        call.stage = FUNCTION
-        return arguments, keywords
-
-    def _items(self, request: Request, parameter: ItemsParameter) -> AsyncItems:
-        """Return the argument whose items follow the request. Raises `InvalidArgument`."""
-        items: Any = find_items(request, parameter)
-        begun: AsyncItems = items
-        begun.begin_async(self._decode, self._marks.running, self._loop, self._rest)
-        return begun
+    def _begin_items(self, items: AsyncItems) -> None:
+        items.begin_async(self._decode, self._marks.running, self._loop, self._rest)
 
     async def _answer_stream(self, call: AsyncCall, stream: Stream) -> None:
         """Do the same for a call that is answered by a stream."""
@@ -232,7 +215,10 @@ class AsyncCalls:
 
     async def _send_items(self, call: AsyncCall, stream: Stream) -> None:
         """Send the items of a stream as it has credit, and close its generator in the end."""
-        arguments, keywords = self._arguments(call)
+        arguments, keywords = arguments_of(
+            call.request, call.function.binding, self._decode, self._begin_items
+        )
+        call.stage = FUNCTION
         yielded: Any = call.function.call(*arguments, **keywords)
         items: AsyncIterator[Any] = aiter(yielded)
         # Nothing of it has run, and nothing does before there is credit.

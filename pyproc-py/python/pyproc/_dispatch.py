@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._items import Items
     from ._registry import Function, Registry
     from ._request import Request
-    from ._schema import ItemsParameter
+    from ._schema import Binding, ItemsParameter
     from ._stream import Stream
 
     # The one of a function that takes batches is given all requests of one.
@@ -122,6 +122,31 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
                 request.connection.reply_accompanied(request, body)
 
     return answer
+
+
+def arguments_of(
+    request: Request,
+    binding: Binding,
+    decode: Callable[[Any], Any],
+    begin_items: Callable[[Any], None],
+) -> tuple[Any, Any]:
+    """Return what a function is called with beside others: by position, and by name.
+
+    `begin_items` has it read the items that follow the request. Raises `InvalidBody`,
+    `InvalidArgument`.
+    """
+    value = decode(request.body)
+    context_parameter, parameter = binding.context_parameter, binding.items
+    if binding.takes_body_as_it_is and context_parameter is None and parameter is None:
+        return (value,), {}
+    arguments, keywords = binding.bind(value)
+    if context_parameter is not None:
+        keywords[context_parameter] = Context._of(request)
+    if parameter is not None:
+        items = find_items(request, parameter)
+        begin_items(items)
+        keywords[parameter.name] = items
+    return arguments, keywords
 
 
 def find_items(request: Request, parameter: ItemsParameter) -> Items:

@@ -8,8 +8,8 @@ from threading import Thread
 
 from ._cancellation import CANCELLATIONS
 from ._connection import refusal
-from ._context import Context, now_ns, running_request
-from ._dispatch import ARGUMENTS, FUNCTION, RESULT, explain, find_items
+from ._context import now_ns, running_request
+from ._dispatch import ARGUMENTS, FUNCTION, RESULT, arguments_of, explain
 from ._dump import dump_binary, dump_text
 from ._errors import Interrupted
 from ._failure import Failure
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._fork import ForkGuard
     from ._registry import Function
     from ._request import Request
+    from ._thread_items import ThreadItems
 
 LEFT_SECONDS = 0.5
 """How long calls may go on in threads of a worker whose host has gone."""
@@ -79,6 +80,7 @@ class Threads:
         `end` is told of an exception that ends the worker.
         """
         self._connection = connection
+        self._codec = connection.codec
         self._words = words
         self._guard = guard
         self._wake = wake
@@ -172,11 +174,10 @@ class Threads:
 
     def _serve(self) -> None:
         """Be one of the threads."""
-        codec = self._connection.codec
-        dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+        dump: Callable[[Any], Any] = dump_binary if self._codec.binary else dump_text
         while True:
             job = self._jobs.get()
-            self._context.copy().run(self._run, job, codec.decode, codec.encode, dump)
+            self._context.copy().run(self._run, job, dump)
             # Here, because what the function wants done about its end may take its time.
             CANCELLATIONS.end(job.request.call)
             self._done.put(job)
@@ -184,28 +185,16 @@ class Threads:
             # Its bodies may be large, and the next one may be long in coming.
             del job
 
-    def _run(
-        self,
-        job: Job,
-        decode: Callable[[Any], Any],
-        encode: Callable[[Any], bytes],
-        dump: Callable[[Any], Any],
-    ) -> None:
-        request, binding = job.request, job.function.binding
+    def _run(self, job: Job, dump: Callable[[Any], Any]) -> None:
+        request, binding, codec = job.request, job.function.binding, self._codec
         stage = ARGUMENTS
         running_request.set(request)
         try:
-            arguments, keywords = binding.bind(decode(request.body))
-            if binding.context_parameter is not None:
-                keywords[binding.context_parameter] = Context._of(request)
-            if binding.items is not None:
-                items: Any = find_items(request, binding.items)
-                items.begin_in_thread(decode, self._say)
-                keywords[binding.items.name] = items
+            arguments, keywords = arguments_of(request, binding, codec.decode, self._begin_items)
             stage = FUNCTION
             result = job.function.call(*arguments, **keywords)
             stage = RESULT
-            job.body = encode(dump(result))
+            job.body = codec.encode(dump(result))
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             job.exit = exit
@@ -216,3 +205,6 @@ class Threads:
             job.status, job.failure = explain(error, stage)
         if self._guard.is_child:
             self._guard.leave_if_child()
+
+    def _begin_items(self, items: ThreadItems) -> None:
+        items.begin_in_thread(self._codec.decode, self._say)
