@@ -12,7 +12,6 @@ from ._cancellation import CANCELLATIONS
 from ._connection import refusal
 from ._context import running_request
 from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, arguments_of, explain
-from ._dump import dump_binary, dump_text
 from ._errors import Interrupted
 from ._protocol import Status
 from ._state_page import TAKEN
@@ -89,8 +88,7 @@ class AsyncCalls:
         self._new: list[AsyncCall] = []
         codec = connection.codec
         self._decode: Callable[[Any], Any] = codec.decode
-        self._encode: Callable[[Any], bytes] = codec.encode
-        self._dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+        self._dump, self._encode = codec.dump, codec.encode
         self._factory: Any = loop.get_task_factory()
         """What the script has had tasks made by, if anything."""
         make_task: Any = self._make_task

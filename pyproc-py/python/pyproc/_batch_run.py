@@ -6,7 +6,6 @@ import sys
 
 from ._context import running_request
 from ._dispatch import ARGUMENTS, FUNCTION, RESULT, exit_before, explain
-from ._dump import dump_binary, dump_text
 from ._errors import InvalidResult, ItemError
 from ._interrupt import was_interrupted
 from ._protocol import Status
@@ -73,8 +72,7 @@ def answer_batch_with(
     takes_body_as_it_is = function.binding.takes_body_as_it_is
     call = function.call
     decode = codec.decode
-    encode: Callable[[Any], Any] = codec.encode
-    dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+    dump, encode = codec.dump, codec.encode
 
     def answer(requests: list[Request]) -> None:
         connection = requests[0].connection

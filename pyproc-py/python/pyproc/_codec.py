@@ -21,16 +21,16 @@ class UnsupportedCodec(PyprocError):
 class Codec:
     """One way of encoding bodies."""
 
-    __slots__ = ("accepts_views", "binary", "decode", "encode", "name")
+    __slots__ = ("accepts_views", "decode", "dump", "encode", "name")
 
     name: str
     """What a host calls it."""
 
-    binary: bool
-    """Whether it carries bytes, nan and infinities."""
-
     accepts_views: bool
     """Whether it decodes a view of bytes without copying them first."""
+
+    dump: Callable[[object], object]
+    """Turns the result of a function into what it encodes. Raises `InvalidResult`."""
 
     encode: Encode
     """Raises `InvalidResult`."""
@@ -47,10 +47,14 @@ class Codec:
         binary: bool,
         accepts_views: bool = False,
     ) -> None:
+        """`binary` ones carry bytes, nan and infinities."""
+        # Whoever only imports the package does without this.
+        from ._dump import dump_binary, dump_text
+
         self.name = name
+        self.dump = dump_binary if binary else dump_text
         self.encode = encode
         self.decode = decode
-        self.binary = binary
         self.accepts_views = accepts_views
 
 

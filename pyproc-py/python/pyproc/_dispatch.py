@@ -7,7 +7,6 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from ._connection import refusal
 from ._context import Context, running_request
-from ._dump import dump_binary, dump_text
 from ._errors import CallError, FunctionNotFound, InvalidArgument, InvalidBody, InvalidResult
 from ._failure import Failure
 from ._interrupt import was_interrupted
@@ -79,7 +78,7 @@ def answer_with(function: Function, codec: Codec, running: Running) -> Answer:
     call = function.call
     decode = codec.decode
     encode: Callable[[Any], Any] = codec.encode
-    dump: Callable[[Any], Any] = dump_binary if codec.binary else dump_text
+    dump: Callable[[Any], Any] = codec.dump
     if is_stream:
         # What it returns only yields what is to be encoded.
         dump, encode = iter, _as_it_is
@@ -172,8 +171,7 @@ def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int
     call, connection = request.call, request.connection
     items = stream.items
     assert items is not None
-    encode = connection.codec.encode
-    dump = dump_binary if connection.codec.binary else dump_text
+    dump, encode = connection.codec.dump, connection.codec.encode
     send = connection.send_item
     left = stream.burst
     while stream.credit > 0 and left:

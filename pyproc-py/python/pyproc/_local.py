@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._codec import Codec
     from ._registry import Function
-    from ._schema import Binding, ItemsParameter
+    from ._schema import ItemsParameter
 
 
 def call(
@@ -37,11 +37,11 @@ def call(
     bodies = codec(codec_name)
     binding = function.bind()
     try:
-        encoded = bodies.encode(binding.dump(body, binary=bodies.binary))
+        encoded = bodies.encode(bodies.dump(body))
     except InvalidResult as error:
         raise InvalidArgument(error.path, error.message) from None
     if function.batching is not None:
-        return _sent(_call_as_batch(function, bodies.decode(encoded)), binding, bodies)
+        return _sent(_call_as_batch(function, bodies.decode(encoded)), bodies)
     arguments, keywords = binding.bind(bodies.decode(encoded))
     request = Request(Connection(), 1, function.name, encoded)
     if binding.context_parameter is not None:
@@ -49,7 +49,7 @@ def call(
     if (binding.items is None) != (items is None):
         raise InvalidArgument("$", "a stream is given exactly where a parameter takes one")
     if binding.items is not None and items is not None:
-        arriving = _items(binding, binding.items, items, bodies)
+        arriving = _items(binding.items, items, bodies)
         keywords[binding.items.name] = _one_by_one(arriving) if function.is_async else arriving
     token = running_request.set(request)
     try:
@@ -57,19 +57,19 @@ def call(
         if function.is_async:
             from asyncio import run
 
-            result = run(_yielded(result, binding, bodies) if function.is_stream else result)
+            result = run(_yielded(result, bodies) if function.is_stream else result)
         elif function.is_stream:
             with closing(result):
-                result = [_sent(item, binding, bodies) for item in result]
+                result = [_sent(item, bodies) for item in result]
     finally:
         running_request.reset(token)
         CANCELLATIONS.end(request.call)
-    return result if function.is_stream else _sent(result, binding, bodies)
+    return result if function.is_stream else _sent(result, bodies)
 
 
-def _sent(value: object, binding: Binding, bodies: Codec) -> object:
+def _sent(value: object, bodies: Codec) -> object:
     """Return a value as it arrives at the other end."""
-    return bodies.decode(bodies.encode(binding.dump(value, binary=bodies.binary)))
+    return bodies.decode(bodies.encode(bodies.dump(value)))
 
 
 def _call_as_batch(function: Function, body: object) -> object:
@@ -83,11 +83,9 @@ def _call_as_batch(function: Function, body: object) -> object:
     return result
 
 
-async def _yielded(
-    items: AsyncGenerator[object, None], binding: Binding, bodies: Codec
-) -> list[object]:
+async def _yielded(items: AsyncGenerator[object, None], bodies: Codec) -> list[object]:
     async with aclosing(items):
-        return [_sent(item, binding, bodies) async for item in items]
+        return [_sent(item, bodies) async for item in items]
 
 
 async def _one_by_one(items: Iterator[object]) -> AsyncIterator[object]:
@@ -95,10 +93,8 @@ async def _one_by_one(items: Iterator[object]) -> AsyncIterator[object]:
         yield item
 
 
-def _items(
-    binding: Binding, parameter: ItemsParameter, items: Iterable[object], bodies: Codec
-) -> Iterator[object]:
+def _items(parameter: ItemsParameter, items: Iterable[object], bodies: Codec) -> Iterator[object]:
     for item in items:
-        value = _sent(item, binding, bodies)
+        value = _sent(item, bodies)
         convert = parameter.convert
         yield value if convert is None else convert_entry(parameter.name, convert, value)

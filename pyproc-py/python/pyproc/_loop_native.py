@@ -5,7 +5,6 @@ from __future__ import annotations
 from ._cancellation import CANCELLATIONS
 from ._context import Context, running_request
 from ._dispatch import explain
-from ._dump import dump_binary, dump_text
 from ._protocol import MIN_FRAME
 
 TYPE_CHECKING = False
@@ -85,7 +84,7 @@ class NativeLoop:
             connection=connection,
             codec=codec.name,
             registered=None if codec in self._core.codecs else codec,
-            dump=dump_binary if codec.binary else dump_text,
+            dump=codec.dump,
             max_frame=connection.max_frame,
             has_absolute_deadlines=self._hello.has_absolute_deadlines,
             spin_us=self._hello.spin_us,

@@ -10,7 +10,6 @@ from ._cancellation import CANCELLATIONS
 from ._connection import refusal
 from ._context import now_ns, running_request
 from ._dispatch import ARGUMENTS, FUNCTION, RESULT, arguments_of, explain
-from ._dump import dump_binary, dump_text
 from ._errors import Interrupted
 from ._failure import Failure
 from ._protocol import Status
@@ -20,7 +19,6 @@ from ._state_page import TAKEN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from ._connection import Connection
     from ._fork import ForkGuard
@@ -174,10 +172,9 @@ class Threads:
 
     def _serve(self) -> None:
         """Be one of the threads."""
-        dump: Callable[[Any], Any] = dump_binary if self._codec.binary else dump_text
         while True:
             job = self._jobs.get()
-            self._context.copy().run(self._run, job, dump)
+            self._context.copy().run(self._run, job)
             # Here, because what the function wants done about its end may take its time.
             CANCELLATIONS.end(job.request.call)
             self._done.put(job)
@@ -185,7 +182,7 @@ class Threads:
             # Its bodies may be large, and the next one may be long in coming.
             del job
 
-    def _run(self, job: Job, dump: Callable[[Any], Any]) -> None:
+    def _run(self, job: Job) -> None:
         request, binding, codec = job.request, job.function.binding, self._codec
         stage = ARGUMENTS
         running_request.set(request)
@@ -194,7 +191,7 @@ class Threads:
             stage = FUNCTION
             result = job.function.call(*arguments, **keywords)
             stage = RESULT
-            job.body = codec.encode(dump(result))
+            job.body = codec.encode(codec.dump(result))
         except SystemExit as exit:
             self._guard.leave_if_child(exit.code)
             job.exit = exit
