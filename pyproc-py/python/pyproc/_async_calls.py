@@ -138,7 +138,6 @@ class AsyncCalls:
         if found is not None and not found.is_cancelled:
             found.is_cancelled = True
             CANCELLATIONS.cancel(call)
-            self._marks.spared.add(call)
             found.task.cancel()
 
     def go_on(self, stream: Stream) -> None:
@@ -174,7 +173,7 @@ class AsyncCalls:
         request = call.request
         running_request.set(request)
         try:
-            body = await self._marks.steps(request.call, self._value(call))
+            body = await self._marks.steps(call, self._value(call))
             if request.reply_metadata is None:
                 self._connection.reply(request.call, body)
             else:
@@ -203,7 +202,7 @@ class AsyncCalls:
         request = call.request
         running_request.set(request)
         try:
-            await self._marks.steps(request.call, self._send_items(call, stream))
+            await self._marks.steps(call, self._send_items(call, stream))
         except BaseException as error:
             self._fail(call, error)
         else:
@@ -316,7 +315,6 @@ class AsyncCalls:
     def _ended(self, call: AsyncCall) -> None:
         del self._calls[call.request.call]
         CANCELLATIONS.end(call.request.call)
-        self._marks.spared.discard(call.request.call)
         self._rest()
 
     def _make_task(
@@ -324,8 +322,9 @@ class AsyncCalls:
     ) -> Task[Any]:
         """Make a task of whoever asks the loop for one; within a call, it belongs to that."""
         request = running_request.get()
-        if request is not None and request.call in self._calls:
-            inner = self._marks.child(request.call, inner)
+        call = None if request is None else self._calls.get(request.call)
+        if call is not None:
+            inner = self._marks.child(call, inner)
         if self._factory is not None:
             made: Task[Any] = self._factory(loop, inner, **options)
             return made

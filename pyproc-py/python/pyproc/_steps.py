@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
+    from ._async_calls import AsyncCall
     from ._fork import ForkGuard
     from ._interrupt import Running
 
@@ -25,33 +26,32 @@ if TYPE_CHECKING:
 class Marks:
     """What is told of the steps of one worker's calls."""
 
-    __slots__ = ("guard", "running", "spared", "words")
-
-    spared: set[int]
-    """The calls that are not interrupted: their tasks were cancelled, and they may clean up."""
+    __slots__ = ("guard", "running", "words")
 
     def __init__(self, words: memoryview, running: Running, guard: ForkGuard) -> None:
         self.words = words
         self.running = running
         self.guard = guard
-        self.spared = set()
 
     @coroutine
-    def steps(self, call: int, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def steps(self, call: AsyncCall, inner: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Await `inner`, each step of which belongs to `call`.
+
+        A call that is cancelled is not interrupted: its task was cancelled, and it may clean up.
 
         A generator and not a class: its steps cost a third, and every call has some. A child that
         a step has forked does not come back from it.
         """
-        words, running, guard, spared = self.words, self.running, self.guard, self.spared
+        words, running, guard = self.words, self.running, self.guard
+        call_id = call.request.call
         send, throw = inner.send, inner.throw
         error: BaseException | None = None
         while True:
             words[STARTED_NS] = clock_gettime_ns(CLOCK_MONOTONIC)
-            words[RESUMED] = call
+            words[RESUMED] = call_id
             try:
                 try:
-                    running.call = 0 if call in spared else call
+                    running.call = 0 if call.is_cancelled else call_id
                     awaited = send(None) if error is None else throw(error)
                 finally:
                     running.call = 0
@@ -77,7 +77,7 @@ class Marks:
             except BaseException as thrown:
                 error = thrown
 
-    def child(self, call: int, inner: Coroutine[Any, Any, Any]) -> ChildSteps:
+    def child(self, call: AsyncCall, inner: Coroutine[Any, Any, Any]) -> ChildSteps:
         """Return `inner` as a task is to run it that an async call has made."""
         return ChildSteps(self, call, inner)
 
@@ -87,7 +87,7 @@ class ChildSteps(Coroutine["Any", "Any", "Any"]):
 
     __slots__ = ("_call", "_inner", "_marks")
 
-    def __init__(self, marks: Marks, call: int, inner: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, marks: Marks, call: AsyncCall, inner: Coroutine[Any, Any, Any]) -> None:
         self._marks = marks
         self._call = call
         self._inner = inner
@@ -116,10 +116,11 @@ class ChildSteps(Coroutine["Any", "Any", "Any"]):
         # A task that begins at once, as some factories make them, does so within a step of another.
         outer, outer_step = running.call, words[RESUMED]
         words[STARTED_NS] = clock_gettime_ns(CLOCK_MONOTONIC)
-        words[RESUMED] = self._call
+        call, call_id = self._call, self._call.request.call
+        words[RESUMED] = call_id
         try:
             try:
-                running.call = 0 if self._call in marks.spared else self._call
+                running.call = 0 if call.is_cancelled else call_id
                 return step(*arguments)
             finally:
                 running.call = outer
