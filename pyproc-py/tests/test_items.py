@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from host import Host
+from test_worker import wait_for
 
 from pyproc import InvalidArgument, SchemaError, testing
-from pyproc._protocol import HEADER_LENGTH, Flag, Kind, Status
+from pyproc._protocol import HEADER_LENGTH, Flag, Kind, Status, encode_frame
 from pyproc._registry import Function
 
 if TYPE_CHECKING:
@@ -258,6 +259,30 @@ def test_a_function_that_waits_for_an_item_ends_when_it_is_cancelled(
     assert host.call("echo", 1, call=2) == 1
 
 
+def test_a_generator_that_yields_when_it_was_cancelled_in_a_wait_is_closed(ready: Spawn) -> None:
+    host = ready(
+        SOURCE
+        + """
+@expose
+def summary(items: Iterator[int]):
+    try:
+        for item in items:
+            pass
+    except Interrupted:
+        while True:
+            yield "so far"
+"""
+    )
+    begin(host, 1, "summary", flags=Flag.WANTS_STREAM)
+    host.send(Kind.CREDIT, (10_000).to_bytes(4, "big"), call=1)
+    granted(host)
+    host.send(Kind.CANCEL, call=1)
+    while (frame := host.expect_any())[0] == Kind.STREAM_ITEM:
+        pass
+    assert (frame[0], frame[2], frame[3]) == (Kind.ERROR, Status.CANCELLED, 1)
+    assert host.call("echo", 1, call=2) == 1
+
+
 def test_the_end_of_the_host_reaches_a_function_that_waits(ready: Spawn, tmp_path: Path) -> None:
     log = tmp_path / "log"
     host = ready(
@@ -341,6 +366,39 @@ def afterwards(x):
     begin(host, 1, "elsewhere")
     assert "only the thread that runs the function" in reply(host)[0]
     assert "has ended" in host.call("afterwards", None, call=2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_another_thread_takes_no_items_that_lie_there_either(ready: Spawn, threads: int) -> None:
+    host = ready(
+        SOURCE
+        + """
+import threading
+
+@expose
+def elsewhere(items: Iterator[int]):
+    read, told = [next(items)], []
+    def take():
+        try:
+            told.append(next(items))
+        except RuntimeError as error:
+            told.append(str(error))
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return [*told, *read, *items]
+""",
+        threads=threads,
+    )
+    begin(host, 1, "elsewhere")
+    granted(host)
+    # They come together, so that the second one lies there when the first one is read.
+    frames = [encode_frame(Kind.STREAM_ITEM, body, call=1) for body in (b"1", b"2")]
+    host.socket.sendall(b"".join(frames))
+    end(host)
+    told, *read = reply(host)
+    assert "only the thread that runs the function" in told
+    assert read == [1, 2]
 
 
 def test_a_stream_is_given_exactly_where_one_is_taken(ready: Spawn) -> None:
@@ -579,6 +637,40 @@ def test_a_function_in_a_thread_gets_credit_as_it_reads_and_ends_when_it_is_canc
     granted(host, 3)
     host.socket.close()
     assert host.wait()[0] == 0
+
+
+def test_a_function_in_a_thread_may_be_cancelled_before_it_has_its_items(
+    ready: Spawn, tmp_path: Path
+) -> None:
+    converting, go = tmp_path / "converting", tmp_path / "go"
+    host = ready(
+        SOURCE
+        + f"""
+import dataclasses, pathlib
+
+@dataclasses.dataclass
+class Slow:
+    factor: int
+    def __post_init__(self):
+        pathlib.Path({str(converting)!r}).write_text("yes")
+        while not pathlib.Path({str(go)!r}).exists():
+            time.sleep(0.001)
+
+@expose
+def multiply(by: Slow, items: Iterator[int]):
+    return [by.factor * item for item in items]
+""",
+        threads=2,
+    )
+    begin(host, 1, "multiply", {"factor": 2})
+    wait_for(converting)
+    host.send(Kind.CANCEL, call=1)
+    # It is answered by the other thread, and comes behind the other frame.
+    assert host.call("echo", 1, call=2) == 1
+    go.touch()
+    while (frame := host.expect_any())[0] == Kind.CREDIT:
+        pass
+    assert (frame[0], frame[2], frame[3]) == (Kind.ERROR, Status.CANCELLED, 1)
 
 
 def test_a_call_that_sends_metadata_back_leaves_no_items_behind(ready: Spawn) -> None:

@@ -49,6 +49,7 @@ class AsyncItems(Items):
         return self
 
     async def __anext__(self) -> object:
+        self._check_thread()
         while not self._bodies:
             if self._have_ended and not self._is_over:
                 raise StopAsyncIteration

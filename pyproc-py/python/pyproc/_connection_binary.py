@@ -321,7 +321,7 @@ class BinaryConnection(Connection):
         # A call that has been answered is past cancelling, and so is a plain function that runs,
         # unless it waits for the host.
         items = self.items.get(call)
-        if items is not None and items.has_begun:
+        if items is not None:
             items.cancel()
         stream = self.streams.get(call)
         if stream is not None and stream.items is not None:

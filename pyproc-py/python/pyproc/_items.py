@@ -60,11 +60,6 @@ class Items:
         self._is_over = False
         self._thread = 0
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a function runs that may read them."""
-        return self._thread != 0
-
     def begin(self, decode: Decode, running: Running) -> None:
         """Have the function of this thread read them."""
         self._running = running
@@ -118,6 +113,7 @@ class Items:
         return self
 
     def __next__(self) -> object:
+        self._check_thread()
         while not self._bodies:
             if self._have_ended and not self._is_over:
                 raise StopIteration
@@ -138,8 +134,6 @@ class Items:
     def _wait(self) -> None:
         """Wait until something has come from the host: items, their end, or anything else."""
         self._check_open()
-        if self._thread != get_ident():
-            raise RuntimeError("only the thread that runs the function can wait for items")
         self._ask()
         if not self._is_cancelled:
             self._block()
@@ -157,6 +151,12 @@ class Items:
     def _check_open(self) -> None:
         if self._is_over:
             raise RuntimeError("the call to which these items belong has ended")
+
+    def _check_thread(self) -> None:
+        # Also where items lie there: whoever takes one may have to say that more can be sent.
+        if self._thread != get_ident():
+            self._check_open()
+            raise RuntimeError("only the thread that runs the function can take its items")
 
     def _ask(self) -> None:
         """Let the host send items, if it was not asked yet."""

@@ -25,6 +25,10 @@ pub(crate) struct Streams<'py> {
     moving: VecDeque<CallId>,
     /// Whether a call had its turn last.
     is_next: bool,
+    /// The one that has its turn, which is not among those that have begun meanwhile.
+    going: Option<CallId>,
+    /// Whether the host was found, in that turn, to want no more of it.
+    is_unwanted: bool,
 }
 
 /// What `pyproc._stream.Stream` is to the loop in Python.
@@ -88,7 +92,9 @@ impl<'py> Worker<'py> {
     /// The host wants no more of a stream. Returns whether it is one that has begun.
     pub(super) fn cancel_stream(&mut self, call: CallId) -> bool {
         let Some(stream) = self.streams.begun.get_mut(&call) else {
-            return false;
+            let is_going = self.streams.going == Some(call);
+            self.streams.is_unwanted |= is_going;
+            return is_going;
         };
         stream.is_cancelled = true;
         self.set_moving(call);
@@ -117,6 +123,8 @@ impl<'py> Worker<'py> {
         let Some(mut stream) = self.streams.begun.remove(&call) else {
             return Ok(now_ns());
         };
+        self.streams.going = Some(call);
+        self.streams.is_unwanted = false;
         let began = now_ns();
         if let Some(page) = &self.page {
             page.resume(call, began);
@@ -131,6 +139,7 @@ impl<'py> Worker<'py> {
             Ok(lives) => lives,
             Err(error) => return Err(self.pass_on(error)?),
         };
+        self.streams.going = None;
         self.leave_if_child(None)?;
         if !lives || self.violation.is_some() {
             self.end_items(call)?;
@@ -144,6 +153,7 @@ impl<'py> Worker<'py> {
         self.flush()?;
         if lives {
             stream.is_ready = false;
+            stream.is_cancelled |= self.streams.is_unwanted;
             self.streams.begun.insert(call, stream);
             self.set_moving(call);
         }
