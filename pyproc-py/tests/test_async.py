@@ -85,6 +85,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def frame_of(host: Host, call: int, name: str, body: Any) -> bytes:
+    """Return a request, to be sent together with others."""
+    data = json.dumps(body).encode()
+    return encode_frame(Kind.REQUEST, data, index=host.functions[name], call=call)
+
+
 def number_in(path: Path) -> int:
     """Return the number in a file, 0 before it is there."""
     return int((path.exists() and path.read_text()) or 0)
@@ -978,3 +984,82 @@ def loaded(x):
 """
     )
     assert host.call("loaded") is False
+
+
+LINGER = """
+@expose
+async def linger(directory: str):
+    open(directory + "/began", "w").close()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        open(directory + "/cleans", "w").close()
+        # It is left after half a second.
+        while not os.path.exists(directory + "/marked"):
+            await asyncio.sleep(0.001)
+
+@expose
+async def mark(directory: str):
+    open(directory + "/marked", "w").close()
+"""
+
+
+@pytest.mark.skipif(not HAS_PAGE, reason="no memfd_create")
+def test_no_call_is_begun_while_others_clean_up_and_a_thread_ends(
+    serve: Spawn, tmp_path: Path
+) -> None:
+    host = serve(
+        LINGER
+        + """
+@expose
+def wait(directory: str):
+    open(directory + "/waits", "w").close()
+    while not os.path.exists(directory + "/cleans"):
+        time.sleep(0.001)
+
+@expose(batch=2)
+def leave(xs):
+    sys.exit(3)
+""",
+        threads=2,
+    )
+    host.request(1, "linger", str(tmp_path))
+    until((tmp_path / "began").exists)
+    host.request(2, "wait", str(tmp_path))
+    until((tmp_path / "waits").exists)
+    # They come together, so that the last one is there when the loop is over.
+    host.socket.sendall(frame_of(host, 3, "leave", 0) + frame_of(host, 4, "mark", str(tmp_path)))
+    while host.read() is not None:
+        pass
+    assert host.words[TAKEN] == 3
+    assert host.wait()[0] == 3
+    assert not (tmp_path / "marked").exists()
+
+
+@pytest.mark.skipif(not HAS_PAGE, reason="no memfd_create")
+def test_nothing_is_read_while_calls_clean_up_and_the_host_reads(
+    serve: Spawn, tmp_path: Path
+) -> None:
+    host = serve(
+        LINGER
+        + """
+@expose
+async def large(x):
+    return "x" * 800_000
+
+@expose
+async def leave(x):
+    sys.exit(3)
+"""
+    )
+    host.request(1, "linger", str(tmp_path))
+    until((tmp_path / "began").exists)
+    # They come together, so that the loop is over before it is known that there is room.
+    host.socket.sendall(frame_of(host, 2, "large", 0) + frame_of(host, 3, "leave", 0))
+    until((tmp_path / "cleans").exists)
+    host.request(4, "mark", str(tmp_path))
+    while host.read() is not None:
+        pass
+    assert host.words[TAKEN] == 3
+    assert host.wait()[0] == 3
+    assert not (tmp_path / "marked").exists()

@@ -191,6 +191,8 @@ class AsyncLoop:
 
     def _begin(self) -> None:
         """Begin the calls that wait, as far as they are async, and leave the loop for others."""
+        if self._is_over:
+            return  # The loop turns once more, for what cleans up.
         while (request := self._next()) is not None:
             function = self._function(request)
             if function is None or not self._is_shared(function):
@@ -384,6 +386,8 @@ class AsyncLoop:
         self._waits_for_room = False
         if self._lane.write_now():
             self._loop.remove_writer(self._lane.fileno())
-        if self._lane.unwritten_bytes <= MAX_UNWRITTEN_BYTES and not self._is_reading:
+        if self._is_over or self._is_reading:
+            return
+        if self._lane.unwritten_bytes <= MAX_UNWRITTEN_BYTES:
             self._set_reading(True)
             self._begin()
