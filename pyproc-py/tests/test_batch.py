@@ -281,6 +281,43 @@ def short(xs): return Short(xs)
     assert found == {1: None, 2: 0, 6: short, 7: short}
 
 
+@pytest.mark.parametrize("ends", ["KeyboardInterrupt", "SystemExit"])
+def test_results_that_are_encoded_are_sent_when_another_ends_the_batch(
+    ready: Spawn, tmp_path: Path, ends: str
+) -> None:
+    host = ready(
+        SOURCE
+        + HOLD
+        + f"""
+import dataclasses
+
+@dataclasses.dataclass
+class Bad:
+    x: int
+    def __getattribute__(self, name):
+        if name == "x":
+            raise {ends}(3)
+        return super().__getattribute__(name)
+
+@expose(batch=4)
+def odd(xs):
+    made = {{2: ItemError("two"), 3: Bad(3)}}
+    return [made.get(x, x) for x in xs]
+"""
+    )
+    held = Held(host, tmp_path, call=1)
+    for call in range(1, 5):
+        host.request(call + 1, "odd", call)
+    held.release()
+    expected: dict[int, Any] = {1: None, 2: 1, 3: (Status.EXCEPTION, "two")}
+    if ends == "SystemExit":
+        assert answers(host, 3) == expected
+        assert host.wait()[0] == 3
+    else:
+        failed = (Status.EXCEPTION, "3")
+        assert answers(host, 5) == expected | {4: failed, 5: failed}
+
+
 @pytest.mark.parametrize(
     ("returned", "status", "message"),
     [
@@ -641,3 +678,16 @@ def test_batches_form_beside_async_functions(spawn: Spawn, tmp_path: Path) -> No
     held.release()
     assert answers(host, 6) == {1: None, 2: 4, 3: 3, 4: 8, 5: 5, 6: 12}
     assert host.call("seen", {}, call=7) == [[2, 4, 6]]
+
+
+def test_a_call_that_sends_items_to_a_batch_is_refused_alone(ready: Spawn, tmp_path: Path) -> None:
+    host = ready(SOURCE + HOLD)
+    held = Held(host, tmp_path, call=1)
+    for call in (2, 3, 4):
+        host.request(call, "double", call, flags=Flag.ITEMS_FOLLOW if call == 3 else 0)
+    held.release()
+    found = answers(host, 4)
+    status, message = found.pop(3)
+    assert status == Status.INVALID_ARGUMENT
+    assert "takes no stream" in message
+    assert found == {1: None, 2: 4, 4: 8}

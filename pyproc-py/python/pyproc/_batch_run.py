@@ -80,6 +80,7 @@ def answer_batch_with(
         bodies: dict[int, bytes] = {}
         failed: dict[int, tuple[BaseException, int]] = {}
         stage = ARGUMENTS
+        exit: SystemExit | None = None
         # No one call is the one that runs.
         running_request.set(None)
         try:
@@ -112,25 +113,24 @@ def answer_batch_with(
                             failed[request.call] = error, stage
             finally:
                 running.call = 0
-        except SystemExit:
-            raise
         except BaseException as error:
             # An interrupt may have come in place of this before.
             running.call = 0
-            if (exit := exit_before(error)) is not None:
-                raise exit from None
-            status, failure = explain(error, stage)
-            if was_interrupted(running, last, error):
-                status = Status.INTERRUPTED
-            bodies.clear()
-            for request in requests:
-                if request.call not in failed:
-                    connection.fail(request.call, status, failure)
+            exit = error if isinstance(error, SystemExit) else exit_before(error)
+            if exit is None:
+                status, failure = explain(error, stage)
+                if was_interrupted(running, last, error):
+                    status = Status.INTERRUPTED
+                for request in requests:
+                    if request.call not in bodies and request.call not in failed:
+                        connection.fail(request.call, status, failure)
         for request in requests:
             if request.call in bodies:
                 connection.reply(request.call, bodies[request.call])
             elif request.call in failed:
                 connection.fail(request.call, *explain(*failed[request.call]))
+        if exit is not None:
+            raise exit from None
 
     return answer
 

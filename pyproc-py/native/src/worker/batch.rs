@@ -98,6 +98,8 @@ impl<'py> Worker<'py> {
                 overtaken.push(request);
             } else if request.wants_stream {
                 self.refuse_other_kind(&request);
+            } else if self.refuse_items(&request) {
+                continue;
             } else if let Some(request) = self.in_time(request, now) {
                 batch.push(request);
             }
