@@ -538,3 +538,34 @@ def test_a_function_that_waits_for_a_host_that_goes_ends(start: Start, how: str)
     code, _, err = worker.stop()
     assert (code, "Error" in err) == (0, True)
     assert ("broke the protocol" in err) == (how == "wrong")
+
+
+def test_a_host_that_goes_in_the_turn_of_its_stream_takes_nobody_with_it(
+    start: Start, tmp_path: Path
+) -> None:
+    worker = start(
+        gate(tmp_path)
+        + """
+import pyproc._loop_listening
+
+# Nothing is read between the calls of one turn, however long they take.
+pyproc._loop_listening.QUICK_NS = 10**12
+
+@expose
+def slow(x):
+    while True:
+        time.sleep(0.001)
+        yield x
+"""
+    )
+    host = worker.binary()
+    host.socket.sendall(
+        encode_frame(Kind.REQUEST, b"1", call=1, index=2, flags=Flag.WANTS_STREAM)
+        + encode_frame(Kind.CREDIT, (1 << 20).to_bytes(4, "big"), call=1)
+        + encode_frame(Kind.REQUEST, b"1", call=2, index=0)
+    )
+    wait_for(tmp_path / "running")
+    host.close()
+    (tmp_path / "go").touch()
+    with closing(worker.json()) as other:
+        assert other.call("health")["status"] == "healthy"

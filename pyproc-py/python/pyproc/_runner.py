@@ -158,6 +158,8 @@ class Runner:
         if stream.burst == 1:
             self._flush()
             now_ns = clock_gettime_ns(CLOCK_MONOTONIC)
+            if request.connection.streams.get(request.call) is not stream:
+                return now_ns  # Its host was found to be gone, and it is closed.
         if words is not None:
             words[STARTED_NS] = now_ns
             words[RESUMED] = request.call
