@@ -31,15 +31,17 @@ class PyprocError(Exception):
 
 
 class Interrupted(BaseException):
-    """The host has interrupted the call, because it goes on for too long.
+    """The host has interrupted the call, because nobody waits for it any more.
 
     It is raised within the function, between any two of its steps, where the call has gone on past
-    its deadline. A function may catch it to clean up, and should then raise it again or return
-    soon: the host waits a few seconds (`overdue_after`), and replaces a worker that goes on. It is
-    no `Exception`, so that nothing takes it for the failure of a single step.
+    its deadline, or was dropped, as a stream may be too. A function may catch it to clean up, and
+    should then raise it again or return soon: the host waits a few seconds (`overdue_after`), and
+    replaces a worker that goes on. It is no `Exception`, so that nothing takes it for the failure
+    of a single step.
 
-    A call is interrupted once. Only the main thread is, and only while it runs Python code: a call
-    into C has to come back first.
+    A call is interrupted once, and only in the main thread while that runs Python code: a call into
+    C has to come back first. But whoever waits for an item of an argument that is a stream gets it
+    there, in any thread, and again each time that it goes on to wait for one.
     """
 
     __module__ = __package__
