@@ -334,7 +334,7 @@ fn uvloop_is_taken_where_it_is_asked_for() {
 #[test]
 // Only the state page tells what the worker is in.
 #[cfg(all(target_os = "linux", not(pyproc_portable)))]
-fn a_cancelled_call_that_goes_on_in_small_steps_does_not_take_its_worker_along() {
+fn a_late_call_that_goes_on_in_small_steps_does_not_take_its_worker_along() {
     const STUBBORN: &str = r#"
 import asyncio
 import pathlib
@@ -348,7 +348,7 @@ async def stubborn(path: str) -> None:
             end = time.monotonic() + 0.02
             while time.monotonic() < end:
                 pass
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.002)
         except BaseException:
             pass
 
@@ -357,26 +357,74 @@ async def nap(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
 "#;
+    // Where it is interrupted, it is looked at every few milliseconds.
+    for interrupt_after in [Some(Duration::ZERO), None] {
+        scenario(async {
+            let paths = Paths::new();
+            let pool = support::pool_of(STUBBORN)
+                .workers(1)
+                .interrupt_after(interrupt_after)
+                .overdue_after(Duration::from_millis(300))
+                .drain_grace(Duration::from_secs(60));
+            let pool = pool.start().await.unwrap();
+            let wanted = async { pool.call::<_, f64>("nap", 2.0).await.unwrap() };
+            let unwanted = async {
+                let call = pool.call::<_, ()>("stubborn", paths.path("begun"));
+                let error = call.deadline(Duration::from_millis(300)).await;
+                assert_eq!(error.unwrap_err().kind(), ErrorKind::Deadline);
+                assert!(paths.has("begun"));
+                support::until("it is abandoned", || {
+                    pool.status().workers[0].generation == 2
+                })
+                .await;
+            };
+            // By then the abandoned call has been found in one of its steps again and again.
+            let (value, ()) = futures::join!(wanted, unwanted);
+            assert_eq!(value.to_bits(), 2.0_f64.to_bits());
+            pool.shutdown().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_stream_whose_reader_takes_its_time_is_left_to_it_when_another_call_does_not_end() {
+    const SLOW: &str = r#"
+import asyncio
+from collections.abc import AsyncIterator
+
+@expose
+async def refuse() -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+@expose
+async def count(to: int) -> AsyncIterator[str]:
+    for number in range(to):
+        yield str(number) * 1000
+"#;
     scenario(async {
-        let paths = Paths::new();
-        let pool = support::pool_of(STUBBORN)
+        let pool = support::pool_of(SLOW)
             .workers(1)
+            .stream_window(1)
             .overdue_after(Duration::from_millis(300))
             .drain_grace(Duration::from_secs(60));
         let pool = pool.start().await.unwrap();
-        let wanted = async { pool.call::<_, f64>("nap", 1.5).await.unwrap() };
-        let unwanted = async {
-            let mut call = pool.call::<_, ()>("stubborn", paths.path("begun"));
-            until_while("it has begun", &mut call, || paths.has("begun")).await;
-            drop(call);
-            support::until("it is abandoned", || {
-                pool.status().workers[0].generation == 2
-            })
-            .await;
-        };
-        // By then the abandoned call has been found in one of its steps again and again.
-        let (value, ()) = futures::join!(wanted, unwanted);
-        assert_eq!(value.to_bits(), 1.5_f64.to_bits());
+        let mut items = pool.stream::<_, String>("count", 10);
+        items.next().await.unwrap().unwrap();
+        let refused = pool.call::<_, ()>("refuse", serde_json::json!({}));
+        let error = refused.deadline(Duration::from_millis(50)).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Deadline);
+        // The worker has a successor, and what is left of its own time it has for the stream.
+        support::until("it is abandoned", || {
+            pool.status().workers[0].generation == 2
+        })
+        .await;
+        let rest: Vec<_> = items.collect().await;
+        assert_eq!(rest.len(), 9);
+        assert!(rest.iter().all(Result::is_ok), "{rest:?}");
         pool.shutdown().await.unwrap();
     });
 }

@@ -216,13 +216,12 @@ impl<T> HostConnection<T> {
 
     /// Since when a call in flight is unwanted: since its deadline, which it has
     /// [passed](HostEvent::Expired), or since it was cancelled, where that
-    /// [counts](Self::interrupts_cancelled). `None` for one that is [overdue](HostEvent::Overdue).
+    /// [counts](Self::interrupts_cancelled).
     pub fn unwanted_since(&self, call: CallId) -> Option<Instant> {
         self.in_flight.unwanted_since(call)
     }
 
-    /// Whether any call in flight is cancelled, or unwanted and not overdue yet. It takes as long
-    /// as there are calls.
+    /// Whether any call in flight is cancelled or unwanted. It takes as long as there are calls.
     pub fn has_unwanted(&self) -> bool {
         self.in_flight.has_unwanted()
     }

@@ -226,12 +226,12 @@ impl<T> Table<T> {
         Some(self.oldest?.call)
     }
 
-    /// Since when a call is unwanted that is not overdue yet.
+    /// Since when a call is unwanted.
     pub(super) fn unwanted_since(&self, call: CallId) -> Option<Instant> {
         self.unwanted(self.entries.get(&call)?)
     }
 
-    /// Whether any call is cancelled, or unwanted and not overdue yet.
+    /// Whether any call is cancelled or unwanted.
     pub(super) fn has_unwanted(&self) -> bool {
         let is_unwanted =
             |entry: &Entry<T>| entry.cancelled.is_some() || self.unwanted(entry).is_some();
@@ -250,7 +250,7 @@ impl<T> Table<T> {
 
     fn unwanted(&self, entry: &Entry<T>) -> Option<Instant> {
         let cancelled = entry.cancelled.filter(|_| self.unwanted_if_cancelled);
-        earlier(entry.late_since(), cancelled).filter(|_| !entry.is_overdue)
+        earlier(entry.late_since(), cancelled)
     }
 
     /// Takes out a call that a frame of this kind has ended. [`settle`](Self::settle) must follow.
@@ -342,8 +342,8 @@ impl<T> Table<T> {
         Some(call)
     }
 
-    /// When a call becomes overdue, and which: the oldest of those that the worker can be stuck in,
-    /// if all of these are unwanted. The clock starts when the last of them became so, or when the
+    /// When a call becomes overdue, and which: the oldest of those that the worker can be stuck in
+    /// and that are not overdue yet, if all of these are unwanted. The clock starts when the last of them became so, or when the
     /// oldest had its turn or one outside of the line moved, if that was later.
     fn becomes_overdue(&self) -> Option<(Instant, CallId)> {
         let since = self.oldest.and_then(|oldest| oldest.since);
@@ -357,7 +357,11 @@ impl<T> Table<T> {
         let moving = moving.filter(|(_, entry)| entry.is_moving());
         let moving = moving.map(|(call, _)| *call);
         for call in self.oldest().into_iter().chain(moving) {
-            let unwanted = self.unwanted(self.entries.get(&call)?)?;
+            let entry = self.entries.get(&call)?;
+            let unwanted = self.unwanted(entry)?;
+            if entry.is_overdue {
+                continue;
+            }
             start = start.max(Some(unwanted));
             first = Some(first.map_or(call, |first: CallId| first.min(call)));
         }

@@ -15,6 +15,8 @@ pub(crate) struct Unwanted {
     pub(crate) call: CallId,
     /// The first of the two. `None` for a call that was cancelled and may run on until its deadline.
     pub(crate) since: Option<Instant>,
+    /// When the step of it began that the worker is in, if it is one that runs beside others.
+    pub(crate) step: Option<Instant>,
     /// Whether its caller waits to be told what came of it.
     pub(crate) is_awaited: bool,
     pub(crate) is_stream: bool,
@@ -106,24 +108,24 @@ impl Connection {
             for member in self.batch_of(&state, call) {
                 since = since.max(Some(protocol.unwanted_since(member)?));
             }
-            let (is_awaited, is_stream) = (false, false);
             return Some(Unwanted {
                 call,
                 since,
-                is_awaited,
-                is_stream,
+                step: None,
+                is_awaited: false,
+                is_stream: false,
             });
         }
         let mut since = protocol.unwanted_since(call);
         since.or(protocol.cancelled_since(call))?;
-        if protocol.mode_of(call) == Some(Mode::Concurrent) {
-            // Only one step of it that takes so long keeps the others from theirs; a call that goes on between theirs is
-            // abandoned in its time, which is no reason to kill the worker.
-            since = since.map(|since| self.began_at(call).map_or(since, |step| step.max(since)));
-        }
+        // Only one step of it that takes so long keeps the others from theirs; a call that goes on between theirs is
+        // abandoned in its time, which is no reason to kill the worker.
+        let step = self.step_of(&state, call);
+        since = since.map(|since| step.map_or(since, |step| step.max(since)));
         Some(Unwanted {
             call,
             since,
+            step,
             is_awaited: entry.is_awaited(),
             is_stream: entry.is_stream(),
         })
@@ -175,6 +177,16 @@ impl Connection {
         next.map_or(Survey::Nothing, Survey::Next)
     }
 
+    /// Whether all calls that nobody wants are such as the worker runs beside others, so that it need not be stuck.
+    pub(crate) fn is_unwanted_beside(&self) -> bool {
+        let state = self.lock();
+        let mut unwanted = state
+            .protocol
+            .calls()
+            .filter(|(call, _)| state.protocol.unwanted_since(*call).is_some());
+        unwanted.all(|(_, mode)| mode == Mode::Concurrent)
+    }
+
     /// Whether the worker has a call that somebody wants, or that may yet end in the time that it gets.
     pub(crate) fn has_wanted(&self, now: Instant, overdue_after: Duration) -> bool {
         let state = self.lock();
@@ -212,6 +224,11 @@ impl Connection {
         let began_at = self.began_at(runs).filter(|_| is_shared)?;
         let function = state.protocol.function_of(runs)?;
         (began_at.elapsed() >= BLOCKS).then(|| function.to_owned())
+    }
+
+    fn step_of(&self, state: &State, call: CallId) -> Option<Instant> {
+        let is_beside = state.protocol.mode_of(call) == Some(Mode::Concurrent);
+        self.began_at(call).filter(|_| is_beside)
     }
 
     fn began_at(&self, call: CallId) -> Option<Instant> {
@@ -264,10 +281,13 @@ impl Connection {
         format!("{function} did not end after {end}")
     }
 
-    /// Whether this is the call that the worker took last, or the one that it goes on with, and it has not answered it.
-    pub(crate) fn is_running(&self, call: CallId) -> bool {
+    /// Whether this is the call that the worker took last, or the one that it goes on with, and it has not answered it. Of
+    /// one that runs beside others it must be in the same step.
+    pub(crate) fn is_running(&self, call: CallId, step: Option<Instant>) -> bool {
         let state = self.lock();
-        self.is_in(&state, call) && state.protocol.token(call).is_some()
+        self.is_in(&state, call)
+            && state.protocol.token(call).is_some()
+            && self.step_of(&state, call) == step
     }
 
     /// Names the running call that is to be interrupted. A signal must follow.

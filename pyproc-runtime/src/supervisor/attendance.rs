@@ -110,6 +110,9 @@ async fn watch(
                 Notice::Abandoned(call) => {
                     abandoned.get_or_insert_with(|| Abandoned::new(call, worker, shared));
                 }
+                Notice::Overdue(call) if may_be_abandoned(worker, shared) => {
+                    abandoned.get_or_insert_with(|| Abandoned::new(call, worker, shared));
+                }
                 Notice::Overdue(call) => return Cause::Overdue(connection.describe_overdue(call)),
                 Notice::Suspect => shared.suspect(),
                 Notice::Draining => {
@@ -150,6 +153,14 @@ async fn watch(
             () = until(stop_by) => return Cause::Shutdown,
         }
     }
+}
+
+/// Whether a worker in which a call is overdue is to be left to its other calls for a while. The frames do not tell that a
+/// stream is wanted which rests because its reader is slow.
+fn may_be_abandoned(worker: &Worker, shared: &Shared) -> bool {
+    let connection = worker.connection();
+    let overdue_after = shared.config().ladder.overdue_after;
+    connection.is_unwanted_beside() && connection.has_wanted(Instant::now().into(), overdue_after)
 }
 
 /// Ends when a worker that is to end has had nothing to do for as long as a worker may take to end. Nobody is told when a

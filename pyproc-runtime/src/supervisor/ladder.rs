@@ -89,6 +89,8 @@ struct Climb<'a> {
     connection: &'a Connection,
     body: &'a Body,
     call: CallId,
+    /// The step of it that this is about, where it has steps.
+    step_began: Option<Instant>,
     interrupt_at: Option<Instant>,
     stacks_at: Option<Instant>,
     /// When the caller, if there is one, waits no longer.
@@ -114,6 +116,7 @@ impl<'a> Climb<'a> {
             connection,
             body,
             call: unwanted.call,
+            step_began: unwanted.step,
             interrupt_at: ladder.interrupt_after.map(patience).and_then(after),
             stacks_at: for_caller(ladder.stacks_after),
             end_at: for_caller(GRACE),
@@ -121,8 +124,8 @@ impl<'a> Climb<'a> {
         }
     }
 
-    /// Takes each step in its time, until the worker is no longer in the call, which is `false`, or has to be taken to be
-    /// stuck in it.
+    /// Takes each rung in its time, until the worker is no longer in the call, or in another step of it, which is `false`, or
+    /// has to be taken to be stuck in it.
     async fn fails(mut self, news: &Notify) -> bool {
         // A function that asks is told at once.
         self.connection.want_interrupted(self.call);
@@ -133,7 +136,7 @@ impl<'a> Climb<'a> {
                 () = sleep_until(look_at.into()) => {}
                 () = news.notified() => {}
             }
-            if !self.connection.is_running(self.call) {
+            if !self.is_running() {
                 // The news may have been of the call that came after it.
                 news.notify_one();
                 return false;
@@ -148,6 +151,10 @@ impl<'a> Climb<'a> {
             }
             self.step(now).await;
         }
+    }
+
+    fn is_running(&self) -> bool {
+        self.connection.is_running(self.call, self.step_began)
     }
 
     fn next(&self) -> Option<Instant> {
@@ -177,7 +184,7 @@ impl<'a> Climb<'a> {
                 .body
                 .stacks(end_at.saturating_duration_since(now))
                 .await;
-            if stacks.is_some() && self.connection.is_running(self.call) {
+            if stacks.is_some() && self.is_running() {
                 self.end_at = None;
                 self.connection.expire(self.call, stacks.as_deref());
             }

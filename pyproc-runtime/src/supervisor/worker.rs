@@ -131,8 +131,10 @@ impl Body {
     /// Where the threads of the process are, if it tells so within this time.
     pub(super) async fn stacks(&self, patience: Duration) -> Option<String> {
         let stacks = self.stacks.as_ref()?;
-        let _turn = self.asking.lock().await;
-        stacks.take(&self.process, patience).await
+        let end = Instant::now() + patience;
+        let _turn = timeout(patience, self.asking.lock()).await.ok()?;
+        let rest = end.saturating_duration_since(Instant::now());
+        stacks.take(&self.process, rest).await
     }
 
     /// Kills the process, if it still lives, and gives what it leaves behind. So long may the rest of its output take to
