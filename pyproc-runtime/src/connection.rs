@@ -13,7 +13,7 @@ mod turn;
 
 pub(crate) use handshake::{Handshake, HandshakeError};
 pub(crate) use look::Look;
-pub(crate) use running::{Survey, Unwanted};
+pub(crate) use running::{LOOK_AGAIN, Survey, Unwanted};
 use turn::Harvest;
 pub(crate) use turn::Lost;
 
@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     state: Mutex<State>,
     /// Tells the driver that there is something for it to do that the lane will not wake it for.
     kick: Notify,
+    /// Tells of a call that was submitted while there was none, if that is asked for.
+    first_call: Notify,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,8 @@ struct State {
     for_driver: VecDeque<HostEvent<Entry>>,
     /// What the driver's timer is set to.
     armed: Option<Instant>,
+    /// Somebody waits for the next call.
+    is_call_awaited: bool,
 }
 
 /// Who sends a call.
@@ -192,6 +196,7 @@ impl Connection {
             has_unwanted: false,
             for_driver: VecDeque::new(),
             armed: None,
+            is_call_awaited: false,
         };
         Self {
             worker,
@@ -199,6 +204,7 @@ impl Connection {
             page,
             state: Mutex::new(state),
             kick: Notify::new(),
+            first_call: Notify::new(),
         }
     }
 
@@ -213,6 +219,25 @@ impl Connection {
         welcome.map_or(0, |welcome| {
             room_for(&welcome.functions, state.protocol.threads())
         })
+    }
+
+    /// Waits until there are calls in flight. One at a time may wait.
+    pub(crate) async fn has_calls(&self) {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.protocol.in_flight_len() > 0 {
+                    return;
+                }
+                state.is_call_awaited = true;
+            }
+            self.first_call.notified().await;
+        }
+    }
+
+    /// In how many threads the worker runs its functions.
+    pub(crate) fn threads(&self) -> u32 {
+        self.lock().protocol.threads()
     }
 
     /// How many answers of the worker were read, those to checks of its health included.
@@ -262,6 +287,9 @@ impl Connection {
             }
         };
         state.progress += 1;
+        if std::mem::take(&mut state.is_call_awaited) {
+            self.first_call.notify_one();
+        }
         if sender == Sender::Supervisor {
             state.check = Some(call);
         }
@@ -327,8 +355,12 @@ impl Connection {
         self.lock().protocol.credit(call)
     }
 
-    /// Sends items of an argument, as many as the worker takes, and says whether there are no more. Those of a call that
-    /// has ended are dropped.
+    /// Sends items of an argument, and with `is_end` says to the worker that there are no more. Those of a call that has
+    /// ended are dropped.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be sent. Those before it were.
     pub(crate) fn send_items(
         &self,
         call: CallId,
@@ -337,10 +369,8 @@ impl Connection {
     ) -> Result<(), ItemError> {
         let mut state = self.lock();
         let mut sent = Ok(());
-        while let Some(item) = items.next() {
-            if sent.is_ok() {
-                sent = state.protocol.item(call, item);
-            }
+        while let Some(item) = items.next().filter(|_| sent.is_ok()) {
+            sent = state.protocol.item(call, item);
         }
         if is_end {
             state.protocol.end_items(call);

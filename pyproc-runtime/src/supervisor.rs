@@ -209,7 +209,7 @@ impl Supervisor {
             worker: connection.worker().clone(),
         });
         if let Some(functions) = worker.functions() {
-            self.shared.set_functions(functions);
+            self.shared.set_functions(functions.to_vec());
         }
         let (orders, inbox) = mpsc::unbounded_channel();
         self.tasks

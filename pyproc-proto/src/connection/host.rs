@@ -193,6 +193,12 @@ impl<T> HostConnection<T> {
         self.functions.name(self.in_flight.function(call)?)
     }
 
+    /// The place in the worker's table of the function that a call in flight is of; `None` under the
+    /// JSON protocol, which has no table.
+    pub fn function_index_of(&self, call: CallId) -> Option<FunctionIndex> {
+        self.in_flight.function(call)
+    }
+
     /// In how many threads the worker was told to run its functions.
     pub fn threads(&self) -> u32 {
         self.threads

@@ -63,8 +63,9 @@ pub(super) struct WasIn {
 /// mode, calls a callback slow.
 const BLOCKS: Duration = Duration::from_millis(100);
 
-/// So often it is looked whether a call that nobody wants any more has begun all the same.
-const LOOK_AGAIN: Duration = Duration::from_millis(320);
+/// The longest time between two looks for a call that has begun although nobody wanted it any more. Workers refuse such
+/// calls, so it is one that began at that very moment.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(320);
 
 impl WasIn {
     pub(super) fn has(&self, call: CallId) -> bool {
@@ -145,7 +146,10 @@ impl Connection {
         let mut late = Vec::new();
         {
             let state = self.lock();
-            let taken = self.taken(&state).unwrap_or(0);
+            // Without it nobody knows which have begun, and those who are late were told at once.
+            let Some(taken) = self.taken(&state) else {
+                return Survey::Nothing;
+            };
             let mut look_at = |at: Option<Instant>| next = next.into_iter().chain(at).min();
             for (call, mode) in state.protocol.calls() {
                 let Some(since) = state.protocol.unwanted_since(call) else {
@@ -154,8 +158,8 @@ impl Connection {
                 if mode != Mode::Concurrent || abandoned.contains(&call) {
                     continue;
                 }
-                look_at(now.checked_add(LOOK_AGAIN));
                 if call.get() > taken {
+                    look_at(now.checked_add(LOOK_AGAIN));
                     continue;
                 }
                 match since.checked_add(overdue_after) {
@@ -247,10 +251,10 @@ impl Connection {
         state: &'a State,
         call: CallId,
     ) -> impl Iterator<Item = CallId> + use<'a> {
-        let function = state.protocol.function_of(call);
+        let function = state.protocol.function_index_of(call);
         let calls = state.protocol.calls().map(|(call, _)| call);
         calls.filter(move |member| {
-            *member <= call && state.protocol.function_of(*member) == function
+            *member <= call && state.protocol.function_index_of(*member) == function
         })
     }
 

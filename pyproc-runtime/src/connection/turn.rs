@@ -192,16 +192,13 @@ impl Connection {
                             self.kick.notify_one();
                         }
                     }
-                    HostEvent::Item { call, body } => {
-                        state.progress += 1;
-                        match state.protocol.token_mut(call) {
-                            Some(entry) => {
-                                woken.extend(entry.yields(&body));
-                                place = entry.give_way().or(place);
-                            }
-                            None => last_items.push((call, body)),
+                    HostEvent::Item { call, body } => match state.protocol.token_mut(call) {
+                        Some(entry) => {
+                            woken.extend(entry.yields(&body));
+                            place = entry.give_way().or(place);
                         }
-                    }
+                        None => last_items.push((call, body)),
+                    },
                     HostEvent::Credit { call } => {
                         let entry = state.protocol.token(call);
                         woken.extend(entry.and_then(Entry::rouse));

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::ledger::Seat;
+use crate::telemetry::Origin;
 
 /// Which worker: its pool, its slot, which of that slot's workers it is, and its process id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,6 +28,15 @@ impl WorkerIdentity {
         Seat {
             slot: self.slot,
             generation: self.generation,
+        }
+    }
+
+    /// Who said it, of what it says.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            pool: Arc::clone(&self.pool),
+            slot: self.slot,
+            pid: self.pid,
         }
     }
 

@@ -1,8 +1,8 @@
-//! Items of a stream on their way from the connection to whoever reads them.
+//! Items of a stream on their way between the connection and whoever reads or makes them.
 
-/// Items, each with its length before it, in one buffer that is used again and again. Two of them go back and forth
-/// between the connection, which fills one, and the reader, which empties the other, so that an item costs a copy and
-/// no allocation, and holds no memory of the connection's.
+/// Items, each with its length before it, in one buffer. What a worker yields comes in two of them that go back and forth
+/// between the connection, which fills one, and the reader, which empties the other, so that an item costs a copy and no
+/// allocation, and holds no memory of the connection's. What it is sent goes in a new one for each batch.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     buffer: Vec<u8>,

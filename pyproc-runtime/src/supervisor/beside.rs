@@ -30,6 +30,9 @@ pub(super) async fn watch(
     mut abandon: impl FnMut(CallId),
 ) -> Infallible {
     let connection = worker.connection();
+    if !worker.runs_beside() {
+        return std::future::pending().await;
+    }
     let mut abandoned = Vec::new();
     loop {
         let now = Instant::now();

@@ -14,7 +14,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::worker::{Body, Worker};
 use crate::config::Ladder;
-use crate::connection::{Connection, Unwanted};
+use crate::connection::{Connection, LOOK_AGAIN, Unwanted};
 use crate::death::Cause;
 
 /// For so long after its deadline a caller waits for what its function comes to: an interrupted function ends within
@@ -27,10 +27,6 @@ const REPEAT: Duration = Duration::from_millis(5);
 /// A generator is closed as soon as it yields, which its function expects more than it does an interrupt, and most yield
 /// soon. For so long they are left alone.
 const NEXT_ITEM: Duration = Duration::from_millis(20);
-
-/// The longest time between two looks for a call that has begun although nobody wanted it any more. Workers refuse such
-/// calls, so it is one that began at that very moment, and is found by the first looks, which follow each other sooner.
-const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// How long the stacks of a worker are waited for that is about to be killed.
 pub(super) const LAST_LOOK: Duration = Duration::from_millis(100);
@@ -63,7 +59,7 @@ pub(super) async fn climb(worker: &Worker, ladder: &Ladder, news: &Notify) -> Ca
             if timeout(pause, news.notified()).await.is_ok() {
                 pause = REPEAT;
             } else {
-                pause = LONGEST_PAUSE.min(2 * pause);
+                pause = LOOK_AGAIN.min(2 * pause);
             }
         }
     }
@@ -131,7 +127,7 @@ impl<'a> Climb<'a> {
         self.connection.want_interrupted(self.call);
         loop {
             let next = self.next();
-            let look_at = next.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
+            let look_at = next.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
             tokio::select! {
                 () = sleep_until(look_at.into()) => {}
                 () = news.notified() => {}

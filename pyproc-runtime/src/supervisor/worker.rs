@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use tracing::Level;
 
 use crate::connection::Connection;
-use crate::telemetry::Origin;
 use crate::worker::{Exit, MemoryWatch, Outlet, OutputKind, Process, Stacks, StderrTail};
 
 /// A killed process is gone at once, unless the kernel itself is stuck in it.
@@ -86,13 +85,8 @@ impl Worker {
         let log = match &body {
             Some(body) => Arc::clone(&body.log),
             None => {
-                let identity = connection.worker();
-                let origin = Origin {
-                    pool: identity.pool().into(),
-                    slot: identity.slot(),
-                    pid: identity.pid(),
-                };
-                Arc::new(Outlet::new(Arc::new(origin), OutputKind::Log))
+                let origin = Arc::new(connection.worker().origin());
+                Arc::new(Outlet::new(origin, OutputKind::Log))
             }
         };
         Self {
@@ -115,10 +109,19 @@ impl Worker {
     }
 
     /// The functions that it exposes; `None` under the JSON protocol.
-    pub(super) fn functions(&self) -> Option<Vec<FunctionInfo>> {
-        self.welcome
-            .as_ref()
-            .map(|welcome| welcome.functions.clone())
+    pub(super) fn functions(&self) -> Option<&[FunctionInfo]> {
+        Some(&self.welcome.as_ref()?.functions)
+    }
+
+    /// Whether it runs calls beside others.
+    pub(super) fn runs_beside(&self) -> bool {
+        self.is_async() || self.connection.threads() > 1
+    }
+
+    /// Whether it has asynchronous functions.
+    pub(super) fn is_async(&self) -> bool {
+        let functions = self.functions().unwrap_or_default();
+        functions.iter().any(|function| function.is_async)
     }
 }
 

@@ -8,7 +8,6 @@ use super::{CONNECT_BACKOFF, Starter, connect};
 use crate::connection::{Connection, HandshakeError, Lost};
 use crate::error::{Error, ErrorKind, PythonError, Result};
 use crate::supervisor::worker::{Worker, log};
-use crate::telemetry::Origin;
 use crate::worker::{Outlet, OutputKind};
 
 impl Starter {
@@ -43,12 +42,7 @@ impl Starter {
             .await
             .map_err(|error| failed(error.to_string()))?;
         let mut handshake = self.handshake(socket, slot, generation, &[])?;
-        let origin = Origin {
-            pool: Arc::clone(&self.config().name),
-            slot,
-            pid: None,
-        };
-        let outlet = Outlet::new(Arc::new(origin), OutputKind::Log);
+        let outlet = Outlet::new(Arc::new(nobody.origin()), OutputKind::Log);
         let welcome = handshake
             .shake(Vec::new(), |record| log(&outlet, &record))
             .await
