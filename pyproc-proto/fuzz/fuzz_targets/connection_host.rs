@@ -1,6 +1,7 @@
 //! Whatever a worker sends and whenever the host calls, cancels and waits: every call that was
-//! accepted ends once, in an event or in what is taken out at the end; the host's own bytes are
-//! always well formed; an error is final; and how the worker's bytes are cut changes nothing.
+//! accepted ends once, in an event or in what is taken out at the end; the host knows which are in
+//! flight, and which of those that stand in the line is the oldest; its own bytes are always well
+//! formed; an error is final; and how the worker's bytes are cut changes nothing.
 //!
 //! Input: a byte for the protocol (even is binary), then steps, each a byte and its arguments.
 
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use libfuzzer_sys::fuzz_target;
 use pyproc_proto::{
     CallDeadline, CallId, Decoder, HostConnection, HostEvent, InFlight, ItemError, Kind, Metadata,
-    ProtocolError, Request,
+    Mode, ProtocolError, Request,
 };
 use pyproc_proto_fuzz::{
     MAX_FRAME, Script, frame, hello, limits, message, peak_of, pieces, welcome,
@@ -36,6 +37,8 @@ struct Scene<'a> {
     script: Script<'a>,
     now: Instant,
     requested: u64,
+    /// How each of them is run, and whether it stands in the line.
+    modes: Vec<(Mode, bool)>,
     ended: BTreeSet<u64>,
     written: Vec<u8>,
     trace: Trace,
@@ -65,6 +68,7 @@ impl<'a> Scene<'a> {
             script,
             now,
             requested: 0,
+            modes: Vec::new(),
             ended: BTreeSet::new(),
             written: Vec::new(),
             trace: Trace::default(),
@@ -90,7 +94,7 @@ impl<'a> Scene<'a> {
     }
 
     fn step(&mut self) {
-        match self.script.byte() % 20 {
+        match self.script.byte() % 21 {
             0 => self.request(),
             1 => {
                 if let Some(call) = CallId::new(self.script.byte().into()) {
@@ -145,13 +149,14 @@ impl<'a> Scene<'a> {
                 self.deliver(&frame(Kind::Credit as u8, 0, 0, call, bytes));
             }
             18 => self.item(),
-            _ => {
+            19 => {
                 if let Some(call) = CallId::new(self.script.byte().into()) {
                     self.host.end_items(call);
                     let after = self.host.item(call, b"1");
                     assert_eq!(after, Err(ItemError::NotWaiting { call }));
                 }
             }
+            _ => self.host.interrupts_cancelled(),
         }
     }
 
@@ -171,16 +176,28 @@ impl<'a> Scene<'a> {
             credit: (choice & 0x4 != 0).then_some(u32::from(choice)),
             has_items: false,
         };
-        // With credit and without a stream of results there would be a mistake in the request.
-        let request = match choice & 0x1F {
-            0x16 => Request {
+        // With credit and without a stream of results there would be a mistake in the request, which
+        // is made for one function only; for others the choice means another one.
+        let request = match (choice & 0x1F, choice & 0x7) {
+            (0x16, _) => Request {
                 function: "total",
                 credit: None,
                 has_items: true,
                 ..request
             },
+            (_, 0x5) => Request {
+                function: "fetch",
+                credit: None,
+                ..request
+            },
+            (_, 0x6) => Request {
+                function: "score",
+                credit: None,
+                ..request
+            },
             _ => request,
         };
+        let (mode, is_stream) = (self.mode_of(request.function), request.credit.is_some());
         let before = self.host.output().len();
         match self.host.request(request, self.requested, self.now) {
             Ok(call) => {
@@ -190,12 +207,23 @@ impl<'a> Scene<'a> {
                 );
                 assert_eq!(self.host.token(call), Some(&self.requested));
                 self.requested += 1;
+                self.modes.push((mode, mode == Mode::Alone && !is_stream));
                 assert_eq!(call.get(), self.requested);
             }
             Err(rejected) => {
                 assert_eq!(rejected.token, self.requested);
                 assert_eq!(self.host.output().len(), before);
             }
+        }
+    }
+
+    /// By the table of the worker, which may be one of the fuzzer's own making.
+    fn mode_of(&self, name: &str) -> Mode {
+        let mut functions = self.host.welcome().into_iter().flat_map(|it| &it.functions);
+        match functions.find(|function| function.name == name) {
+            Some(function) if function.is_async => Mode::Concurrent,
+            Some(function) if function.batch > 0 => Mode::Batch,
+            _ => Mode::Alone,
         }
     }
 
@@ -304,8 +332,28 @@ impl<'a> Scene<'a> {
             }
             self.trace.events.push(event);
         }
-        let open = self.requested - self.ended.len() as u64;
-        assert_eq!(self.host.in_flight_len() as u64, open);
+        self.check_calls();
+    }
+
+    fn check_calls(&self) {
+        let open: Vec<_> = (1..=self.requested)
+            .zip(&self.modes)
+            .filter(|(call, _)| !self.ended.contains(&(call - 1)))
+            .map(|(call, (mode, in_line))| (CallId::new(call).expect("not 0"), *mode, *in_line))
+            .collect();
+        assert_eq!(self.host.in_flight_len(), open.len());
+        let mut calls: Vec<_> = self.host.calls().collect();
+        calls.sort_by_key(|(call, _)| *call);
+        assert!(
+            calls
+                .into_iter()
+                .eq(open.iter().map(|(call, mode, _)| (*call, *mode)))
+        );
+        // What a condemned connection has read before its error, it has not settled.
+        if self.trace.error.is_none() {
+            let oldest = open.iter().find(|(_, _, in_line)| *in_line);
+            assert_eq!(self.host.oldest(), oldest.map(|(call, ..)| *call));
+        }
     }
 
     fn check_ends(&mut self, left: &[InFlight<u64>]) {

@@ -48,7 +48,8 @@ pub fn hello() -> Hello {
     }
 }
 
-/// A worker's answer to them, with two functions, one that yields a stream and one that takes one.
+/// A worker's answer to them, with two functions, one that yields a stream, one that takes one, one
+/// that is asynchronous and one that runs batches.
 pub fn welcome() -> Welcome {
     let function = |name: &str| FunctionInfo {
         name: name.to_owned(),
@@ -73,6 +74,14 @@ pub fn welcome() -> Welcome {
                     ..ParameterInfo::default()
                 }],
                 ..function("total")
+            },
+            FunctionInfo {
+                is_async: true,
+                ..function("fetch")
+            },
+            FunctionInfo {
+                batch: 8,
+                ..function("score")
             },
         ],
     }
