@@ -19,6 +19,8 @@ class Request:
     def metadata(self) -> tuple[tuple[str, str], ...]: ...
     @property
     def connection(self) -> object: ...
+    @property
+    def has_ended(self) -> bool: ...
     reply_metadata: dict[str, str] | None
 
 # Which call may be interrupted now: what `pyproc._interrupt.PureRunning` is to the loop in Python.
@@ -48,6 +50,7 @@ def run(
     explain: Callable[[BaseException, int], tuple[int, bytes]],
     results_of: Callable[[str, object, int], Sequence[object]],
     make_items: Callable[[object, int, object], object],
+    mark_cancelled: Callable[[int], object],
     end_watched: Callable[[int], object],
     page: memoryview | None = None,
     running: Running | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ import pytest
 from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 
 from pyproc import Context
-from pyproc._cancellation import Cancellations
+from pyproc._cancellation import CANCELLATIONS, Cancellations
+from pyproc._connection import Connection
 from pyproc._interrupt import PureRunning
 from pyproc._protocol import Flag, Kind, Status
+from pyproc._request import Request
 from pyproc._state_page import BYTES, INTERRUPT
 from pyproc.testing import call
 
@@ -267,11 +270,13 @@ def test_a_test_of_the_users_own_can_say_what_a_context_says() -> None:
     called: list[int] = []
     assert not Context().cancelled()
     Context().on_cancel(lambda: called.append(1))
-    assert Context(deadline=0.0).cancelled()
-    cancelled = Context(cancelled=True)
-    assert cancelled.cancelled()
-    cancelled.on_cancel(lambda: called.append(2))
-    assert called == [2]
+    for number, cancelled in ((2, Context(cancelled=True)), (3, Context(deadline=0.0))):
+        assert cancelled.cancelled()
+        cancelled.on_cancel(partial(called.append, number))
+    assert called == [2, 3]
+    # Nothing watches over one that may yet go late.
+    Context(deadline=time.monotonic() + 3600).on_cancel(lambda: called.append(4))
+    assert not CANCELLATIONS._watched
 
 
 def test_without_a_host_nothing_is_watched_when_the_call_has_ended() -> None:
@@ -284,6 +289,11 @@ def test_without_a_host_nothing_is_watched_when_the_call_has_ended() -> None:
     assert threading.active_count() == before
 
 
+def request(call: int, deadline_ns: int | None = None) -> Request:
+    """Return a call that may be watched."""
+    return Request(Connection(), call, "function", b"", deadline_ns)
+
+
 def test_calls_that_share_a_worker_are_told_one_by_one() -> None:
     cancellations = Cancellations()
     running = PureRunning()
@@ -293,13 +303,16 @@ def test_calls_that_share_a_worker_are_told_one_by_one() -> None:
     scheduled: list[Any] = []
     cancellations.share(1)
     cancellations.share(2, scheduled.append)
-    called = threading.Event()
-    cancellations.on_cancel(1, None, called.set)
-    cancellations.on_cancel(2, None, called.set)
+    called, told = threading.Event(), threading.Event()
+    cancellations.on_cancel(request(1), called.set)
+    cancellations.on_cancel(request(2), told.set)
     assert running.is_watched
     cancellations.cancel(2)
     assert [cancellations.is_cancelled(number) for number in (1, 2)] == [False, True]
-    assert scheduled == [called.set]
+    assert not told.is_set()
+    (call_back,) = scheduled
+    call_back()
+    assert told.is_set()
     assert not called.is_set()
     cancellations.cancel(1)
     assert called.wait(30)
@@ -308,6 +321,44 @@ def test_calls_that_share_a_worker_are_told_one_by_one() -> None:
         cancellations.end(number)
     assert not running.is_watched
     assert not cancellations.is_cancelled(1)
+
+
+def test_what_is_scheduled_and_comes_late_calls_nothing() -> None:
+    cancellations = Cancellations()
+    scheduled: list[Any] = []
+    cancellations.share(1, scheduled.append)
+    called: list[int] = []
+    for number in (1, 2):
+        cancellations.on_cancel(request(1), partial(called.append, number))
+    cancellations.cancel(1)
+    assert called == []
+    # Whoever ends it is the event loop itself, and need not wait for its next turn.
+    cancellations.end(1)
+    assert called == [1, 2]
+    for call_back in scheduled:
+        call_back()
+    assert called == [1, 2]
+
+
+def test_nothing_is_kept_of_a_call_that_has_ended() -> None:
+    cancellations = Cancellations()
+    running = PureRunning()
+    cancellations.report_to(running)
+    cancellations.read_from(memoryview(bytearray(BYTES)).cast("Q"))
+    called: list[int] = []
+    ended = request(1, deadline_ns=1)
+    ended.has_ended = True
+    cancellations.on_cancel(ended, lambda: called.append(1))
+    assert not running.is_watched
+    other = request(2, deadline_ns=1)
+    told = threading.Event()
+    cancellations.on_cancel(other, told.set)
+    cancellations.on_cancel(ended, lambda: called.append(1))
+    assert running.is_watched
+    assert told.wait(30)
+    cancellations.end(2)
+    assert called == []
+    assert not running.is_watched
 
 
 def test_the_end_of_a_call_waits_for_a_callback_that_runs() -> None:
@@ -319,7 +370,7 @@ def test_the_end_of_a_call_waits_for_a_callback_that_runs() -> None:
         began.set()
         assert go_on.wait(30)
 
-    cancellations.on_cancel(1, None, callback)
+    cancellations.on_cancel(request(1), callback)
     cancellations.cancel(1)
     assert began.wait(30)
 
@@ -331,3 +382,112 @@ def test_the_end_of_a_call_waits_for_a_callback_that_runs() -> None:
     assert not ended.wait(0.05)
     go_on.set()
     assert ended.wait(30)
+
+
+KEEPERS = {
+    "plain": "def keep(context: Context):\n    kept.append(context)\n",
+    "thread": "def keep(context: Context):\n    kept.append(context)\n",
+    "async": "async def keep(context: Context):\n    kept.append(context)\n",
+    "generator": "def keep(context: Context):\n    kept.append(context)\n    yield 1\n",
+    "async generator": "async def keep(context: Context):\n    kept.append(context)\n    yield 1\n",
+}
+
+
+@pytest.mark.parametrize("kind", KEEPERS)
+def test_a_callback_that_comes_after_the_end_is_never_called(ready: Spawn, kind: str) -> None:
+    host = ready(
+        PRELUDE
+        + f"""
+kept = []
+
+@expose
+{KEEPERS[kind]}
+
+@expose
+def late(context: Context):
+    called, told = [], threading.Event()
+    kept[0].on_cancel(lambda: called.append("late"))
+    # Its deadline is behind that of the other, so it is called after it.
+    context.on_cancel(told.set)
+    told.wait()
+    return [called, kept[0].remaining() < 0]
+""",
+        threads=2 if kind == "thread" else 1,
+    )
+    is_stream = kind.endswith("generator")
+    host.request(1, "keep", {}, flags=Flag.WANTS_STREAM if is_stream else 0, **within(1.0))
+    if is_stream:
+        host.send(Kind.CREDIT, (1000).to_bytes(4, "big"), call=1)
+        host.expect(Kind.STREAM_ITEM)
+        host.expect(Kind.STREAM_END)
+    else:
+        assert replied(host) is None
+    host.request(2, "late", {}, **within(1.1))
+    assert replied(host) == [[], True]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_callbacks_that_come_as_a_call_ends_leave_nothing_behind(
+    ready: Spawn, threads: int
+) -> None:
+    host = ready(
+        PRELUDE
+        + """
+from pyproc._cancellation import CANCELLATIONS
+
+threads = []
+
+@expose
+def quick(context: Context):
+    began, mine = threading.Event(), len(threads) + 1
+    def register():
+        began.set()
+        # Until the next call begins.
+        while len(threads) == mine: context.on_cancel(print)
+    threads.append(threading.Thread(target=register))
+    threads[-1].start()
+    began.wait()
+@expose
+def left(context: Context):
+    threads.append(None)
+    for each in threads[:-1]: each.join()
+    return list(CANCELLATIONS._watched)
+""",
+        threads=threads,
+    )
+    for number in range(1, 20):
+        host.request(number, "quick", {}, **within(3600))
+        assert replied(host) is None
+    assert host.call("left", {}, call=20) == []
+
+
+@needs_page
+def test_a_generator_that_is_dropped_between_two_items_is_told(
+    ready: Spawn, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    host = ready(
+        PRELUDE
+        + """
+@expose
+def items(context: Context, log: str):
+    told = []
+    context.on_cancel(lambda: told.append("called"))
+    context.on_cancel(lambda: Path(log).write_text(str(told)))
+    try:
+        yield context.cancelled()
+        yield 2
+    finally:
+        told.append(context.cancelled())
+"""
+    )
+    for number in (1, 2):
+        log.unlink(missing_ok=True)
+        host.request(number, "items", str(log), flags=Flag.WANTS_STREAM)
+        host.send(Kind.CREDIT, (1).to_bytes(4, "big"), call=number)
+        assert json.loads(host.expect(Kind.STREAM_ITEM)[6]) is False
+        host.send(Kind.CANCEL, call=number)
+        assert host.failed()[:2] == (number, Status.CANCELLED)
+        # It was called before the answer was written.
+        assert sorted(log.read_text()) == sorted("[True, 'called']")
+    assert host.call("echo", 3, call=3) == 3

@@ -83,7 +83,7 @@ mod pyproc_native {
 
     /// Be the loop of a worker, as `pyproc._loop_sync` is. Returns whether the host has gone.
     #[pyfunction]
-    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, make_items, end_watched, page=None, running=None))]
+    #[pyo3(signature = (*, lane, stop, guard, functions, connection, codec, registered, dump, max_frame, has_absolute_deadlines, spin_us, set_running, context_of, explain, results_of, make_items, mark_cancelled, end_watched, page=None, running=None))]
     #[allow(clippy::too_many_arguments)]
     fn run<'py>(
         py: Python<'py>,
@@ -103,6 +103,7 @@ mod pyproc_native {
         explain: Bound<'py, PyAny>,
         results_of: Bound<'py, PyAny>,
         make_items: Bound<'py, PyAny>,
+        mark_cancelled: Bound<'py, PyAny>,
         end_watched: Bound<'py, PyAny>,
         page: Option<Bound<'py, PyAny>>,
         running: Option<Bound<'py, Running>>,
@@ -147,6 +148,7 @@ mod pyproc_native {
                 explain,
                 results_of,
                 make_items,
+                mark_cancelled,
                 end_watched,
             },
             is_child,

@@ -1,5 +1,6 @@
 //! A call that waits for its turn, or runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) connection: Py<PyAny>,
     /// What goes back beside the result, if there is anything.
     pub(crate) reply_metadata: Mutex<Option<Py<PyDict>>>,
+    /// Whether its function has come to its end; said before it is looked whether it is watched.
+    pub(crate) has_ended: AtomicBool,
 }
 
 impl Request {
@@ -55,6 +58,12 @@ impl Request {
         Ok(Some(metadata))
     }
 
+    /// Takes note that the function has come to its end: what another thread wants done about it
+    /// from now on is not kept. Whoever asks whether the call is watched asks afterwards.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
+    }
+
     fn locked(&self) -> MutexGuard<'_, Option<Py<PyDict>>> {
         self.reply_metadata
             .lock()
@@ -68,6 +77,11 @@ impl Request {
     #[getter]
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.metadata.iter().collect::<Vec<_>>())
+    }
+
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
     }
 
     #[getter]

@@ -42,7 +42,7 @@ impl Running {
 
     /// Whether any call is to be told of its end, because it has asked for it.
     pub(crate) fn has_watched(&self) -> bool {
-        self.is_watched.load(Ordering::Relaxed)
+        self.is_watched.load(Ordering::SeqCst)
     }
 
     /// Whether the call was interrupted.
@@ -92,6 +92,6 @@ impl Running {
 
     #[setter]
     fn set_is_watched(&self, is_watched: bool) {
-        self.is_watched.store(is_watched, Ordering::Relaxed);
+        self.is_watched.store(is_watched, Ordering::SeqCst);
     }
 }

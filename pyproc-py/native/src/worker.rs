@@ -98,6 +98,8 @@ pub(crate) struct PythonSide<'py> {
     pub(crate) results_of: Bound<'py, PyAny>,
     /// From the lent connection, a call and its parameter to the stream that its function reads.
     pub(crate) make_items: Bound<'py, PyAny>,
+    /// Is told that a call is cancelled of which the page does not say so.
+    pub(crate) mark_cancelled: Bound<'py, PyAny>,
     /// Is told of the end of a call that may have asked for it.
     pub(crate) end_watched: Bound<'py, PyAny>,
 }

@@ -314,6 +314,7 @@ class AsyncCalls:
 
     def _ended(self, call: AsyncCall) -> None:
         del self._calls[call.request.call]
+        call.request.has_ended = True
         CANCELLATIONS.end(call.request.call)
         self._rest()
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ._interrupt import Running
+    from ._request import Request
 
     Callback: TypeAlias = Callable[[], object]
     Schedule: TypeAlias = Callable[[Callback], object]
@@ -30,7 +31,7 @@ INTERVAL_SECONDS = 0.005
 class Watched:
     """What one call wants done when it is cancelled."""
 
-    __slots__ = ("callbacks", "deadline_ns", "lock", "schedule")
+    __slots__ = ("callbacks", "deadline_ns", "is_scheduled", "lock", "schedule")
 
     deadline_ns: int | None
     """From then on nobody waits for it in any case."""
@@ -41,22 +42,35 @@ class Watched:
     schedule: Schedule | None
     """Who calls the callbacks; without it the thread does that watches."""
 
+    is_scheduled: bool
+    """Whether that one is yet to do so."""
+
     def __init__(self, deadline_ns: int | None, schedule: Schedule | None) -> None:
         self.callbacks: list[Callback] = []
         self.deadline_ns = deadline_ns
         self.lock = allocate_lock()
         self.schedule = schedule
+        self.is_scheduled = False
+
+    def tell(self) -> None:
+        """Have called what has not been called yet."""
+        if self.schedule is None:
+            self.call_back()
+        elif self.callbacks and not self.is_scheduled:
+            self.is_scheduled = True
+            try:
+                self.schedule(self.call_back)
+            except RuntimeError:
+                pass  # The event loop is closed: no call goes on.
 
     def call_back(self) -> None:
-        """Call what has not been called yet."""
+        """Call what has not been called yet; nothing, when the call has ended meanwhile."""
+        self.is_scheduled = False
         with self.lock:
             while self.callbacks:
                 callback = self.callbacks.pop(0)
                 try:
-                    if self.schedule is None:
-                        callback()
-                    else:
-                        self.schedule(callback)
+                    callback()
                 except BaseException as error:
                     sys.excepthook(type(error), error, error.__traceback__)
 
@@ -107,24 +121,36 @@ class Cancellations:
             return True
         return self._words is not None and call != 0 and self._words[INTERRUPT] == call
 
-    def on_cancel(self, call: int, deadline_ns: int | None, callback: Callback) -> None:
-        """Call `callback` once, when a call that runs is cancelled or its deadline passes."""
+    def on_cancel(self, request: Request, callback: Callback) -> None:
+        """Call `callback` once, when a call that runs is cancelled or its deadline passes.
+
+        Any thread may ask for it. When the call has ended nothing is called, nor kept.
+        """
         with self._lock:
-            watched = self._watched.get(call)
-            if watched is None:
-                shared = self._shared.get(call)
-                schedule = None if shared is None else shared.schedule
-                if shared is None and deadline_ns is None and self._words is None:
-                    return  # Nobody could ever say so.
-                watched = self._watched[call] = Watched(deadline_ns, schedule)
-            watched.callbacks.append(callback)
+            # Whoever ends a call says so, and looks afterwards whether any is watched. Here it is
+            # the other way round, so that one of the two sees what the other has said.
+            if self._running is not None:
+                self._running.is_watched = True
+            if not request.has_ended:
+                self._add(request, callback)
             self._report()
-            if not self._is_watching:
-                self._is_watching = True
-                start_new_thread(self._watch, ())
+
+    def _add(self, request: Request, callback: Callback) -> None:
+        call, deadline_ns = request.call, request.deadline_ns
+        watched = self._watched.get(call)
+        if watched is None:
+            shared = self._shared.get(call)
+            schedule = None if shared is None else shared.schedule
+            if shared is None and deadline_ns is None and self._words is None:
+                return  # Nobody could ever say so.
+            watched = self._watched[call] = Watched(deadline_ns, schedule)
+        watched.callbacks.append(callback)
+        if not self._is_watching:
+            self._is_watching = True
+            start_new_thread(self._watch, ())
 
     def end(self, call: int) -> None:
-        """Take note that a call has ended.
+        """Take note that a call has ended, whose request says so already.
 
         What it wanted done is done by then if it was cancelled, and never afterwards.
         """
@@ -136,11 +162,8 @@ class Cancellations:
             self._report()
         if watched is None:
             return
-        if is_due and watched.callbacks:
-            done = allocate_lock()
-            done.acquire()
-            start_new_thread(_call_back_and_release, (watched, done))
-            done.acquire()
+        if is_due:
+            watched.call_back()
         with watched.lock:
             watched.callbacks.clear()
 
@@ -151,6 +174,11 @@ class Cancellations:
         """
         self._shared[call] = Shared(schedule)
 
+    def mark_cancelled(self, call: int) -> None:
+        """Take note that a call is cancelled of which no page says so; it must be ended."""
+        self.share(call)
+        self.cancel(call)
+
     def cancel(self, call: int) -> None:
         """Take note that the host has cancelled a call that shares its worker."""
         shared = self._shared.get(call)
@@ -160,7 +188,7 @@ class Cancellations:
         with self._lock:
             watched = self._watched.get(call)
         if watched is not None and watched.schedule is not None:
-            watched.call_back()
+            watched.tell()
 
     def _is_due(self, call: int, watched: Watched) -> bool:
         deadline_ns = watched.deadline_ns
@@ -180,15 +208,8 @@ class Cancellations:
                     return
                 due = [each for call, each in self._watched.items() if self._is_due(call, each)]
             for watched in due:
-                watched.call_back()
+                watched.tell()
             sleep(INTERVAL_SECONDS)
-
-
-def _call_back_and_release(watched: Watched, done: LockType) -> None:
-    try:
-        watched.call_back()
-    finally:
-        done.release()
 
 
 CANCELLATIONS = Cancellations()

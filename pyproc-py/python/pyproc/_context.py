@@ -102,14 +102,14 @@ class Context:
         """Have `callback()` called, once, when nobody waits for the call any more.
 
         For what keeps the function waiting where no interrupt reaches it: `connection.cancel` of a
-        database, `process.kill`. It is called by another thread, within some milliseconds, while
-        the function runs or as it ends, and never after that; in async functions by the event loop.
+        database, `process.kill`. It is called within some milliseconds, by another thread while the
+        function runs, or as it ends, and never after that; in async functions by the event loop.
         What it raises goes to standard error.
         """
-        if self._is_cancelled:
+        if self._request is not None:
+            CANCELLATIONS.on_cancel(self._request, callback)
+        elif self.cancelled():
             callback()
-        else:
-            CANCELLATIONS.on_cancel(self.call_id, self._deadline_ns, callback)
 
     def set_metadata(self, key: str, value: str) -> None:
         """Send a pair of texts back beside the result, in place of an earlier one of this key.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 
+from ._cancellation import CANCELLATIONS
 from ._connection import refusal
 from ._context import Context, running_request
 from ._errors import CallError, FunctionNotFound, InvalidArgument, InvalidBody, InvalidResult
@@ -213,8 +214,19 @@ def send_items(stream: Stream, running: Running, guard: ForkGuard, began_ns: int
 def end_cancelled(stream: Stream, running: Running) -> None:
     """Close a stream that the host wants no more of; its function may clean up."""
     call, connection = stream.request.call, stream.request.connection
-    close_stream(stream, running)
+    close_unwanted(stream, running)
     connection.fail(call, Status.CANCELLED, refusal("the stream was cancelled"))
+
+
+def close_unwanted(stream: Stream, running: Running) -> None:
+    """Close the generator of a stream that nobody waits for any more, and have it know that."""
+    request = stream.request
+    CANCELLATIONS.mark_cancelled(request.call)
+    try:
+        close_stream(stream, running)
+    finally:
+        request.has_ended = True
+        CANCELLATIONS.end(request.call)
 
 
 def close_stream(stream: Stream, running: Running) -> None:

@@ -63,6 +63,7 @@ def call(
                 result = [_sent(item, bodies) for item in result]
     finally:
         running_request.reset(token)
+        request.has_ended = True
         CANCELLATIONS.end(request.call)
     return result if function.is_stream else _sent(result, bodies)
 

@@ -93,6 +93,7 @@ class NativeLoop:
             explain=explain_encoded,
             results_of=results_of,
             make_items=make_items,
+            mark_cancelled=CANCELLATIONS.mark_cancelled,
             end_watched=CANCELLATIONS.end,
             page=None if self._page is None else self._page.words,
             running=self._running,

@@ -19,6 +19,7 @@ class Request:
         "connection",
         "deadline_ns",
         "function",
+        "has_ended",
         "metadata",
         "reply_metadata",
     )
@@ -38,6 +39,9 @@ class Request:
     metadata: Metadata
     connection: Connection
 
+    has_ended: bool
+    """Whether its function has come to its end; said before it is looked whether it is watched."""
+
     reply_metadata: dict[str, str] | None
     """What goes back beside the result; `None` until somebody says so."""
 
@@ -56,4 +60,5 @@ class Request:
         self.body = body
         self.deadline_ns = deadline_ns
         self.metadata = metadata
+        self.has_ended = False
         self.reply_metadata = None

@@ -6,7 +6,7 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from ._cancellation import CANCELLATIONS
 from ._context import running_request
-from ._dispatch import QUICK_NS, answer_with, close_stream, end_cancelled, send_items
+from ._dispatch import QUICK_NS, answer_with, close_unwanted, end_cancelled, send_items
 from ._errors import FunctionNotFound
 from ._failure import Failure
 from ._interrupt import PureRunning
@@ -90,8 +90,12 @@ class Runner:
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
-        if self.running.is_watched:
-            self._end_watched(request)
+        if function.is_stream:
+            self._note_end(request)
+        else:
+            request.has_ended = True
+            if self.running.is_watched:
+                CANCELLATIONS.end(request.call)
         ended_ns = clock_gettime_ns(CLOCK_MONOTONIC)
         function.is_quick = ended_ns - now_ns < QUICK_NS
         return ended_ns
@@ -121,8 +125,7 @@ class Runner:
         """Answer a request that a batch has overtaken; return what time it is then."""
         self._flush()
         self._run_out_of_turn(request.call, clock_gettime_ns(CLOCK_MONOTONIC), answer, request)
-        if self.running.is_watched:
-            self._end_watched(request)
+        self._note_end(request)
         return clock_gettime_ns(CLOCK_MONOTONIC)
 
     def _run_out_of_turn(self, call: int, now_ns: int, answer: Answer, what: object) -> None:
@@ -175,8 +178,7 @@ class Runner:
             raise
         if self._guard.is_child:
             self._guard.leave_if_child()
-        if self.running.is_watched:
-            self._end_watched(request)
+        self._note_end(request)
         if words is not None:
             words[RESUMED] = 0
         self._flush()
@@ -188,12 +190,14 @@ class Runner:
     def abandon(self, stream: Stream) -> None:
         """Close a stream whose host is gone; its function may clean up."""
         running_request.set(stream.request)
-        close_stream(stream, self.running)
-        CANCELLATIONS.end(stream.request.call)
+        close_unwanted(stream, self.running)
 
-    def _end_watched(self, request: Request) -> None:
+    def _note_end(self, request: Request) -> None:
+        """Take note that a call has ended, unless it goes on as a stream."""
         if request.call not in request.connection.streams:
-            CANCELLATIONS.end(request.call)
+            request.has_ended = True
+            if self.running.is_watched:
+                CANCELLATIONS.end(request.call)
 
     def _find(self, request: Request) -> tuple[Function, Answer] | None:
         """Find the function that a request calls for the first time, or say that there is none."""

@@ -176,6 +176,7 @@ class Threads:
             job = self._jobs.get()
             self._context.copy().run(self._run, job)
             # Here, because what the function wants done about its end may take its time.
+            job.request.has_ended = True
             CANCELLATIONS.end(job.request.call)
             self._done.put(job)
             self._wake()

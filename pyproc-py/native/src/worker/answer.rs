@@ -1,7 +1,7 @@
 //! What becomes of one request: run, or refused.
 
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
@@ -113,11 +113,12 @@ impl<'py> Worker<'py> {
 
     /// Runs a request and answers it, whatever the function does. Only `SystemExit` passes through:
     /// whoever says that the process should end is obeyed.
-    fn answer(&mut self, request: Queued) -> PyResult<()> {
+    fn answer(&mut self, mut request: Queued) -> PyResult<()> {
+        let running = self.request_of(&mut request)?;
         let call = request.call;
         let mut stage = Stage::Arguments;
-        let error = match self.call(request, &mut stage) {
-            Ok((result, running)) if self.is_stream(&running) => {
+        let error = match self.call(request, &running, &mut stage) {
+            Ok(result) if self.is_stream(&running) => {
                 stage = Stage::Result;
                 let items = result.try_iter();
                 self.running.get().end();
@@ -129,9 +130,10 @@ impl<'py> Worker<'py> {
                     Err(error) => error,
                 }
             }
-            Ok((result, running)) => {
+            Ok(result) => {
                 let encoded = self.reply(call, &result, running.get());
                 self.running.get().end();
+                running.get().end();
                 match encoded {
                     Ok(()) => return Ok(()),
                     Err(ReplyError::Encode(error)) => {
@@ -151,7 +153,22 @@ impl<'py> Worker<'py> {
                 error
             }
         };
+        running.get().end();
         self.fail(call, error, stage)
+    }
+
+    /// The request as Python knows it.
+    fn request_of(&self, request: &mut Queued) -> PyResult<Bound<'py, Request>> {
+        let running = Request {
+            call: request.call.get(),
+            function: request.function,
+            deadline_ns: request.deadline_ns,
+            metadata: std::mem::take(&mut request.metadata),
+            connection: self.python.connection.clone().unbind(),
+            reply_metadata: Mutex::new(None),
+            has_ended: AtomicBool::new(false),
+        };
+        Bound::new(self.py, running)
     }
 
     /// Sends the result, and what the function wants sent beside it.
@@ -222,25 +239,15 @@ impl<'py> Worker<'py> {
         Ok(())
     }
 
-    /// From the body to the function's result, and the request as Python knows it.
+    /// From the body to the function's result.
     fn call(
         &mut self,
         request: Queued,
+        running: &Bound<'py, Request>,
         stage: &mut Stage,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, Request>)> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = self.py;
-        let running = Bound::new(
-            py,
-            Request {
-                call: request.call.get(),
-                function: request.function,
-                deadline_ns: request.deadline_ns,
-                metadata: request.metadata,
-                connection: self.python.connection.clone().unbind(),
-                reply_metadata: Mutex::new(None),
-            },
-        )?;
-        self.python.set_running.call1((&running,))?;
+        self.python.set_running.call1((running,))?;
         // From here on an interrupt may come, until the result is encoded.
         self.running.get().begin(request.call);
         let body = self.bodies.decode(py, &request.body)?;
@@ -255,7 +262,7 @@ impl<'py> Worker<'py> {
                 let bound = bind.call1((body,))?;
                 let (arguments, keywords): Arguments<'py> = bound.extract()?;
                 if let Some(name) = context {
-                    keywords.set_item(name, self.python.context_of.call1((&running,))?)?;
+                    keywords.set_item(name, self.python.context_of.call1((running,))?)?;
                 }
                 if let Some(items) = function.items.clone() {
                     let callable = function.call.clone();
@@ -268,7 +275,7 @@ impl<'py> Worker<'py> {
                 }
             }
         };
-        Ok((result, running))
+        Ok(result)
     }
 
     /// Answers a call whose result is longer than a frame may be.

@@ -144,8 +144,11 @@ impl<'py> Worker<'py> {
         if !lives || self.violation.is_some() {
             self.end_items(call)?;
         }
-        if !lives && self.running.get().has_watched() {
-            self.end_watched(call)?;
+        if !lives {
+            stream.request.get().end();
+            if stream.is_cancelled || self.running.get().has_watched() {
+                self.end_watched(call)?;
+            }
         }
         if let Some(page) = &self.page {
             page.rest();
@@ -222,6 +225,7 @@ impl<'py> Worker<'py> {
 
     /// Closes a stream that the host wants no more of; its function may clean up.
     fn end_cancelled(&mut self, call: CallId, stream: &Stream<'py>) -> PyResult<()> {
+        self.python.mark_cancelled.call1((call.get(),))?;
         self.abandon(call, stream)?;
         let message = "the stream was cancelled";
         self.refuse(call, Status::Cancelled, "CallError", message);
