@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
-use pyproc::{ErrorKind, EventLoop, Fate, Pool, PoolBuilder};
+use pyproc::{ErrorKind, EventLoop, Fate, InFlight, Pool, PoolBuilder};
 use support::{
     Paths, assert_error, assert_never_replaced, begun, kill, nothing_in_flight, pid_of, scenario,
     until_while,
@@ -47,6 +47,44 @@ fn many_calls_are_under_way_at_once_without_a_word_about_it() {
         let calls = (0..500).map(|_| pool.call::<_, u64>("meet", 500).into_future());
         assert_eq!(try_join_all(calls).await.unwrap(), [500; 500]);
         pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_worker_with_an_async_function_is_sent_calls_of_all_its_functions_ahead() {
+    const PLAIN: &str = r#"
+import os, time
+
+@expose
+def hold(gate: str) -> str:
+    while not os.path.exists(gate):
+        time.sleep(0.001)
+    return "held"
+"#;
+    const ASYNC: &str = r#"
+@expose
+async def other(x: int) -> int:
+    return x
+"#;
+    scenario(async {
+        for (source, limit, waiting) in [
+            (PLAIN.to_owned(), InFlight::Auto, 19),
+            (format!("{PLAIN}{ASYNC}"), InFlight::Auto, 0),
+            (format!("{PLAIN}{ASYNC}"), InFlight::AtMost(5), 15),
+        ] {
+            let pool = support::pool_of(&source).workers(1);
+            let pool = pool.max_in_flight_per_worker(limit).start().await.unwrap();
+            let paths = Paths::new();
+            let call = |_| pool.call::<_, String>("hold", paths.path("gate"));
+            let calls = (0..20).map(call).map(IntoFuture::into_future);
+            let held = begun(try_join_all(calls));
+            let status = pool.status();
+            let expected = (20 - waiting, waiting);
+            assert_eq!((status.in_flight, status.waiting), expected, "{limit:?}");
+            paths.write("gate");
+            assert_eq!(held.await.unwrap().len(), 20);
+            pool.shutdown().await.unwrap();
+        }
     });
 }
 

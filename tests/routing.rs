@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use pyproc::{
-    Answers, ErrorKind, Fate, Pool, PoolBuilder, Priority, Restart, Retry, RetryBudget, Stream,
-    Weighted, WorkerIdentity, WorkerState,
+    Answers, ErrorKind, Fate, Json, Pool, PoolBuilder, Priority, Protocol, Restart, Retry,
+    RetryBudget, Stream, Weighted, WorkerIdentity, WorkerState,
 };
 use serde_json::{Value, json};
 use support::{
-    Held, Paths, assert_error, begun, kill, nothing_in_flight, scenario, scenario_without_runtime,
-    until, within,
+    Held, Paths, assert_error, begun, kill, nothing_in_flight, pid_of, scenario,
+    scenario_without_runtime, until, within,
 };
 
 fn workers(count: usize) -> PoolBuilder {
@@ -131,6 +131,57 @@ fn metadata_that_no_frame_has_room_for_end_the_call_before_it_is_sent() {
         assert_eq!(pool.status().in_flight, 0);
         let call = pool.call::<_, u32>("pid", json!({}));
         call.metadata("", "v".repeat(65_531)).await.unwrap();
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+// Only the state page tells what the worker is in.
+#[cfg(all(target_os = "linux", not(pyproc_portable)))]
+fn metadata_go_along_when_a_call_moves_to_another_worker() {
+    scenario(async {
+        let pool = workers(1).max_in_flight_per_worker(2);
+        let pool = pool.start().await.unwrap();
+        let held = Held::begin(&pool).await;
+        let back = BTreeMap::from([("served", "yes")]);
+        let call = pool.call::<_, BTreeMap<String, String>>("echo_metadata", back);
+        let behind = begun(call.metadata("traceparent", "00-1").with_metadata());
+        kill(pid_of(&pool, 0));
+        held.ended().await.unwrap_err();
+        let response = behind.await.unwrap();
+        assert_eq!(response.value["traceparent"], "00-1");
+        assert_eq!(response.metadata.get("served"), Some("yes"));
+        let counts = pool.status().counts;
+        assert_eq!((counts.moved, counts.resent), (1, 0));
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn metadata_go_along_when_a_call_is_sent_again() {
+    scenario(async {
+        let pool = workers(2).start().await.unwrap();
+        let paths = Paths::new();
+        let call = pool.call::<_, String>("trace_or_die_once", paths.path("died"));
+        let call = call.idempotent().metadata("traceparent", "00-1");
+        let response = call.with_metadata().await.unwrap();
+        assert_eq!(response.value, "00-1");
+        assert_eq!(response.metadata.get("order"), Some("ab"));
+        assert_eq!(pool.status().counts.resent, 1);
+        pool.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn the_json_protocol_leaves_metadata_out_in_both_directions() {
+    scenario(async {
+        let pool = workers(1).listen().protocol(Protocol::Json).codec(Json);
+        let pool = pool.start().await.unwrap();
+        let back = BTreeMap::from([("served", "yes")]);
+        let call = pool.call::<_, BTreeMap<String, String>>("echo_metadata", back);
+        let call = call.metadata("traceparent", "00-1").with_metadata();
+        let response = call.await.unwrap();
+        assert!(response.value.is_empty() && response.metadata.is_empty());
         pool.shutdown().await.unwrap();
     });
 }

@@ -10,7 +10,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use pyproc::{BoxStream, ErrorKind, Fate, ItemStream, Json, Pool, PoolBuilder, Protocol, Stream};
 use serde_json::{Value, json};
-use support::{Paths, Peaks, assert_error, kill, nothing_in_flight, pid_of, scenario, until};
+use support::{
+    Paths, Peaks, assert_error, assert_never_replaced, kill, nothing_in_flight, pid_of, scenario,
+    until,
+};
 
 fn workers(count: usize) -> PoolBuilder {
     support::pool("streams.py").workers(count)
@@ -181,6 +184,43 @@ fn an_item_of_another_type_ends_the_stream() {
         nothing_in_flight(&pool).await;
         pool.shutdown().await.unwrap();
     });
+}
+
+#[test]
+fn an_item_that_cannot_be_sent_or_is_too_long_ends_the_stream_and_closes_the_generator() {
+    const GIVE: &str = r#"
+@expose
+def give(is_long: bool, log: str):
+    try:
+        yield 1
+        yield "x" * 100_000 if is_long else object()
+        yield 3
+    finally:
+        with open(log, "w") as file:
+            file.write("closed")
+"#;
+    let give_async = GIVE.replace("def", "async def");
+    for source in [GIVE, &give_async] {
+        scenario(async {
+            let pool = support::pool_of(source).workers(1).max_frame(65_536);
+            let pool = pool.start().await.unwrap();
+            for (is_long, kind, culprit) in [
+                (false, ErrorKind::InvalidResult, "object"),
+                (true, ErrorKind::TooLarge, "65536"),
+            ] {
+                let paths = Paths::new();
+                let argument = json!({"is_long": is_long, "log": paths.path("log")});
+                let mut stream = pool.stream::<_, Value>("give", argument);
+                assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+                let error = stream.next().await.unwrap().unwrap_err();
+                assert_error(&error, kind, Fate::Failed, &["`give`", culprit]);
+                assert!(stream.next().await.is_none());
+                until("it was closed", || paths.text("log") == "closed").await;
+            }
+            assert_never_replaced(&pool);
+            pool.shutdown().await.unwrap();
+        });
+    }
 }
 
 #[test]

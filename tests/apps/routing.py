@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from marks import hold
-from pyproc import Context, current_context, expose
+from pyproc import Context, current_context, expose, run_worker
 
 expose(hold)
 
@@ -107,6 +107,16 @@ def die_once(path: str) -> int:
 
 
 @expose
+def trace_or_die_once(path: str) -> str:
+    die_once(path)
+    return trace("a", "b")
+
+
+@expose
 def session_slot(session: str, question: int, context: Context) -> tuple[int, str]:
     """Says who has the session, and what came beside it."""
     return slot(), context.metadata["traceparent"]
+
+
+if __name__ == "__main__":
+    run_worker()

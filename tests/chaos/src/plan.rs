@@ -143,14 +143,20 @@ impl Plan {
         plan
     }
 
-    /// Calls of one function, which are made together.
+    /// Calls of one function, which are made together. Of those that are batched, some fail alone.
     pub(crate) fn draw_many(random: &mut Rng, count: usize) -> Vec<Self> {
         let mut plan = match random.bool() {
             true => Self::of(Function::Together, 0),
             false => Self::of(Function::Echo, random.u32(0..2_000)),
         };
         plan.idempotent = random.bool();
-        vec![plan; count]
+        let mut plans = vec![plan; count];
+        for plan in &mut plans {
+            if plan.function == Function::Together && random.u32(0..8) == 0 {
+                plan.function = Function::TogetherAndFail;
+            }
+        }
+        plans
     }
 
     fn draw_async(random: &mut Rng) -> (Function, u32) {
