@@ -434,6 +434,20 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_are_made_together_are_of_one_function_and_some_of_a_batch_fail() {
+        let mut random = Rng::with_seed(7);
+        let mut fail = 0;
+        for _ in 0..100 {
+            let plans = Plan::draw_many(&mut random, 20);
+            let name = plans[0].function.name();
+            assert!(plans.iter().all(|plan| plan.function.name() == name));
+            let is_failing = |plan: &&Plan| plan.function == Function::TogetherAndFail;
+            fail += plans.iter().filter(is_failing).count();
+        }
+        assert!((50..300).contains(&fail), "{fail}");
+    }
+
+    #[test]
     fn a_pad_is_as_long_as_asked_for_and_belongs_to_its_call() {
         let plan = Plan::of(Function::Echo, 50);
         assert_eq!(plan.pad(1).len(), 50);
