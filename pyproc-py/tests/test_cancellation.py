@@ -13,7 +13,7 @@ import pytest
 from host import HAS_PAGE, TIMEOUT_SECONDS, Host
 
 from pyproc import Context
-from pyproc._cancellation import CANCELLATIONS, Cancellations
+from pyproc._cancellation import CANCELLATIONS, Cancellations, Shared
 from pyproc._connection import Connection
 from pyproc._interrupt import PureRunning
 from pyproc._protocol import Flag, Kind, Status
@@ -301,8 +301,8 @@ def test_calls_that_share_a_worker_are_told_one_by_one() -> None:
     words = memoryview(bytearray(BYTES)).cast("Q")
     cancellations.read_from(words)
     scheduled: list[Any] = []
-    cancellations.share(1)
-    cancellations.share(2, scheduled.append)
+    cancellations.share(1, Shared())
+    cancellations.share(2, Shared(scheduled.append))
     called, told = threading.Event(), threading.Event()
     cancellations.on_cancel(request(1), called.set)
     cancellations.on_cancel(request(2), told.set)
@@ -326,7 +326,7 @@ def test_calls_that_share_a_worker_are_told_one_by_one() -> None:
 def test_what_is_scheduled_and_comes_late_calls_nothing() -> None:
     cancellations = Cancellations()
     scheduled: list[Any] = []
-    cancellations.share(1, scheduled.append)
+    cancellations.share(1, Shared(scheduled.append))
     called: list[int] = []
     for number in (1, 2):
         cancellations.on_cancel(request(1), partial(called.append, number))
@@ -363,7 +363,7 @@ def test_nothing_is_kept_of_a_call_that_has_ended() -> None:
 
 def test_the_end_of_a_call_waits_for_a_callback_that_runs() -> None:
     cancellations = Cancellations()
-    cancellations.share(1)
+    cancellations.share(1, Shared())
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def callback() -> None:

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from types import coroutine
 
-from ._cancellation import CANCELLATIONS
+from ._cancellation import CANCELLATIONS, Shared
 from ._connection import refusal
 from ._context import running_request
 from ._dispatch import ARGUMENTS, FUNCTION, QUICK_NS, RESULT, arguments_of, explain
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._async_items import AsyncItems
+    from ._cancellation import Schedule
     from ._connection import Connection
     from ._registry import Function
     from ._request import Request
     from ._stream import Stream
 
 
-class AsyncCall:
+class AsyncCall(Shared):
     """One call of an async function, from its turn to its answer."""
 
-    __slots__ = ("function", "has_begun", "is_cancelled", "request", "stage", "task", "waiter")
+    __slots__ = ("function", "has_begun", "request", "stage", "task", "waiter")
 
     request: Request
     function: Function
@@ -45,18 +46,15 @@ class AsyncCall:
     has_begun: bool
     """Whether its task has had its first step; one that is cancelled before has none."""
 
-    is_cancelled: bool
-    """Whether the host wants it no more."""
-
     waiter: Future[None] | None
     """What a stream waits for that has no credit."""
 
-    def __init__(self, request: Request, function: Function) -> None:
+    def __init__(self, request: Request, function: Function, schedule: Schedule) -> None:
+        super().__init__(schedule)
         self.request = request
         self.function = function
         self.stage = ARGUMENTS
         self.has_begun = False
-        self.is_cancelled = False
         self.waiter = None
 
 
@@ -112,7 +110,7 @@ class AsyncCalls:
 
     def begin(self, request: Request, function: Function) -> None:
         """Begin a call; its task has its first step when the event loop has its next turn."""
-        call = AsyncCall(request, function)
+        call = AsyncCall(request, function, self._loop.call_soon_threadsafe)
         stream = self._connection.streams.get(request.call)
         if stream is not None:
             answer = self._answer_stream(call, stream)
@@ -125,7 +123,7 @@ class AsyncCalls:
         # A batch may have overtaken it.
         if request.call > words[TAKEN]:
             words[TAKEN] = request.call
-        CANCELLATIONS.share(request.call, self._loop.call_soon_threadsafe)
+        CANCELLATIONS.share(request.call, call)
         call.task = self._context.run(Task, answer, loop=self._loop, name=function.name)
         self._calls[request.call] = call
         if not self._new:
@@ -136,7 +134,6 @@ class AsyncCalls:
         """Cancel a call, if it is one of these and has not ended."""
         found = self._calls.get(call)
         if found is not None and not found.is_cancelled:
-            found.is_cancelled = True
             CANCELLATIONS.cancel(call)
             found.task.cancel()
 

@@ -80,7 +80,13 @@ class Shared:
 
     __slots__ = ("is_cancelled", "schedule")
 
-    def __init__(self, schedule: Schedule | None) -> None:
+    is_cancelled: bool
+    """Whether the host wants it no more."""
+
+    schedule: Schedule | None
+    """Who calls what it wants done about that; without it the thread does that watches."""
+
+    def __init__(self, schedule: Schedule | None = None) -> None:
         self.is_cancelled = False
         self.schedule = schedule
 
@@ -167,16 +173,13 @@ class Cancellations:
         with watched.lock:
             watched.callbacks.clear()
 
-    def share(self, call: int, schedule: Schedule | None = None) -> None:
-        """Take note that a call begins that shares its worker with others; it must be ended.
-
-        `schedule` calls what it wants done; by default the thread does that watches.
-        """
-        self._shared[call] = Shared(schedule)
+    def share(self, call: int, shared: Shared) -> None:
+        """Take note that a call begins that shares its worker with others; it must be ended."""
+        self._shared[call] = shared
 
     def mark_cancelled(self, call: int) -> None:
         """Take note that a call is cancelled of which no page says so; it must be ended."""
-        self.share(call)
+        self.share(call, Shared())
         self.cancel(call)
 
     def cancel(self, call: int) -> None:

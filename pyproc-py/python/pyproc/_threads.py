@@ -6,7 +6,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
 
-from ._cancellation import CANCELLATIONS
+from ._cancellation import CANCELLATIONS, Shared
 from ._connection import refusal
 from ._context import now_ns, running_request
 from ._dispatch import ARGUMENTS, FUNCTION, RESULT, arguments_of, explain
@@ -30,7 +30,7 @@ LEFT_SECONDS = 0.5
 """How long calls may go on in threads of a worker whose host has gone."""
 
 
-class Job:
+class Job(Shared):
     """One call, from the moment when a thread has it to its answer."""
 
     __slots__ = ("body", "exit", "failure", "function", "request", "status")
@@ -49,6 +49,7 @@ class Job:
     """What said that the process should end."""
 
     def __init__(self, request: Request, function: Function) -> None:
+        super().__init__()
         self.request = request
         self.function = function
         self.body = None
@@ -151,7 +152,7 @@ class Threads:
             # Others may have overtaken it.
             if call > self._words[TAKEN]:
                 self._words[TAKEN] = call
-            CANCELLATIONS.share(call)
+            CANCELLATIONS.share(call, job)
             self._running[call] = job
             self._jobs.put(job)
 
