@@ -44,7 +44,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, gate: Arc<Gate>) -> Self {
         let board = SlotBoard::new(config.workers);
-        let budget = Budget::new(config.retry_budget);
+        let budget = Budget::new(config.retry_budget, Instant::now());
         let breakers = Breakers::new(config.breaker.clone(), config.function_breaker.clone());
         Self {
             config,
@@ -162,16 +162,13 @@ impl Shared {
     /// Lets a call wait before it is tried again, if the budget allows it.
     pub(crate) fn rest(&self, delay: Duration) -> Option<Rest> {
         let runtime = self.runtime().clone()?;
-        let is_allowed = self
-            .budget()
-            .withdraw(self.counters.ended(), Instant::now());
+        let is_allowed = self.budget().withdraw(self.counters.over(), Instant::now());
         is_allowed.then(|| Rest::new(&runtime, delay))
     }
 
     /// A call is sent again whatever the budget.
     pub(crate) fn overdraw_retries(&self) {
-        self.budget()
-            .overdraw(self.counters.ended(), Instant::now());
+        self.budget().overdraw(self.counters.over(), Instant::now());
     }
 
     pub(crate) fn enter_runtime(&self, runtime: Handle) {

@@ -170,6 +170,11 @@ impl Counters {
         self.returned.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
     }
 
+    /// How many calls have ended or were cancelled so far.
+    pub(crate) fn over(&self) -> u64 {
+        self.ended() + self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// How many calls have returned a value so far.
     pub(crate) fn returned(&self) -> u64 {
         self.returned.load(Ordering::Relaxed)

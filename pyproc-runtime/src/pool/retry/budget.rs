@@ -64,9 +64,9 @@ pub(crate) struct Budget {
     policy: RetryBudget,
     tokens: f64,
     /// When it was asked last, and how many calls had ended by then.
-    asked: Option<(Instant, u64)>,
+    asked: (Instant, u64),
     /// Since when, and after how many calls, their rate is measured anew.
-    measured: Option<(Instant, u64)>,
+    measured: (Instant, u64),
     /// How many calls a second there were of late.
     rate: f64,
 }
@@ -78,17 +78,19 @@ const WINDOW: Duration = Duration::from_secs(10);
 const SAMPLE: Duration = Duration::from_secs(1);
 
 impl Budget {
-    pub(crate) fn new(policy: RetryBudget) -> Self {
+    /// That of a pool that begins now.
+    pub(crate) fn new(policy: RetryBudget, now: Instant) -> Self {
         Self {
             policy,
             tokens: f64::from(policy.per_second) * WINDOW.as_secs_f64(),
-            asked: None,
-            measured: None,
+            asked: (now, 0),
+            measured: (now, 0),
             rate: 0.0,
         }
     }
 
-    /// Lets a call be tried again, if there is anything left. `ended` is how many calls of the pool have ended so far.
+    /// Lets a call be tried again, if there is anything left. `ended` is how many calls of the pool have ended so far, in
+    /// whichever way.
     pub(crate) fn withdraw(&mut self, ended: u64, now: Instant) -> bool {
         self.fill(ended, now);
         let is_left = self.tokens >= 1.0;
@@ -105,21 +107,21 @@ impl Budget {
     }
 
     fn fill(&mut self, ended: u64, now: Instant) {
-        let (at, before) = *self.asked.get_or_insert((now, ended));
+        let (at, before) = self.asked;
         let calls = ended.saturating_sub(before) as f64;
         let elapsed_s = now.saturating_duration_since(at).as_secs_f64();
-        self.asked = Some((now, ended));
+        self.asked = (now, ended);
         self.measure(ended, now);
         let income = self.policy.ratio * calls + f64::from(self.policy.per_second) * elapsed_s;
         self.tokens = (self.tokens + income).min(self.most());
     }
 
     fn measure(&mut self, ended: u64, now: Instant) {
-        let (since, before) = *self.measured.get_or_insert((now, ended));
+        let (since, before) = self.measured;
         let elapsed = now.saturating_duration_since(since);
         if elapsed >= SAMPLE {
             self.rate = ended.saturating_sub(before) as f64 / elapsed.as_secs_f64();
-            self.measured = Some((now, ended));
+            self.measured = (now, ended);
         }
     }
 
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_tenth_of_the_calls_may_be_tried_again_and_ten_a_second() {
-        let (mut budget, now) = (Budget::new(RetryBudget::new()), Instant::now());
+        let now = Instant::now();
+        let mut budget = Budget::new(RetryBudget::new(), now);
         assert_eq!(withdrawn(&mut budget, 0, now), 100);
         assert_eq!(withdrawn(&mut budget, 0, now + 2 * S), 20);
         assert_eq!(withdrawn(&mut budget, 500, now + 3 * S), 60);
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn what_is_not_used_up_in_ten_seconds_is_lost() {
-        let (mut budget, now) = (Budget::new(RetryBudget::new()), Instant::now());
+        let now = Instant::now();
+        let mut budget = Budget::new(RetryBudget::new(), now);
         assert_eq!(withdrawn(&mut budget, 0, now), 100);
         // A day with a thousand calls a second.
         let day = 24 * 60 * 60;
@@ -163,16 +167,28 @@ mod tests {
     }
 
     #[test]
+    fn the_calls_before_the_first_retry_count() {
+        let now = Instant::now();
+        let mut budget = Budget::new(RetryBudget::new(), now);
+        // An hour with a thousand calls a second, and none of them in vain.
+        let hour = 60 * 60;
+        let left = withdrawn(&mut budget, 1000 * hour, now + hour as u32 * S);
+        assert_eq!(left, 10 * (100 + 10));
+    }
+
+    #[test]
     fn a_pool_without_a_budget_tries_nothing_again() {
         let none = RetryBudget::new().ratio(0.0).per_second(0);
-        let (mut budget, now) = (Budget::new(none), Instant::now());
+        let now = Instant::now();
+        let mut budget = Budget::new(none, now);
         assert!(!budget.withdraw(1_000_000, now));
         assert!(!budget.withdraw(2_000_000, now + S));
     }
 
     #[test]
     fn debts_are_paid_off_first() {
-        let (mut budget, now) = (Budget::new(RetryBudget::new()), Instant::now());
+        let now = Instant::now();
+        let mut budget = Budget::new(RetryBudget::new(), now);
         for _ in 0..150 {
             budget.overdraw(0, now);
         }
@@ -184,9 +200,9 @@ mod tests {
         /// However calls and retries mix, there are no more than the first hundred, ten a second, and a tenth of the calls.
         #[test]
         fn a_storm_of_retries_is_bounded(steps in prop::collection::vec((0_u64..200, 0_u64..3000, 0_u8..50), 1..200)) {
-            let (mut budget, begin) = (Budget::new(RetryBudget::new()), Instant::now());
+            let begin = Instant::now();
+            let mut budget = Budget::new(RetryBudget::new(), begin);
             let (mut now, mut ended, mut granted) = (begin, 0, 0_u32);
-            budget.fill(0, now);
             for (calls, ms, wanted) in steps {
                 now += Duration::from_millis(ms);
                 ended += calls;
