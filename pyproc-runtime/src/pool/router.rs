@@ -45,6 +45,12 @@ impl Candidate {
         self.since = Some(since);
         self
     }
+
+    /// How many calls its worker has to do: those in flight, without the streams that have yielded, which may rest for as
+    /// long as their readers do.
+    pub fn calls(&self) -> usize {
+        self.in_flight.saturating_sub(self.streams)
+    }
 }
 
 /// A call that is to go somewhere.
@@ -57,7 +63,7 @@ pub struct Route<'a> {
     pub slots: usize,
     /// How many of them have a worker that takes calls, with room for one or not.
     pub open: usize,
-    /// How many calls those have in flight together.
+    /// How many [calls](Candidate::calls) those have together.
     pub in_flight: usize,
     /// The function that is called.
     pub function: &'a str,
@@ -70,7 +76,7 @@ pub struct Route<'a> {
 impl<'a> Route<'a> {
     /// A call to one of these slots of a pool of so many, for tests of a router. It has no key.
     pub fn new(candidates: &'a [Candidate], slots: usize, function: &'a str) -> Self {
-        let in_flight = candidates.iter().map(|candidate| candidate.in_flight);
+        let in_flight = candidates.iter().map(Candidate::calls);
         Self {
             candidates,
             slots: slots.max(1),
@@ -121,7 +127,7 @@ pub trait Router: Debug + Send + Sync + 'static {
     fn route(&self, route: &Route<'_>) -> usize;
 }
 
-/// Chooses the slot with the fewest calls in flight, and among equals the next in turn.
+/// Chooses the slot with the fewest [calls](Candidate::calls), and among equals the next in turn.
 ///
 /// It is the default because calls differ in length: a turn-taking router sends a short call behind a long one
 /// while another worker has nothing to do.
@@ -141,7 +147,8 @@ impl Router for LeastLoaded {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % slots;
         let load = |index: &usize| {
             let candidate = &candidates[*index];
-            (candidate.in_flight, (candidate.slot + slots - turn) % slots)
+            let distance = (candidate.slot + slots - turn) % slots;
+            (candidate.calls(), candidate.in_flight, distance)
         };
         (0..candidates.len()).min_by_key(load).unwrap_or(0)
     }
@@ -199,6 +206,23 @@ mod tests {
         let router = LeastLoaded::default();
         let chosen: Vec<_> = (0..6).map(|_| route(&router, &[0, 0, 0])).collect();
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_stream_that_rests_is_no_load() {
+        let mut candidates = candidates(&[3, 2]);
+        candidates[0].streams = 3;
+        let route = Route::new(&candidates, 2, "f");
+        assert_eq!(route.in_flight, 2);
+        for _ in 0..4 {
+            assert_eq!(LeastLoaded::default().route(&route), 0);
+        }
+        // Where the load is the same, the worker without a stream has nothing to resume.
+        candidates[1].in_flight = 0;
+        let router = LeastLoaded::default();
+        for _ in 0..4 {
+            assert_eq!(router.route(&Route::new(&candidates, 2, "f")), 1);
+        }
     }
 
     #[test]

@@ -14,9 +14,9 @@ pub(super) fn choose(route: &Route<'_>, key: u64) -> usize {
     let liking = |candidate: &Candidate| (liking(key, candidate.slot), candidate.slot);
     let best = candidates
         .clone()
-        .filter(|(_, candidate)| candidate.in_flight < bound)
+        .filter(|(_, candidate)| candidate.calls() < bound)
         .max_by_key(|(_, candidate)| liking(candidate));
-    let least = || candidates.min_by_key(|(_, candidate)| candidate.in_flight);
+    let least = || candidates.min_by_key(|(_, candidate)| candidate.calls());
     best.or_else(least).map_or(0, |(index, _)| index)
 }
 
@@ -87,6 +87,17 @@ mod tests {
         let moved: Vec<_> = moved.collect();
         assert!((850..1150).contains(&moved.len()));
         assert!(moved.iter().all(|key| slot_of(&eight, *key) == 7));
+    }
+
+    #[test]
+    fn a_reader_that_calls_with_the_key_of_its_stream_stays_with_its_worker() {
+        for key in 0..50 {
+            let mut candidates = idle(0..4);
+            let own = choose(&Route::new(&candidates, 4, "f"), key);
+            candidates[own].in_flight = 1;
+            candidates[own].streams = 1;
+            assert_eq!(choose(&Route::new(&candidates, 4, "f"), key), own);
+        }
     }
 
     proptest! {

@@ -10,7 +10,8 @@ use super::{Candidate, Route, Router};
 /// A worker that is slow gets fewer calls, and may get none for a while; so that it is not forgotten when it has become
 /// faster, what was measured counts half as much with each second in which it has nothing to do. (The decay, and the
 /// product of time and calls in flight, are those of the balancer "Peak EWMA" of Finagle.) A worker that is in a call for
-/// longer than its average is taken to be as slow as that.
+/// longer than its average is taken to be as slow as that, and one that has calls and has not answered any yet to be as
+/// slow as the slowest of all.
 #[derive(Debug, Default)]
 pub struct Weighted {
     turn: AtomicUsize,
@@ -31,8 +32,17 @@ impl Router for Weighted {
             ..
         } = *route;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % slots;
+        let times_s = candidates
+            .iter()
+            .map(|candidate| service_time_s(candidate, now));
+        let slowest_s = times_s.fold(0.0, f64::max);
         let weight = |candidate: &Candidate| {
-            let wait = service_time_s(candidate, now) * (calls(candidate) + 1) as f64;
+            let is_untried = candidate.service_time.is_zero() && candidate.calls() > 0;
+            let time_s = match is_untried {
+                true => slowest_s,
+                false => service_time_s(candidate, now),
+            };
+            let wait = time_s * (candidate.calls() + 1) as f64;
             let distance = (candidate.slot + slots - turn) % slots;
             (wait, candidate.in_flight, distance)
         };
@@ -45,18 +55,13 @@ impl Router for Weighted {
     }
 }
 
-/// How many calls the worker of a slot has to do. A stream that has yielded may rest for as long as its reader does.
-fn calls(candidate: &Candidate) -> usize {
-    candidate.in_flight.saturating_sub(candidate.streams)
-}
-
 /// How long the worker of a slot takes for a call, as far as is known now, in seconds.
 fn service_time_s(candidate: &Candidate, now: Instant) -> f64 {
     let average_s = candidate.service_time.as_secs_f64();
     let elapsed = candidate
         .since
         .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-    if calls(candidate) > 0 {
+    if candidate.calls() > 0 {
         average_s.max(elapsed.as_secs_f64())
     } else {
         average_s * (-elapsed.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
@@ -97,6 +102,34 @@ mod tests {
         assert_eq!(turns, [0, 1, 2, 0]);
         let one_is_new = [known[0], Candidate::new(1, 0), known[2]];
         assert_eq!(chosen(&router, now, &one_is_new), 1);
+    }
+
+    #[test]
+    fn a_worker_that_has_not_answered_yet_gets_one_call_and_not_all() {
+        let (router, now) = (Weighted::default(), Instant::now());
+        let known = Candidate::new(0, 1).with_service_time(20 * MS, now);
+        let mut new = Candidate::new(1, 0);
+        assert_eq!(chosen(&router, now, &[known, new]), 1);
+        (new.in_flight, new.since) = (1, Some(now));
+        let mut candidates = [known, new];
+        for _ in 0..100 {
+            let later = now + MS / 100;
+            let chosen = chosen(&router, later, &candidates);
+            candidates[chosen].in_flight += 1;
+        }
+        assert_eq!(candidates.map(|candidate| candidate.in_flight), [51, 51]);
+    }
+
+    #[test]
+    fn where_no_worker_has_answered_yet_the_one_with_fewest_calls_is_next() {
+        let (router, now) = (Weighted::default(), Instant::now());
+        let busy = |slot, in_flight, since| {
+            let mut candidate = Candidate::new(slot, in_flight);
+            candidate.since = Some(since);
+            candidate
+        };
+        let candidates = [busy(0, 2, now), busy(1, 3, now + 9 * MS)];
+        assert_eq!(chosen(&router, now + 10 * MS, &candidates), 0);
     }
 
     #[test]
