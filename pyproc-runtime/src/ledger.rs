@@ -109,6 +109,8 @@ pub(crate) struct Ended {
     pub(crate) calls: usize,
     /// Streams that had yielded.
     pub(crate) streams: usize,
+    /// Calls that were not sent after all. Their end says nothing of the worker.
+    pub(crate) unsent: usize,
 }
 
 /// Who gives permits out, and takes them back.
@@ -133,8 +135,17 @@ pub(crate) struct Permit {
     /// `None` once it is returned.
     issuer: Option<Arc<dyn Issuer>>,
     seat: Seat,
-    /// Whether its call is a stream that has yielded, and has given up its place.
-    is_of_stream: bool,
+    course: Course,
+}
+
+/// What the call of a permit has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Sent,
+    /// It is a stream that has yielded, and has given up its place.
+    Yielded,
+    /// It was not sent after all.
+    Unsent,
 }
 
 /// Permits of one worker on their way back, which takes one lock for all of them.
@@ -196,17 +207,31 @@ enum State {
 }
 
 impl Ended {
-    pub(crate) const CALL: Self = Self {
-        calls: 1,
+    const NONE: Self = Self {
+        calls: 0,
         streams: 0,
+        unsent: 0,
+    };
+    const CALL: Self = Self {
+        calls: 1,
+        ..Self::NONE
     };
     const STREAM: Self = Self {
-        calls: 0,
         streams: 1,
+        ..Self::NONE
+    };
+    pub(crate) const UNSENT: Self = Self {
+        unsent: 1,
+        ..Self::NONE
     };
 
     pub(crate) fn all(self) -> usize {
-        self.calls + self.streams
+        self.places() + self.streams
+    }
+
+    /// How many of them have a place to give back.
+    pub(crate) fn places(self) -> usize {
+        self.calls + self.unsent
     }
 }
 
@@ -217,6 +242,7 @@ impl Add for Ended {
         Self {
             calls: self.calls + other.calls,
             streams: self.streams + other.streams,
+            unsent: self.unsent + other.unsent,
         }
     }
 }
@@ -226,16 +252,22 @@ impl Permit {
         Self {
             issuer: Some(issuer),
             seat,
-            is_of_stream: false,
+            course: Course::Sent,
         }
     }
 
     fn ended(&self) -> Ended {
-        if self.is_of_stream {
-            Ended::STREAM
-        } else {
-            Ended::CALL
+        match self.course {
+            Course::Sent => Ended::CALL,
+            Course::Yielded => Ended::STREAM,
+            Course::Unsent => Ended::UNSENT,
         }
+    }
+
+    /// The permit of a call that was not sent after all.
+    fn unused(mut self) -> Self {
+        self.course = Course::Unsent;
+        self
     }
 
     /// Gives up the permit without telling its issuer, who is the one to call this.
@@ -357,7 +389,7 @@ impl Entry {
 
     /// Undoes the entry of a call that was not sent after all.
     pub(crate) fn withdraw(self) -> (Promise, Option<Permit>) {
-        (self.promise, self.permit)
+        (self.promise, self.permit.map(Permit::unused))
     }
 
     /// Notes where a call that waited was sent, before its answer can be read. Says whether anybody waits for that.
@@ -413,7 +445,7 @@ impl Entry {
     #[must_use]
     pub(crate) fn give_way(&mut self) -> Option<Arc<dyn Issuer>> {
         let permit = self.permit.as_mut()?;
-        if std::mem::replace(&mut permit.is_of_stream, true) {
+        if std::mem::replace(&mut permit.course, Course::Yielded) == Course::Yielded {
             return None;
         }
         let issuer = permit.issuer.as_ref()?;

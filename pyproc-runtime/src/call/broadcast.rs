@@ -133,11 +133,13 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
             let worker = connection.worker().clone();
             let answer = match sent {
                 Ok(submitted) => Answer::Awaited(receipt.sent(connection, submitted.call)),
-                Err((Unsent::Invalid(reason), _)) => {
+                Err((Unsent::Invalid(reason), entry)) => {
+                    drop(entry.withdraw());
                     Answer::There(Err(unsendable(reason, function, shared)))
                 }
                 // It takes no more calls, and is none of those that do.
-                Err((Unsent::Closed, _)) => {
+                Err((Unsent::Closed, entry)) => {
+                    drop(entry.withdraw());
                     shared.close_slot(&worker);
                     continue;
                 }

@@ -313,12 +313,16 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
                     Some(look) => Looking::Now(look),
                 },
             })),
-            Err((Unsent::Closed, _)) => {
+            Err((Unsent::Closed, entry)) => {
+                drop(entry.withdraw());
                 // Whoever finds a connection closed closes the slot too, so that the next try goes elsewhere.
                 shared.close_slot(connection.worker());
                 Ok(None)
             }
-            Err((Unsent::Invalid(reason), _)) => Err(unsendable(reason, &self.function, shared)),
+            Err((Unsent::Invalid(reason), entry)) => {
+                drop(entry.withdraw());
+                Err(unsendable(reason, &self.function, shared))
+            }
         }
     }
 

@@ -182,7 +182,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
             }];
         }
         self.join(ticket, parcel);
-        self.serve_line(now)
+        self.serve(now)
     }
 
     /// Takes a place on this very worker if it is there and has nothing in flight.
@@ -226,12 +226,12 @@ impl<L: Clone, P: Waits> Admission<L, P> {
             }
         } else {
             slot.release_leaving(seat.generation, ended);
-            self.leaving -= ended.calls;
+            self.leaving -= ended.places();
         }
         self.in_flight -= ended.all();
         self.streams -= ended.streams;
         self.drop_empty_slots();
-        self.serve_line(now)
+        self.serve(now)
     }
 
     /// A call of this worker is a stream, and has yielded its first item. Somebody may have its place;
@@ -246,11 +246,6 @@ impl<L: Clone, P: Waits> Admission<L, P> {
             slot.note_leaving_stream(seat.generation);
             self.leaving -= 1;
         }
-    }
-
-    /// Serves those who wait, as far as there are places.
-    pub(crate) fn serve(&mut self, now: Instant) -> Vec<Served<L, P>> {
-        self.serve_line(now)
     }
 
     /// The worker that will be ready in this slot next may have so many calls whatever its pace.
@@ -277,7 +272,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
             is_on_probation,
         };
         self.set_state(seat.slot, open);
-        self.serve_line(now)
+        self.serve(now)
     }
 
     /// Nothing more goes to this worker. A later one of the same slot is left alone.
@@ -299,7 +294,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         {
             *is_on_probation &= slot.generation != seat.generation;
         }
-        self.serve_line(now)
+        self.serve(now)
     }
 
     /// There is one slot more, or again one that had been removed.
@@ -308,7 +303,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
             self.slots.push(Slot::new());
         }
         self.set_state(slot, SlotState::Closed);
-        self.serve_line(now)
+        self.serve(now)
     }
 
     /// The slot takes no more calls, and goes when those that it has have ended. When no slot that stays has or will soon
@@ -322,7 +317,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         });
         self.drop_empty_slots();
         let mut told = self.tell_the_hopeless();
-        told.extend(self.serve_line(now));
+        told.extend(self.serve(now));
         told
     }
 
@@ -530,7 +525,7 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         let last = self.candidates.len().checked_sub(1)?;
         let open = self.slots.iter().filter(|slot| slot.is_open());
         let (open, in_flight) = open.fold((0, 0), |(open, in_flight), slot| {
-            (open + 1, in_flight + slot.in_flight)
+            (open + 1, in_flight + slot.places())
         });
         let route = Route {
             candidates: &self.candidates,
@@ -566,7 +561,8 @@ impl<L: Clone, P: Waits> Admission<L, P> {
         Some(Grant { seat, link })
     }
 
-    fn serve_line(&mut self, now: Instant) -> Vec<Served<L, P>> {
+    /// Serves those who wait, as far as there are places.
+    pub(crate) fn serve(&mut self, now: Instant) -> Vec<Served<L, P>> {
         // Those whose time is over take no place.
         let mut served = refuse(self.line.take_expired(now), Refusal::Expired);
         while !self.line.is_empty() && self.has_place(now) {

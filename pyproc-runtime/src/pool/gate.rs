@@ -281,11 +281,12 @@ impl Gate {
         }
     }
 
+    /// Takes back the permit of a parcel that was not sent.
     fn release(&self, permit: Option<Permit>) -> Vec<Served<Arc<Connection>, Parcel>> {
         match permit {
             Some(permit) => {
-                let slot = permit.surrender();
-                self.apply(|admission| admission.release(slot, Ended::CALL, Instant::now()))
+                let seat = permit.surrender();
+                self.apply(|admission| admission.release(seat, Ended::UNSENT, Instant::now()))
             }
             None => Vec::new(),
         }

@@ -287,3 +287,26 @@ fn a_function_that_nobody_has_is_refused_with_the_nearest_name() {
         );
     });
 }
+
+#[test]
+fn what_no_worker_could_be_sent_makes_none_look_quick() {
+    scenario(async || {
+        let worker = FakeWorker::that(holds);
+        let pool = attach([&worker]).max_waiting(40).start().await.unwrap();
+        for _ in 0..2000 {
+            let error = pool.call::<_, u64>("clasify", 1).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::FunctionNotFound);
+        }
+        let calls = echo_all(&pool, 0..40);
+        until("all have asked for their place", || {
+            let status = pool.status();
+            status.in_flight + status.waiting == 40
+        })
+        .await;
+        assert_eq!(pool.status().in_flight, 1);
+        worker.answers_from_now_on();
+        for call in calls {
+            within("an answer", call).await.unwrap().unwrap();
+        }
+    });
+}

@@ -25,12 +25,22 @@ fn anything(deadline: Option<Instant>) -> Claim<'static> {
 }
 
 fn calls(calls: usize) -> Ended {
-    Ended { calls, streams: 0 }
+    Ended {
+        calls,
+        ..Ended::default()
+    }
 }
+
+const UNSENT: Ended = Ended {
+    calls: 0,
+    streams: 0,
+    unsent: 1,
+};
 
 const A_STREAM: Ended = Ended {
     calls: 0,
     streams: 1,
+    unsent: 0,
 };
 
 fn admission(in_flight: usize, per_worker: usize, waiting: usize, slots: usize) -> Numbers {
@@ -108,6 +118,57 @@ fn a_worker_with_room_for_batches_gets_them_whatever_its_pace() {
     admission.make_room(0, 0);
     let _ = admission.open_slot(seat(0, 2), 0, false, Instant::now());
     assert_eq!(admission.seat_in_flight(seat(0, 2)), 1);
+}
+
+#[test]
+fn a_call_that_was_not_sent_says_nothing_of_its_worker() {
+    let limits = Limits {
+        in_flight: None,
+        in_flight_per_worker: InFlight::Auto,
+        waiting: 8,
+    };
+    let mut admission = Numbers::new(limits, 1, Box::<LeastLoaded>::default());
+    let mut now = Instant::now();
+    let _ = admission.open_slot(seat(0, 1), 0, false, now);
+    let admit = |admission: &mut Numbers, now| {
+        let admitted = admission.admit(anything(None), Arrival::New, now, || 0);
+        matches!(admitted, Ok(Admitted::Granted(..)))
+    };
+    for _ in 0..10_000 {
+        assert!(admit(&mut admission, now));
+        now += Duration::from_micros(1);
+        assert!(admission.release(seat(0, 1), UNSENT, now).is_empty());
+    }
+    assert!(admission.is_idle());
+    assert_eq!(admission.slots[0].service_time.average(), Duration::ZERO);
+    let granted = (0..8).filter(|_| admit(&mut admission, now));
+    assert_eq!(granted.count(), 1);
+    // Nor does it say anything of one that is leaving.
+    let _ = admission.open_slot(seat(0, 2), 0, false, now);
+    assert_eq!(admission.seat_in_flight(seat(0, 1)), 1);
+    assert_eq!(admission.release(seat(0, 1), UNSENT, now).len(), 0);
+    assert_eq!(
+        (admission.seat_in_flight(seat(0, 1)), admission.leaving),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_stream_that_rests_is_none_of_the_calls_that_a_key_is_spread_over() {
+    #[derive(Debug)]
+    struct Chosen;
+    impl Router for Chosen {
+        /// The second one, if what it knows of the load is right.
+        fn route(&self, route: &Route<'_>) -> usize {
+            usize::from((route.in_flight, route.candidates[0].streams) == (0, 1))
+        }
+    }
+    let mut admission = admission(8, 8, 0, 2);
+    let (stream, _) = granted(&mut admission);
+    assert_eq!(stream.seat.slot, 0);
+    admission.note_stream(stream.seat, Instant::now());
+    admission.router = Box::new(Chosen);
+    assert_eq!(granted(&mut admission).0.seat.slot, 1);
 }
 
 #[test]
