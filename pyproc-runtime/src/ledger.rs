@@ -6,7 +6,7 @@
 
 mod items;
 
-pub(crate) use items::Items;
+pub(crate) use items::{Items, Unpushed};
 
 use std::fmt;
 use std::ops::Add;

@@ -8,7 +8,7 @@ use super::answer::too_large;
 use super::argument::{NoItem, sealed::Argument};
 use super::caller::{Caller, State};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Items;
+use crate::ledger::{Items, Unpushed};
 
 /// So many bytes are sent together, and then others have their turn: it takes tens of microseconds.
 const BATCH_BYTES: usize = 16 * 1024;
@@ -19,6 +19,8 @@ enum Stop {
     Pending,
     End,
     Failed(NoItem),
+    /// The item takes so many bytes, which no frame can have.
+    TooLong(usize),
 }
 
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
@@ -59,14 +61,17 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         let is_end = matches!(stop, Some(Stop::End));
         if bytes > 0 || is_end {
             self.history.has_streamed = true;
-            if let Err(ItemError::TooLarge { bytes, limit }) =
+            if let Err(ItemError::TooLarge { bytes, .. }) =
                 connection.send_items(call, &mut items, is_end)
             {
-                let message = format!("an item takes {bytes} bytes; the limit is {limit}");
-                return Err(too_large(&message).with_function(&self.function));
+                return Err(self.too_long(bytes));
             }
         }
         match stop {
+            Some(Stop::TooLong(bytes)) => {
+                self.history.has_streamed = true;
+                Err(self.too_long(bytes))
+            }
             Some(Stop::Failed(reason)) => {
                 // Only a function that has begun asks for items, be it the first.
                 self.history.has_streamed = true;
@@ -86,14 +91,25 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
     fn next_item(&mut self, context: &Context<'_>, items: &mut Items) -> Result<usize, Stop> {
         let codec = self.pool.codec();
         let mut context = Context::from_waker(context.waker());
-        items.push_with(
-            |body| match self.argument.poll_item(&mut context, codec, body) {
-                Poll::Ready(Some(Ok(()))) => Ok(()),
-                Poll::Ready(Some(Err(reason))) => Err(Stop::Failed(reason)),
-                Poll::Ready(None) => Err(Stop::End),
-                Poll::Pending => Err(Stop::Pending),
-            },
-        )
+        let encode = |body: &mut Vec<u8>| match self.argument.poll_item(&mut context, codec, body) {
+            Poll::Ready(Some(Ok(()))) => Ok(()),
+            Poll::Ready(Some(Err(reason))) => Err(Stop::Failed(reason)),
+            Poll::Ready(None) => Err(Stop::End),
+            Poll::Pending => Err(Stop::Pending),
+        };
+        // Whether its frame is too long is the connection's to say, as long as a frame can have it at all.
+        items
+            .push_with(u32::MAX, encode)
+            .map_err(|reason| match reason {
+                Unpushed::TooLong { bytes } => Stop::TooLong(bytes),
+                Unpushed::Failed(stop) => stop,
+            })
+    }
+
+    fn too_long(&self, bytes: usize) -> Error {
+        let limit = self.pool.shared().config().limits.max_frame;
+        let message = format!("an item takes {bytes} bytes; the limit is {limit}");
+        too_large(&message).with_function(&self.function)
     }
 
     fn failed(&self, reason: NoItem) -> Error {

@@ -10,6 +10,16 @@ pub(crate) struct Items {
     start: usize,
 }
 
+/// Why an item was not appended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unpushed<E> {
+    /// It takes so many bytes, which are too many.
+    TooLong {
+        bytes: usize,
+    },
+    Failed(E),
+}
+
 const LENGTH: usize = size_of::<u32>();
 
 /// What an empty buffer keeps, so that one large item does not occupy memory for good.
@@ -27,25 +37,30 @@ impl Items {
         self.buffer.extend_from_slice(item);
     }
 
-    /// Appends an item that `encode` writes, and returns its length. One that no frame could have is left out.
+    /// Appends an item that `encode` writes, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// The item is longer than `longest`, or could not be encoded. Nothing was appended.
     pub(crate) fn push_with<E>(
         &mut self,
+        longest: u32,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<usize, E> {
+    ) -> Result<usize, Unpushed<E>> {
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&[0; LENGTH]);
         let encoded = encode(&mut self.buffer);
-        let length = self.buffer.len().saturating_sub(start + LENGTH);
-        match (encoded, u32::try_from(length)) {
-            (Ok(()), Ok(short)) => {
-                self.buffer[start..start + LENGTH].copy_from_slice(&short.to_ne_bytes());
-                Ok(length)
+        let bytes = self.buffer.len().saturating_sub(start + LENGTH);
+        let reason = match (encoded, u32::try_from(bytes)) {
+            (Ok(()), Ok(length)) if length <= longest => {
+                self.buffer[start..start + LENGTH].copy_from_slice(&length.to_ne_bytes());
+                return Ok(bytes);
             }
-            (encoded, _) => {
-                self.buffer.truncate(start);
-                encoded.map(|()| length)
-            }
-        }
+            (Ok(()), _) => Unpushed::TooLong { bytes },
+            (Err(error), _) => Unpushed::Failed(error),
+        };
+        self.buffer.truncate(start);
+        Err(reason)
     }
 
     /// The next item, if there is one.
@@ -68,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_that_cannot_be_encoded_leaves_nothing_behind() {
+    fn an_item_that_cannot_be_encoded_or_is_too_long_leaves_nothing_behind() {
         let mut items = Items::default();
         let fails = |buffer: &mut Vec<u8>| {
             buffer.extend_from_slice(b"half of ");
@@ -78,9 +93,11 @@ mod tests {
             buffer.extend_from_slice(b"one");
             Ok::<(), &str>(())
         };
-        assert_eq!(items.push_with(works), Ok(3));
-        assert_eq!(items.push_with(fails), Err("no"));
-        assert_eq!(items.push_with(works), Ok(3));
+        assert_eq!(items.push_with(3, works), Ok(3));
+        assert_eq!(items.push_with(3, fails), Err(Unpushed::Failed("no")));
+        let too_long = Unpushed::TooLong { bytes: 3 };
+        assert_eq!(items.push_with(2, works), Err(too_long));
+        assert_eq!(items.push_with(3, works), Ok(3));
         assert_eq!(items.next(), Some(&b"one"[..]));
         assert_eq!(items.next(), Some(&b"one"[..]));
         assert_eq!(items.next(), None);
