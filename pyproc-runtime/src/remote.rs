@@ -68,10 +68,14 @@ impl<C: Codec> Remote<C> {
             let in_trait = |error: Error| {
                 error.with_function(&format!("{}::{}", interface.name, function.name))
             };
-            if let Some(info) = pool.shared().function(function.name).map_err(in_trait)? {
-                check_kind(function, &info).map_err(in_trait)?;
-                check_parameters(function, &info).map_err(in_trait)?;
-            }
+            let check = |info: &FunctionInfo| {
+                check_kind(function, info)?;
+                check_parameters(function, info)
+            };
+            let checked = pool.shared().with_function(function.name, check);
+            checked
+                .and_then(|checked| checked.unwrap_or(Ok(())))
+                .map_err(in_trait)?;
         }
         Ok(Self {
             pool: pool.clone(),

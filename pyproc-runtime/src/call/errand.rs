@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pyproc_proto::Metadata;
 
 use super::CallOptions;
-use super::answer::{Answer, Case, History, refusal};
+use super::answer::{Answer, Case, History, refusal, unsendable};
 use crate::error::{Result, WorkerIdentity};
 use crate::ledger::{Outcome, Promise, Receipt};
 use crate::pool::{
@@ -67,23 +67,33 @@ impl Errand {
         })
     }
 
-    /// Sends the call, or lets it wait.
+    /// Sends the call, or lets it wait. From then on nobody is told how it ends, even if it has ended by now.
     ///
     /// # Errors
     ///
-    /// Why it is not accepted, or how it has ended if it has by now.
+    /// Why it is not accepted.
     pub(super) fn begin(self: Arc<Self>, shared: &Shared) -> Result<()> {
-        let begun = match self.enter(shared) {
-            Ok(()) => self.advance(shared),
-            Err(error) => Poll::Ready(self.end(shared, Err(error))),
-        };
-        match begun {
-            Poll::Ready(result) => result,
-            Poll::Pending => Ok(()),
+        match self.enter(shared) {
+            Ok(()) => {
+                self.go_on(shared);
+                Ok(())
+            }
+            Err(error) => self.end(shared, Err(error)),
+        }
+    }
+
+    /// Goes on with the call if it has ended, and says so to nobody but the log if it has failed for good.
+    fn go_on(self: &Arc<Self>, shared: &Shared) {
+        if let Poll::Ready(Err(error)) = self.advance(shared) {
+            telemetry::failed_one_way(shared.name(), &error);
         }
     }
 
     /// Asks for a place, and sends the call if there is one.
+    ///
+    /// # Errors
+    ///
+    /// There is none for it, or no worker can be sent it.
     fn enter(&self, shared: &Shared) -> Result<()> {
         let metadata = self.options.metadata();
         let metadata = metadata.map_err(|error| error.with_function(&self.function))?;
@@ -109,7 +119,7 @@ impl Errand {
             let (place, receipt, ticket) = match entrance {
                 Entrance::Line(place, ticket) => (Some(place), waiting, ticket),
                 Entrance::Open(admittance, ticket) => {
-                    let receipt = self.submit(admittance, metadata, shared);
+                    let receipt = self.submit(admittance, metadata, shared)?;
                     (None, receipt, ticket)
                 }
             };
@@ -123,22 +133,23 @@ impl Errand {
         }
     }
 
-    /// Sends the call. `None` says that the connection had just closed.
+    /// Sends the call. `None` says that it was on a connection that had just closed.
     fn submit(
         &self,
         admittance: Admittance,
         metadata: &Metadata,
         shared: &Shared,
-    ) -> Option<Receipt> {
+    ) -> Result<Option<Receipt>> {
         let Admittance {
             permit, connection, ..
         } = admittance;
         let (parcel, receipt) = self.parcel(shared, metadata);
         match parcel.send(&connection, permit, true) {
-            Handover::Sent | Handover::Needless(_) => Some(receipt),
+            Handover::Sent | Handover::Needless(_) => Ok(Some(receipt)),
+            Handover::Unsendable(reason, ..) => Err(unsendable(reason, &self.function, shared)),
             Handover::Closed(..) => {
                 shared.close_slot(connection.worker());
-                None
+                Ok(None)
             }
         }
     }
@@ -237,8 +248,6 @@ impl Wake for Errand {
         let Some(shared) = self.shared.upgrade() else {
             return;
         };
-        if let Poll::Ready(Err(error)) = self.advance(&shared) {
-            telemetry::failed_one_way(shared.name(), &error);
-        }
+        self.go_on(&shared);
     }
 }

@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pyproc_proto::Codec;
+use pyproc_proto::{Codec, FunctionInfo, HEADER_LEN, Protocol, RequestError};
 use serde::Serialize;
 
-use super::answer::tripped;
+use super::answer::{tripped, unsendable};
+use super::caller::ended_already;
 use super::errand::Errand;
 use super::{CallOptions, encode};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +32,8 @@ use crate::pool::{Pool, Priority, Trial, hash_key};
 /// # Errors
 ///
 /// What refuses a call at once: [`ErrorKind::Overloaded`], [`ErrorKind::Closed`], [`ErrorKind::Unavailable`],
-/// [`ErrorKind::FunctionNotFound`], an argument that cannot be encoded or is too long.
+/// [`ErrorKind::FunctionNotFound`], an argument that cannot be encoded or is too long, a function that yields a stream or
+/// takes one.
 ///
 /// # Cancel safety
 ///
@@ -43,6 +45,7 @@ pub struct OneWay<'a, C: Codec, A> {
     function: Cow<'a, str>,
     argument: A,
     options: CallOptions,
+    has_ended: bool,
 }
 
 impl<'a, C: Codec, A> OneWay<'a, C, A> {
@@ -57,6 +60,7 @@ impl<'a, C: Codec, A> OneWay<'a, C, A> {
             function,
             argument,
             options,
+            has_ended: false,
         }
     }
 
@@ -100,15 +104,19 @@ impl<'a, C: Codec, A> OneWay<'a, C, A> {
     }
 }
 
+/// What a frame begins with, and does not count in its length.
+const LENGTH_LEN: usize = size_of::<u32>();
+
+const DEADLINE_LEN: usize = size_of::<u64>();
+
 impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
-    fn send(&self) -> Result<()> {
-        let shared = self.pool.shared();
+    fn send(&mut self) -> Result<()> {
         let mut trial = Trial::default();
-        match self.prepare(&mut trial) {
-            Ok(body) => {
-                let options = self.options.clone();
-                Errand::new(shared, &self.function, body, options, trial).begin(shared)
-            }
+        let prepared = self.prepare(&mut trial);
+        let options = std::mem::take(&mut self.options);
+        let shared = self.pool.shared();
+        match prepared {
+            Ok(body) => Errand::new(shared, &self.function, body, options, trial).begin(shared),
             Err(error) => {
                 shared.counters().count_end(Some(&error));
                 shared.note_end(trial, &self.function, Some(&error));
@@ -120,23 +128,60 @@ impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
     /// Finds out what nobody would be there to hear of later.
     fn prepare(&self, trial: &mut Trial) -> Result<Bytes> {
         let (shared, function) = (self.pool.shared(), &*self.function);
-        let info = shared.function(function)?;
-        if info.is_some_and(|info| info.is_stream) {
-            let message = "the function yields a stream, and nobody would read it";
+        let one_sided = |info: &FunctionInfo| {
+            if info.is_stream {
+                Some("the function yields a stream, and nobody would read it")
+            } else if info.parameters.iter().any(|each| each.is_stream) {
+                Some("the function takes a stream, and nobody would be there to send it")
+            } else {
+                None
+            }
+        };
+        if let Some(message) = shared.with_function(function, one_sided)?.flatten() {
             return Err(Error::new(ErrorKind::InvalidArgument, message).with_function(function));
         }
         *trial = shared
             .admit(function)
             .map_err(|which| tripped(which, function, shared))?;
-        Ok(encode(self.pool.codec(), function, &self.argument)?.to_bytes())
+        let body = encode(self.pool.codec(), function, &self.argument)?;
+        self.check_length(&body.body())?;
+        Ok(body.to_bytes())
+    }
+
+    /// What the connection would find, which a call that waits has not been to yet.
+    fn check_length(&self, body: &[u8]) -> Result<()> {
+        let config = self.pool.shared().config();
+        let beside = match config.protocol {
+            Protocol::Binary => {
+                let metadata = self.options.metadata();
+                let metadata = metadata.map_err(|error| error.with_function(&self.function))?;
+                let metadata = match metadata.is_empty() {
+                    true => 0,
+                    false => metadata.wire_len(),
+                };
+                let deadline = self.options.deadline.map_or(0, |_| DEADLINE_LEN);
+                HEADER_LEN - LENGTH_LEN + deadline + metadata
+            }
+            // What it has beside the body is for the connection to know.
+            Protocol::Json => 0,
+        };
+        let (bytes, limit) = (beside + body.len(), config.limits.max_frame);
+        if bytes > limit {
+            let reason = RequestError::TooLarge { bytes, limit };
+            return Err(unsendable(reason, &self.function, self.pool.shared()));
+        }
+        Ok(())
     }
 }
 
 impl<C: Codec, A: Serialize> Future for OneWay<'_, C, A> {
     type Output = Result<()>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(tokio::task::coop::poll_proceed(context)).made_progress();
+        if std::mem::replace(&mut self.has_ended, true) {
+            return Poll::Ready(Err(ended_already()));
+        }
         Poll::Ready(self.send())
     }
 }

@@ -11,7 +11,7 @@ use super::claim::Claim;
 use super::line::Ticket;
 use super::parcel::{Handover, Parcel};
 use crate::connection::Connection;
-use crate::ledger::{Ended, Issuer, Permit, Refusal, Seat};
+use crate::ledger::{Ended, Failure, Issuer, Permit, Refusal, Seat};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The door of a pool: every call passes it on the way in, and its permit on the way out.
@@ -265,6 +265,10 @@ impl Gate {
         match parcel.send(&connection, permit, is_last) {
             Handover::Sent => Vec::new(),
             Handover::Needless(permit) => self.release(permit),
+            Handover::Unsendable(reason, promise, permit) => {
+                promise.keep(Err(Failure::Unsendable(reason)));
+                self.release(permit)
+            }
             Handover::Closed(parcel, permit) => {
                 // First the slot is closed, so that neither this nor what follows comes back to it.
                 let seat = connection.worker().seat();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use pyproc_proto::{Body, DeadlineClock, Metadata, Request};
+use pyproc_proto::{Body, DeadlineClock, Metadata, Request, RequestError};
 
 use super::claim::{Claim, Priority, Waits};
 use crate::connection::{Connection, Sender, Unsent};
@@ -35,8 +35,10 @@ pub(crate) struct Parcel {
 /// would give the place to the next parcel while this one is still being dealt with, and so on through the whole line.
 pub(crate) enum Handover {
     Sent,
-    /// Nobody waits for the call any more, or no worker can be sent it.
+    /// Nobody waits for the call any more.
     Needless(Option<Permit>),
+    /// No worker can be sent it.
+    Unsendable(RequestError, Promise, Option<Permit>),
     /// The connection takes no more requests.
     Closed(Parcel, Option<Permit>),
 }
@@ -79,8 +81,7 @@ impl Parcel {
             Ok(_) => Handover::Sent,
             Err((Unsent::Invalid(reason), entry)) => {
                 let (promise, permit) = entry.withdraw();
-                promise.keep(Err(Failure::Unsendable(reason)));
-                Handover::Needless(permit)
+                Handover::Unsendable(reason, promise, permit)
             }
             Err((Unsent::Closed, entry)) => {
                 let (promise, permit) = entry.withdraw();

@@ -198,17 +198,21 @@ impl Shared {
         *self.functions() = Some(functions);
     }
 
-    /// What the workers know of this function.
+    /// Looks at what the workers know of this function.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::FunctionNotFound`], with the nearest name. Under the JSON protocol nobody knows, and the answer is
     /// `None`.
-    pub(crate) fn function(&self, name: &str) -> Result<Option<FunctionInfo>, Error> {
+    pub(crate) fn with_function<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&FunctionInfo) -> T,
+    ) -> Result<Option<T>, Error> {
         match &*self.functions() {
             None => Ok(None),
             Some(functions) => match functions.iter().find(|function| function.name == name) {
-                Some(function) => Ok(Some(function.clone())),
+                Some(function) => Ok(Some(look(function))),
                 None => Err(not_found(name, functions)),
             },
         }

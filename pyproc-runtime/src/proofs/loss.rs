@@ -1,7 +1,7 @@
 //! Workers that die, leave or are replaced, and pools that end, while calls come and go.
 
 use shuttle::future::block_on;
-use shuttle::thread::JoinHandle;
+use shuttle::thread::{self, JoinHandle};
 
 use super::explore;
 use super::stage::Stage;
@@ -83,6 +83,34 @@ fn an_idempotent_call_outlives_its_worker() {
             stage.start(move |stage| stage.wait(stage.pool.call("echo", number).idempotent()))
         });
         assert_eq!(failures(callers, ErrorKind::WorkerDied, &[]), 0);
+        stage.end([worker]);
+    });
+}
+
+#[test]
+fn whoever_makes_a_one_way_call_hears_of_no_end_that_comes_after_its_acceptance() {
+    explore(|| {
+        let stage = Stage::new(1, 1);
+        let mut first = stage.hire(0, 1);
+        let worker = stage.start(move |stage| {
+            if first.wait_for_calls().is_some() {
+                first.die();
+                stage.hire(0, 2).serve();
+            }
+        });
+        // The worker may look for calls at any time.
+        let bell = stage.start(|stage| {
+            for _ in 0..8 {
+                stage.ring();
+                thread::yield_now();
+            }
+        });
+        let caller = stage.start(|stage| stage.wait(stage.pool.one_way("echo", 1)));
+        caller.join().unwrap().unwrap();
+        bell.join().unwrap();
+        // It is over by the time that this is answered.
+        assert_eq!(stage.call(2).unwrap(), 2);
+        assert_eq!(stage.executed(), [2]);
         stage.end([worker]);
     });
 }
