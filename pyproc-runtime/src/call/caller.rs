@@ -119,7 +119,8 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
     }
 
     /// Makes this one of many calls that are sent together, and have one deadline. Whoever polls it first must have its
-    /// [`connection`](Self::connection) send it.
+    /// [`connection`](Self::connection) send it. Where it finds the line full that is the others' doing, perhaps; so it
+    /// returns the error, has not ended, and may be [begun](Self::begin) again or [rest](Self::rest_after).
     pub(super) fn join_others(&mut self, deadline: Option<Instant>) {
         self.is_one_of_many = true;
         self.options.deadline = None;
@@ -214,7 +215,13 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Begins a call whose argument is encoded.
     pub(super) fn begin(&mut self, body: &Scratch) -> Result<()> {
         let sent = self.send_body(body);
-        self.state = sent.or_else(|error| self.rest_after(error))?;
+        self.state = sent.or_else(|error| self.state_after(error))?;
+        Ok(())
+    }
+
+    /// Lets the call wait for a while before it is tried again, if that helps and is allowed.
+    pub(super) fn rest_after(&mut self, error: Error) -> Result<()> {
+        self.state = self.resting(error)?;
         Ok(())
     }
 
@@ -331,7 +338,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         loop {
             let receipt = match &mut self.state {
                 State::New | State::Returned => {
-                    self.state = self.send().or_else(|error| self.rest_after(error))?;
+                    self.state = self.send().or_else(|error| self.state_after(error))?;
                     continue;
                 }
                 State::Resting(rest) => {
@@ -377,7 +384,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         loop {
             let receipt = match &mut self.state {
                 State::New | State::Returned => {
-                    self.state = self.send().or_else(|error| self.rest_after(error))?;
+                    self.state = self.send().or_else(|error| self.state_after(error))?;
                     continue;
                 }
                 State::Resting(rest) => {
@@ -439,7 +446,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         };
         match self.history.judge(outcome, case, shared) {
             Answer::Body(body) => return Some(Ok(body)),
-            Answer::Error(error) => match self.rest_after(error) {
+            Answer::Error(error) => match self.state_after(error) {
                 Ok(resting) => self.state = resting,
                 Err(error) => return Some(Err(error)),
             },
@@ -470,8 +477,16 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         }
     }
 
-    /// Lets the call wait for a while before it is tried again, if that helps and is allowed.
-    fn rest_after(&self, error: Error) -> Result<State> {
+    /// The state of a call that has failed, if it goes on.
+    fn state_after(&self, error: Error) -> Result<State> {
+        // The others fill the line, perhaps.
+        if self.is_one_of_many && error.kind() == ErrorKind::Overloaded {
+            return Err(error);
+        }
+        self.resting(error)
+    }
+
+    fn resting(&self, error: Error) -> Result<State> {
         if !error.is_retryable() || self.history.has_streamed {
             return Err(error);
         }

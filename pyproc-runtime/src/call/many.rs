@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::caller::Caller;
 use super::{CallOptions, decode};
 use crate::connection::Connection;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{Pool, Priority};
 
 /// Many calls of one Python function: a future of all their results, in the order of the inputs. It does nothing until
@@ -29,7 +29,8 @@ use crate::pool::{Pool, Priority};
 /// (`@expose(batch=32)`) finds them together; where there are several workers, they are spread over them. As many as 512
 /// are under way at once, and no more than there is room for in the waiting line
 /// ([`max_waiting`](crate::PoolBuilder::max_waiting)); the others follow as those end. Only where other callers fill the
-/// line, and none of these is under way, does one end as [`Overloaded`](crate::ErrorKind::Overloaded).
+/// line, and none of these is under way, is one refused as [`Overloaded`](crate::ErrorKind::Overloaded), and tried again if
+/// the pool's [`retry`](crate::PoolBuilder::retry) says so.
 ///
 /// # Cancel safety
 ///
@@ -56,6 +57,14 @@ pub struct CallMany<'a, C: Codec, I: Iterator, R> {
 /// As many are under way at once, at most. It is several times what a worker takes at once, and each of them costs a look
 /// whenever some of them end.
 const MAX_UNDER_WAY: usize = 512;
+
+/// What becomes of one of the calls when it is polled.
+enum One<R> {
+    IsUnderWay,
+    HasEnded(Result<R>),
+    /// It has not ended, and may begin again.
+    FoundNoRoom(Error),
+}
 
 /// Connections with requests that wait for those that follow. They are sent when this is dropped, also where the user's
 /// code has panicked.
@@ -121,50 +130,98 @@ where
         let most = free.max(1).min(MAX_UNDER_WAY - self.under_way.len());
         // First the user's code, which may take its time, or call the pool itself: nothing is held back meanwhile.
         let mut prepared = Vec::new();
-        while prepared.len() < most {
+        let mut are_others_left = false;
+        for _ in 0..most {
             let Some((place, mut caller)) = self.next_caller() else {
                 break;
             };
+            are_others_left = true;
             match caller.prepare() {
                 Ok(body) => prepared.push((place, caller, body)),
-                Err(error) => self.results[place] = Some(caller.end(Err(error))),
+                Err(error) => self.rest_or_end(place, caller, error, context),
             }
-        }
-        if prepared.is_empty() {
-            return false;
         }
         let mut held = Held::default();
         let mut prepared = prepared.into_iter();
         while let Some((place, mut caller, body)) = prepared.next() {
             match caller.begin(&body) {
-                Ok(()) => {}
+                Ok(()) => {
+                    held.add(caller.connection());
+                    self.follow(place, caller, context);
+                }
                 Err(error) if error.kind() == ErrorKind::Overloaded => {
-                    let mut rest: VecDeque<_> =
-                        prepared.map(|(place, caller, _)| (place, caller)).collect();
-                    if self.under_way.is_empty() {
-                        // Others fill the line. The next one has its chance when they have had theirs.
-                        self.results[place] = Some(caller.end(Err(error)));
-                        context.waker().wake_by_ref();
-                    } else {
-                        // There is room when one of those has ended that are under way.
-                        rest.push_front((place, caller));
+                    for (place, caller, _) in prepared.rev() {
+                        self.put_back.push_front((place, caller));
                     }
-                    rest.append(&mut self.put_back);
-                    self.put_back = rest;
+                    self.put_back(place, caller, error, context);
                     return false;
                 }
-                Err(error) => {
-                    self.results[place] = Some(caller.end(Err(error)));
-                    continue;
-                }
-            }
-            self.results[place] = Self::poll_one(&mut caller, context);
-            if self.results[place].is_none() {
-                held.add(caller.connection());
-                self.under_way.push((place, caller));
+                Err(error) => self.results[place] = Some(caller.end(Err(error))),
             }
         }
-        true
+        are_others_left
+    }
+
+    /// Waits for the end of a call that has begun.
+    fn follow(&mut self, place: usize, mut caller: Caller<'a, C, I::Item>, context: &Context<'_>) {
+        match Self::poll_one(&mut caller, context) {
+            One::IsUnderWay => self.under_way.push((place, caller)),
+            One::HasEnded(result) => self.results[place] = Some(result),
+            One::FoundNoRoom(error) => self.put_back(place, caller, error, context),
+        }
+    }
+
+    /// A call has found the line full.
+    fn put_back(
+        &mut self,
+        place: usize,
+        caller: Caller<'a, C, I::Item>,
+        error: Error,
+        context: &Context<'_>,
+    ) {
+        if self.under_way.is_empty() {
+            // Others fill the line. Where this one ends, the next one has its chance when they have had theirs.
+            self.rest_or_end(place, caller, error, context);
+        } else {
+            // There is room when one of those has ended that are under way.
+            self.put_back.push_front((place, caller));
+        }
+    }
+
+    /// A call could not begin, and does so later if it may.
+    fn rest_or_end(
+        &mut self,
+        place: usize,
+        mut caller: Caller<'a, C, I::Item>,
+        error: Error,
+        context: &Context<'_>,
+    ) {
+        match caller.rest_after(error) {
+            Ok(()) => self.under_way.push((place, caller)),
+            Err(error) => self.results[place] = Some(caller.end(Err(error))),
+        }
+        // It is polled with the others next time.
+        context.waker().wake_by_ref();
+    }
+
+    /// Polls those that are under way.
+    fn poll_all(&mut self, context: &Context<'_>) {
+        let (mut index, mut without_room) = (0, Vec::new());
+        while let Some((place, caller)) = self.under_way.get_mut(index) {
+            match Self::poll_one(caller, context) {
+                One::IsUnderWay => index += 1,
+                One::HasEnded(result) => {
+                    self.results[*place] = Some(result);
+                    self.under_way.swap_remove(index);
+                }
+                One::FoundNoRoom(error) => {
+                    without_room.push((self.under_way.swap_remove(index), error));
+                }
+            }
+        }
+        for ((place, caller), error) in without_room {
+            self.put_back(place, caller, error, context);
+        }
     }
 
     /// The call of the next input, and its place.
@@ -184,12 +241,16 @@ where
         Some((self.results.len() - 1, caller))
     }
 
-    fn poll_one(caller: &mut Caller<'_, C, I::Item>, context: &Context<'_>) -> Option<Result<R>> {
-        let Poll::Ready(reply) = caller.poll_value(context) else {
-            return None;
+    fn poll_one(caller: &mut Caller<'_, C, I::Item>, context: &Context<'_>) -> One<R> {
+        let reply = match caller.poll_value(context) {
+            Poll::Pending => return One::IsUnderWay,
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::Overloaded => {
+                return One::FoundNoRoom(error);
+            }
+            Poll::Ready(reply) => reply,
         };
         let result = reply.and_then(|reply| decode(&caller.pool, &caller.function, reply.as_ref()));
-        Some(caller.end(result))
+        One::HasEnded(caller.end(result))
     }
 }
 
@@ -203,11 +264,7 @@ where
         let coop = ready!(tokio::task::coop::poll_proceed(context));
         let this = &mut *self;
         let before = this.under_way.len();
-        let results = &mut this.results;
-        this.under_way.retain_mut(|(place, caller)| {
-            results[*place] = Self::poll_one(caller, context);
-            results[*place].is_none()
-        });
+        this.poll_all(context);
         if this.deadline.is_none() {
             let time = this.options.deadline;
             this.deadline = Some(time.and_then(|time| Instant::now().checked_add(time)));

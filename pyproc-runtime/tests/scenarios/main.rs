@@ -16,6 +16,8 @@ mod handshake;
 mod hot_path;
 mod json_protocol;
 mod ledger;
+mod many;
+mod one_way;
 mod runtime_end;
 mod shutdown;
 mod supervision;
