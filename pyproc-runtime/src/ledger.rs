@@ -36,7 +36,10 @@ pub(crate) enum Reply {
     /// A view into the buffer that it was read into.
     Large(Bytes),
     /// One that came with metadata.
-    Accompanied(Box<(Bytes, Metadata)>),
+    Accompanied {
+        body: Bytes,
+        metadata: Box<Metadata>,
+    },
 }
 
 /// A cache line, less the length. The typical small struct fits.
@@ -582,7 +585,7 @@ impl Reply {
     pub(crate) fn new(body: Bytes, metadata: Option<Box<Metadata>>) -> Self {
         match metadata {
             None => body.into(),
-            Some(metadata) => Self::Accompanied(Box::new((body, *metadata))),
+            Some(metadata) => Self::Accompanied { body, metadata },
         }
     }
 
@@ -590,7 +593,7 @@ impl Reply {
     pub(crate) fn take_metadata(&mut self) -> Metadata {
         match self {
             Self::Small { .. } | Self::Large(_) => Metadata::new(),
-            Self::Accompanied(accompanied) => std::mem::take(&mut accompanied.1),
+            Self::Accompanied { metadata, .. } => std::mem::take(metadata),
         }
     }
 }
@@ -613,8 +616,7 @@ impl AsRef<[u8]> for Reply {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Small { length, bytes } => &bytes[..usize::from(*length)],
-            Self::Large(body) => body,
-            Self::Accompanied(accompanied) => &accompanied.0,
+            Self::Large(body) | Self::Accompanied { body, .. } => body,
         }
     }
 }

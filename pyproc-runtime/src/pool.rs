@@ -5,6 +5,7 @@ mod breaker;
 mod builder;
 mod claim;
 mod gate;
+mod letter;
 mod line;
 mod pace;
 mod parcel;
@@ -28,6 +29,7 @@ pub(crate) use breaker::{Trial, Tripped};
 pub(crate) use claim::Claim;
 pub use claim::hash_key;
 pub(crate) use gate::{Admittance, Entrance, Gate, Place};
+pub(crate) use letter::Letter;
 pub(crate) use line::Ticket;
 pub(crate) use pace::room_for;
 pub(crate) use parcel::{Handover, Parcel};
@@ -124,7 +126,7 @@ impl<C: Codec> Pool<C> {
     ///
     /// See [`ErrorKind`]; the error says what happened and whether the function may have run.
     pub fn call<'a, A, R>(&'a self, function: &'a str, argument: A) -> Call<'a, C, A, R> {
-        let options = CallOptions::new(self.shared().deadline(), false);
+        let options = CallOptions::new(self.shared().deadline());
         Call::new(Cow::Borrowed(self), function.into(), argument, options)
     }
 
@@ -135,7 +137,7 @@ impl<C: Codec> Pool<C> {
         function: impl Into<Cow<'static, str>>,
         argument: A,
     ) -> Call<'static, C, A, R> {
-        let options = CallOptions::new(self.shared().deadline(), false);
+        let options = CallOptions::new(self.shared().deadline());
         let pool = Cow::Owned(self.clone());
         Call::new(pool, function.into(), argument, options)
     }
@@ -155,7 +157,7 @@ impl<C: Codec> Pool<C> {
         function: &'a str,
         inputs: I,
     ) -> CallMany<'a, C, I::IntoIter, R> {
-        let options = CallOptions::new(self.shared().deadline(), false);
+        let options = CallOptions::new(self.shared().deadline());
         CallMany::new(self, function, inputs.into_iter(), options)
     }
 
@@ -202,8 +204,8 @@ impl<C: Codec> Pool<C> {
     /// # }
     /// ```
     pub fn broadcast<'a, A, R>(&'a self, function: &'a str, argument: A) -> Broadcast<'a, C, A, R> {
-        let options = CallOptions::new(self.shared().deadline(), false);
-        Broadcast::new(Cow::Borrowed(self), function.into(), argument, options)
+        let options = CallOptions::new(self.shared().deadline());
+        Broadcast::new(self, function, argument, options)
     }
 
     /// Calls a Python function for whose end nobody waits, to write a log entry, say: see [`OneWay`]. It returns when the
@@ -216,8 +218,8 @@ impl<C: Codec> Pool<C> {
     /// # }
     /// ```
     pub fn one_way<'a, A>(&'a self, function: &'a str, argument: A) -> OneWay<'a, C, A> {
-        let options = CallOptions::new(self.shared().deadline(), false);
-        OneWay::new(Cow::Borrowed(self), function.into(), argument, options)
+        let options = CallOptions::new(self.shared().deadline());
+        OneWay::new(self, function, argument, options)
     }
 
     /// What the pool and its workers do right now.

@@ -93,15 +93,15 @@ impl<C: Codec> Remote<C> {
     /// Calls the interface's function of this index in every worker.
     pub fn broadcast<A, R>(&self, function: usize, arguments: A) -> Broadcast<'_, C, A, R> {
         let function = &self.interface.functions[function];
-        let (pool, options) = (Cow::Borrowed(&self.pool), self.options(function));
-        Broadcast::new(pool, function.name.into(), arguments, options)
+        let options = self.options(function);
+        Broadcast::new(&self.pool, function.name, arguments, options)
     }
 
     /// Calls the interface's function of this index, and waits for no end.
     pub fn one_way<A>(&self, function: usize, arguments: A) -> OneWay<'_, C, A> {
         let function = &self.interface.functions[function];
-        let (pool, options) = (Cow::Borrowed(&self.pool), self.options(function));
-        OneWay::new(pool, function.name.into(), arguments, options)
+        let options = self.options(function);
+        OneWay::new(&self.pool, function.name, arguments, options)
     }
 
     /// Calls the interface's function of this index, which yields a stream. It keeps a handle of its own, so that a
@@ -119,7 +119,8 @@ impl<C: Codec> Remote<C> {
 
     fn options(&self, function: &FunctionSpec) -> CallOptions {
         let deadline = function.deadline.or(self.pool.shared().deadline());
-        let mut options = CallOptions::new(deadline, function.idempotent);
+        let mut options = CallOptions::new(deadline);
+        options.idempotent = function.idempotent;
         options.priority = function.priority;
         if let Some(attempts) = function.retry {
             options.set_retry(attempts.into());

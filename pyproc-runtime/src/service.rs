@@ -61,7 +61,7 @@ impl<C: Codec> Pool<C> {
         FunctionService {
             pool: self.clone(),
             function: function.into(),
-            options: CallOptions::new(self.shared().deadline(), false),
+            options: CallOptions::new(self.shared().deadline()),
             call: PhantomData,
         }
     }

@@ -1,6 +1,5 @@
 //! A call to every worker.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -12,7 +11,7 @@ use pyproc_proto::{Codec, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer as Judgement, Case, History, refusal, unsendable};
+use super::answer::{Answer, Case, History, refusal, unsendable};
 use super::caller::ended_already;
 use super::{CallOptions, decode, encode};
 use crate::connection::{Sender, Unsent};
@@ -44,8 +43,8 @@ use crate::pool::{Admittance, Pool, Shared};
 /// Dropping it cancels the call in each worker that has not answered, as for a [`Call`](super::Call).
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Broadcast<'a, C: Codec, A, R> {
-    pool: Cow<'a, Pool<C>>,
-    function: Cow<'a, str>,
+    pool: &'a Pool<C>,
+    function: &'a str,
     argument: A,
     options: CallOptions,
     /// When all must have answered; known from the first poll on.
@@ -63,19 +62,15 @@ enum State {
 /// The call in one of the workers.
 struct Leg {
     worker: WorkerIdentity,
-    answer: Answer,
-}
-
-enum Answer {
-    /// Dropping the receipt cancels the call.
-    Awaited(Receipt),
-    There(Result<Reply>),
+    /// Dropping it before the answer is there cancels the call.
+    receipt: Receipt,
+    answer: Option<Result<Reply>>,
 }
 
 impl<'a, C: Codec, A, R> Broadcast<'a, C, A, R> {
     pub(crate) fn new(
-        pool: Cow<'a, Pool<C>>,
-        function: Cow<'a, str>,
+        pool: &'a Pool<C>,
+        function: &'a str,
         argument: A,
         options: CallOptions,
     ) -> Self {
@@ -106,7 +101,7 @@ impl<'a, C: Codec, A, R> Broadcast<'a, C, A, R> {
 
 impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
     fn send(&self) -> Result<Vec<Leg>> {
-        let (shared, function) = (self.pool.shared(), &*self.function);
+        let (shared, function) = (self.pool.shared(), self.function);
         let metadata = self.options.metadata();
         let metadata = metadata.map_err(|error| error.with_function(function))?;
         let body = encode(self.pool.codec(), function, &self.argument)?;
@@ -131,11 +126,11 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
             let entry = promise.with_permit(Some(permit));
             let sent = connection.submit(request, entry, Sender::Caller, Instant::now());
             let worker = connection.worker().clone();
-            let answer = match sent {
-                Ok(submitted) => Answer::Awaited(receipt.sent(connection, submitted.call)),
+            let (receipt, answer) = match sent {
+                Ok(submitted) => (receipt.sent(connection, submitted.call), None),
                 Err((Unsent::Invalid(reason), entry)) => {
                     drop(entry.withdraw());
-                    Answer::There(Err(unsendable(reason, function, shared)))
+                    (receipt, Some(Err(unsendable(reason, function, shared))))
                 }
                 // It takes no more calls, and is none of those that do.
                 Err((Unsent::Closed, entry)) => {
@@ -144,7 +139,11 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
                     continue;
                 }
             };
-            legs.push(Leg { worker, answer });
+            legs.push(Leg {
+                worker,
+                receipt,
+                answer,
+            });
         }
         Ok(legs)
     }
@@ -152,17 +151,13 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Broadcast<'_, C, A, R> {
     /// Decodes the answers, and counts them.
     fn end(&self, legs: Vec<Leg>) -> Answers<R> {
         let decode = |leg: Leg| {
-            let result = match leg.answer {
-                Answer::There(result) => result,
-                Answer::Awaited(_) => Err(Error::new(ErrorKind::Closed, "nobody has answered")),
-            };
-            let result =
-                result.and_then(|reply| decode(&self.pool, &self.function, reply.as_ref()));
+            let result = leg.answer?;
+            let result = result.and_then(|reply| decode(self.pool, self.function, reply.as_ref()));
             let error = result.as_ref().err();
             self.pool.shared().counters().count_end(error);
-            (leg.worker, result)
+            Some((leg.worker, result))
         };
-        legs.into_iter().map(decode).collect()
+        legs.into_iter().filter_map(decode).collect()
     }
 }
 
@@ -175,16 +170,15 @@ impl Leg {
         deadline: Option<Instant>,
         shared: &Shared,
     ) -> Poll<()> {
-        if let Answer::Awaited(receipt) = &mut self.answer {
-            let outcome = ready!(receipt.poll(context));
+        if self.answer.is_none() {
+            let outcome = ready!(self.receipt.poll(context));
             let case = Case {
                 function,
                 is_idempotent: false,
                 deadline,
                 worker: Some(&self.worker),
             };
-            let answer = judge(outcome, case, shared);
-            self.answer = Answer::There(answer);
+            self.answer = Some(judge(outcome, case, shared));
         }
         Poll::Ready(())
     }
@@ -200,9 +194,9 @@ fn judge(outcome: Outcome, case: Case<'_>, shared: &Shared) -> Result<Reply> {
         return Err(death.error(Fate::NotStarted).with_function(case.function));
     }
     match History::default().judge(outcome, case, shared) {
-        Judgement::Body(reply) => Ok(reply),
-        Judgement::Error(error) => Err(error),
-        Judgement::Move | Judgement::SendAgain(_) => {
+        Answer::Body(reply) => Ok(reply),
+        Answer::Error(error) => Err(error),
+        Answer::Move | Answer::SendAgain(_) => {
             let message = "the worker was told to end before it began the call";
             let error = Error::new(ErrorKind::WorkerDied, message).with_function(case.function);
             Err(match case.worker {
@@ -235,7 +229,7 @@ impl<C: Codec, A: Serialize, R: DeserializeOwned> Future for Broadcast<'_, C, A,
             return Poll::Ready(Err(ended_already()));
         };
         // Each of them is polled, so that each wakes this one.
-        let (shared, function, deadline) = (this.pool.shared(), &*this.function, this.deadline);
+        let (shared, function, deadline) = (this.pool.shared(), this.function, this.deadline);
         let awaited = legs.iter_mut().filter_map(|leg| {
             leg.poll(context, function, deadline, shared)
                 .is_pending()

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Fate, Result, WorkerIdentity};
 use crate::flavor::yields_cheaply;
 use crate::ledger::{Items, Outcome, Promise, Receipt, Reply};
 use crate::pool::{
-    Admittance, Arrival, Claim, Entrance, Parcel, Place, Pool, Rest, Retry, Ticket, Trial,
+    Admittance, Arrival, Claim, Entrance, Letter, Parcel, Place, Pool, Rest, Retry, Ticket, Trial,
 };
 
 /// The state of a call, until it ends.
@@ -249,18 +249,18 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         let parcel = || {
             let (promise, receipt) = self.promise();
             waiting = Some(receipt);
-            Parcel {
+            let letter = Letter {
                 function: self.function.as_ref().into(),
                 body: body.to_bytes(),
                 deadline: self.deadline,
                 priority: self.options.priority,
                 key: self.options.key,
                 clock: shared.deadline_clock(),
-                metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
+                metadata: metadata.clone(),
                 credit: self.credit,
                 has_items: A::HAS_ITEMS,
-                promise,
-            }
+            };
+            Parcel { letter, promise }
         };
         let entrance = shared
             .gate()
@@ -333,20 +333,29 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         }
     }
 
-    /// Waits for the value.
-    pub(super) fn poll_value(&mut self, context: &Context<'_>) -> Poll<Result<Reply>> {
+    /// Sends the call if it is to be sent, perhaps after a rest.
+    fn poll_begun(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
         loop {
-            let receipt = match &mut self.state {
+            match &mut self.state {
                 State::New | State::Returned => {
                     self.state = self.send().or_else(|error| self.state_after(error))?;
-                    continue;
                 }
                 State::Resting(rest) => {
                     ready!(rest.poll(context));
                     self.failures += 1;
                     self.state = State::Returned;
-                    continue;
                 }
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Waits for the value.
+    pub(super) fn poll_value(&mut self, context: &Context<'_>) -> Poll<Result<Reply>> {
+        loop {
+            ready!(self.poll_begun(context))?;
+            let receipt = match &mut self.state {
+                State::New | State::Returned | State::Resting(_) => continue,
                 State::Sent { receipt, look } => {
                     match std::mem::replace(look, Looking::Not) {
                         Looking::AfterOthers(next) => {
@@ -382,17 +391,9 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
         items: &mut Items,
     ) -> Poll<Result<Step>> {
         loop {
+            ready!(self.poll_begun(context))?;
             let receipt = match &mut self.state {
-                State::New | State::Returned => {
-                    self.state = self.send().or_else(|error| self.state_after(error))?;
-                    continue;
-                }
-                State::Resting(rest) => {
-                    ready!(rest.poll(context));
-                    self.failures += 1;
-                    self.state = State::Returned;
-                    continue;
-                }
+                State::New | State::Returned | State::Resting(_) => continue,
                 State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt,
                 State::Over(_) => {
                     let State::Over(result) = std::mem::replace(&mut self.state, State::Ended)
@@ -531,13 +532,12 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
 
 impl<C: Codec, A> Drop for Caller<'_, C, A> {
     fn drop(&mut self) {
-        let has_begun = !matches!(self.state, State::New | State::Ended);
         let shared = self.pool.shared();
-        if has_begun {
+        if !matches!(self.state, State::New | State::Ended) {
             shared.counters().count_cancelled();
         }
         // One of many that was let through may have found no place.
-        if has_begun || (self.is_admitted && matches!(self.state, State::New)) {
+        if !self.has_ended() {
             shared.note_cancelled(self.trial, &self.function);
         }
     }

@@ -4,15 +4,11 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
-use pyproc_proto::Metadata;
-
-use super::CallOptions;
 use super::answer::{Answer, Case, History, refusal, unsendable};
 use crate::error::{Result, WorkerIdentity};
 use crate::ledger::{Outcome, Promise, Receipt};
 use crate::pool::{
-    Admittance, Arrival, Claim, Entrance, Handover, Parcel, Place, Shared, Ticket, Trial,
+    Admittance, Arrival, Entrance, Handover, Letter, Parcel, Place, Shared, Ticket, Trial,
 };
 use crate::sync::{Mutex, MutexGuard};
 use crate::telemetry;
@@ -26,10 +22,8 @@ use crate::telemetry;
 pub(super) struct Errand {
     /// Weak, because what waits in the pool's line must not keep the pool.
     shared: Weak<Shared>,
-    function: Box<str>,
-    body: Bytes,
-    deadline: Option<Instant>,
-    options: CallOptions,
+    letter: Letter,
+    is_idempotent: bool,
     /// What breakers will learn from its end.
     trial: Trial,
     progress: Mutex<Progress>,
@@ -49,19 +43,14 @@ struct Progress {
 impl Errand {
     pub(super) fn new(
         shared: &Arc<Shared>,
-        function: &str,
-        body: Bytes,
-        options: CallOptions,
+        letter: Letter,
+        is_idempotent: bool,
         trial: Trial,
     ) -> Arc<Self> {
-        let time = options.deadline;
-        let deadline = time.and_then(|time| Instant::now().checked_add(time));
         Arc::new(Self {
             shared: Arc::downgrade(shared),
-            function: function.into(),
-            body,
-            deadline,
-            options,
+            letter,
+            is_idempotent,
             trial,
             progress: Mutex::new(Progress::default()),
         })
@@ -95,31 +84,24 @@ impl Errand {
     ///
     /// There is none for it, or no worker can be sent it.
     fn enter(&self, shared: &Shared) -> Result<()> {
-        let metadata = self.options.metadata();
-        let metadata = metadata.map_err(|error| error.with_function(&self.function))?;
+        let claim = self.letter.claim();
         loop {
             let ticket = self.progress().ticket;
             let arrival = ticket.map_or(Arrival::New, Arrival::Returning);
-            let claim = Claim {
-                function: &self.function,
-                deadline: self.deadline,
-                priority: self.options.priority,
-                key: self.options.key,
-            };
             let mut waiting = None;
             let leave_parcel = || {
-                let (parcel, receipt) = self.parcel(shared, metadata);
+                let (parcel, receipt) = self.parcel();
                 waiting = Some(receipt);
                 parcel
             };
             let entrance = shared
                 .gate()
                 .enter(claim, arrival, Instant::now(), leave_parcel)
-                .map_err(|reason| refusal(reason, &self.function, shared))?;
+                .map_err(|reason| refusal(reason, claim.function, shared))?;
             let (place, receipt, ticket) = match entrance {
                 Entrance::Line(place, ticket) => (Some(place), waiting, ticket),
                 Entrance::Open(admittance, ticket) => {
-                    let receipt = self.submit(admittance, metadata, shared)?;
+                    let receipt = self.submit(admittance, shared)?;
                     (None, receipt, ticket)
                 }
             };
@@ -134,19 +116,16 @@ impl Errand {
     }
 
     /// Sends the call. `None` says that it was on a connection that had just closed.
-    fn submit(
-        &self,
-        admittance: Admittance,
-        metadata: &Metadata,
-        shared: &Shared,
-    ) -> Result<Option<Receipt>> {
+    fn submit(&self, admittance: Admittance, shared: &Shared) -> Result<Option<Receipt>> {
         let Admittance {
             permit, connection, ..
         } = admittance;
-        let (parcel, receipt) = self.parcel(shared, metadata);
+        let (parcel, receipt) = self.parcel();
         match parcel.send(&connection, permit, true) {
             Handover::Sent | Handover::Needless(_) => Ok(Some(receipt)),
-            Handover::Unsendable(reason, ..) => Err(unsendable(reason, &self.function, shared)),
+            Handover::Unsendable(reason, ..) => {
+                Err(unsendable(reason, &self.letter.function, shared))
+            }
             Handover::Closed(..) => {
                 shared.close_slot(connection.worker());
                 Ok(None)
@@ -154,21 +133,10 @@ impl Errand {
         }
     }
 
-    fn parcel(&self, shared: &Shared, metadata: &Metadata) -> (Parcel, Receipt) {
+    fn parcel(&self) -> (Parcel, Receipt) {
         let (promise, receipt) = Promise::new();
-        let parcel = Parcel {
-            function: self.function.clone(),
-            body: self.body.clone(),
-            deadline: self.deadline,
-            priority: self.options.priority,
-            key: self.options.key,
-            clock: shared.deadline_clock(),
-            metadata: (!metadata.is_empty()).then(|| Box::new(metadata.clone())),
-            credit: None,
-            has_items: false,
-            promise,
-        };
-        (parcel, receipt)
+        let letter = self.letter.clone();
+        (Parcel { letter, promise }, receipt)
     }
 
     /// Looks whether the call has ended, and goes on with it as long as it has not ended for good.
@@ -208,9 +176,9 @@ impl Errand {
         shared: &Shared,
     ) -> Option<Result<()>> {
         let case = Case {
-            function: &self.function,
-            is_idempotent: self.options.idempotent,
-            deadline: self.deadline,
+            function: &self.letter.function,
+            is_idempotent: self.is_idempotent,
+            deadline: self.letter.deadline,
             worker,
         };
         match self.progress().history.judge(outcome, case, shared) {
@@ -233,7 +201,7 @@ impl Errand {
         let result = self.progress().history.amend(result);
         let error = result.as_ref().err();
         shared.counters().count_end(error);
-        shared.note_end(self.trial, &self.function, error);
+        shared.note_end(self.trial, &self.letter.function, error);
         result
     }
 

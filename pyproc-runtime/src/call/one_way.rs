@@ -1,15 +1,13 @@
 //! A call for whose end nobody waits.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use pyproc_proto::{Codec, FunctionInfo, HEADER_LEN, Protocol, RequestError};
+use pyproc_proto::{Codec, FunctionInfo, HEADER_LEN, Metadata, Protocol, RequestError};
 use serde::Serialize;
 
 use super::answer::{tripped, unsendable};
@@ -17,7 +15,7 @@ use super::caller::ended_already;
 use super::errand::Errand;
 use super::{CallOptions, encode};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::{Pool, Priority, Trial, hash_key};
+use crate::pool::{Letter, Pool, Priority, Trial, hash_key};
 
 /// A one-way call: a future that ends when the call was accepted, which is at once.
 ///
@@ -41,8 +39,8 @@ use crate::pool::{Pool, Priority, Trial, hash_key};
 /// not the future's any more.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct OneWay<'a, C: Codec, A> {
-    pool: Cow<'a, Pool<C>>,
-    function: Cow<'a, str>,
+    pool: &'a Pool<C>,
+    function: &'a str,
     argument: A,
     options: CallOptions,
     has_ended: bool,
@@ -50,8 +48,8 @@ pub struct OneWay<'a, C: Codec, A> {
 
 impl<'a, C: Codec, A> OneWay<'a, C, A> {
     pub(crate) fn new(
-        pool: Cow<'a, Pool<C>>,
-        function: Cow<'a, str>,
+        pool: &'a Pool<C>,
+        function: &'a str,
         argument: A,
         options: CallOptions,
     ) -> Self {
@@ -110,24 +108,21 @@ const LENGTH_LEN: usize = size_of::<u32>();
 const DEADLINE_LEN: usize = size_of::<u64>();
 
 impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
-    fn send(&mut self) -> Result<()> {
-        let mut trial = Trial::default();
-        let prepared = self.prepare(&mut trial);
-        let options = std::mem::take(&mut self.options);
-        let shared = self.pool.shared();
-        match prepared {
-            Ok(body) => Errand::new(shared, &self.function, body, options, trial).begin(shared),
+    fn send(&self) -> Result<()> {
+        let (shared, mut trial) = (self.pool.shared(), Trial::default());
+        match self.prepare(&mut trial) {
+            Ok(letter) => Errand::new(shared, letter, self.options.idempotent, trial).begin(shared),
             Err(error) => {
                 shared.counters().count_end(Some(&error));
-                shared.note_end(trial, &self.function, Some(&error));
+                shared.note_end(trial, self.function, Some(&error));
                 Err(error)
             }
         }
     }
 
     /// Finds out what nobody would be there to hear of later.
-    fn prepare(&self, trial: &mut Trial) -> Result<Bytes> {
-        let (shared, function) = (self.pool.shared(), &*self.function);
+    fn prepare(&self, trial: &mut Trial) -> Result<Letter> {
+        let (shared, function) = (self.pool.shared(), self.function);
         let one_sided = |info: &FunctionInfo| {
             if info.is_stream {
                 Some("the function yields a stream, and nobody would read it")
@@ -144,17 +139,28 @@ impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
             .admit(function)
             .map_err(|which| tripped(which, function, shared))?;
         let body = encode(self.pool.codec(), function, &self.argument)?;
-        self.check_length(&body.body())?;
-        Ok(body.to_bytes())
+        let metadata = self.options.metadata();
+        let metadata = metadata.map_err(|error| error.with_function(function))?;
+        self.check_length(&body.body(), metadata)?;
+        let time = self.options.deadline;
+        Ok(Letter {
+            function: function.into(),
+            body: body.to_bytes(),
+            deadline: time.and_then(|time| Instant::now().checked_add(time)),
+            priority: self.options.priority,
+            key: self.options.key,
+            clock: shared.deadline_clock(),
+            metadata: metadata.clone(),
+            credit: None,
+            has_items: false,
+        })
     }
 
     /// What the connection would find, which a call that waits has not been to yet.
-    fn check_length(&self, body: &[u8]) -> Result<()> {
+    fn check_length(&self, body: &[u8], metadata: &Metadata) -> Result<()> {
         let config = self.pool.shared().config();
         let beside = match config.protocol {
             Protocol::Binary => {
-                let metadata = self.options.metadata();
-                let metadata = metadata.map_err(|error| error.with_function(&self.function))?;
                 let metadata = match metadata.is_empty() {
                     true => 0,
                     false => metadata.wire_len(),
@@ -168,7 +174,7 @@ impl<C: Codec, A: Serialize> OneWay<'_, C, A> {
         let (bytes, limit) = (beside + body.len(), config.limits.max_frame);
         if bytes > limit {
             let reason = RequestError::TooLarge { bytes, limit };
-            return Err(unsendable(reason, &self.function, self.pool.shared()));
+            return Err(unsendable(reason, self.function, self.pool.shared()));
         }
         Ok(())
     }

@@ -31,10 +31,9 @@ struct Extras {
 static NO_METADATA: Metadata = Metadata::new();
 
 impl CallOptions {
-    pub(crate) fn new(deadline: Option<Duration>, idempotent: bool) -> Self {
+    pub(crate) fn new(deadline: Option<Duration>) -> Self {
         Self {
             deadline,
-            idempotent,
             ..Self::default()
         }
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use pyproc_proto::{Body, DeadlineClock, Metadata, Request, RequestError};
+use pyproc_proto::RequestError;
 
-use super::claim::{Claim, Priority, Waits};
+use super::claim::{Claim, Waits};
+use super::letter::Letter;
 use crate::connection::{Connection, Sender, Unsent};
-use crate::deadline;
 use crate::ledger::{Failure, Permit, Promise, Refusal};
 
 /// What a waiting call leaves with the line.
@@ -16,18 +15,7 @@ use crate::ledger::{Failure, Permit, Promise, Refusal};
 /// Whoever frees a place sends it, so that a future that is alive and not polled keeps no place from others.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    pub(crate) function: Box<str>,
-    pub(crate) body: Bytes,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) priority: Priority,
-    pub(crate) key: Option<u64>,
-    pub(crate) clock: DeadlineClock,
-    /// `None` where there are none.
-    pub(crate) metadata: Option<Box<Metadata>>,
-    /// For a stream, what the worker may send of it at first.
-    pub(crate) credit: Option<u32>,
-    /// Whether its caller has items of an argument to send afterwards.
-    pub(crate) has_items: bool,
+    pub(crate) letter: Letter,
     pub(crate) promise: Promise,
 }
 
@@ -43,8 +31,6 @@ pub(crate) enum Handover {
     Closed(Parcel, Option<Permit>),
 }
 
-static NO_METADATA: Metadata = Metadata::new();
-
 impl Parcel {
     /// Sends the call; where others follow, together with them.
     pub(crate) fn send(
@@ -56,27 +42,8 @@ impl Parcel {
         if self.promise.is_abandoned() {
             return Handover::Needless(Some(permit));
         }
-        let Self {
-            function,
-            body,
-            deadline,
-            priority,
-            key,
-            clock,
-            metadata,
-            credit,
-            has_items,
-            promise,
-        } = self;
-        let request = Request {
-            function: &function,
-            body: Body::Shared(&body),
-            deadline: deadline.map(|at| deadline::on_the_wire(at, clock)),
-            metadata: metadata.as_deref().unwrap_or(&NO_METADATA),
-            credit,
-            has_items,
-        };
-        let entry = promise.with_permit(Some(permit));
+        let Self { letter, promise } = self;
+        let (request, entry) = (letter.request(), promise.with_permit(Some(permit)));
         match connection.submit(request, entry, Sender::Line { is_last }, Instant::now()) {
             Ok(_) => Handover::Sent,
             Err((Unsent::Invalid(reason), entry)) => {
@@ -85,19 +52,7 @@ impl Parcel {
             }
             Err((Unsent::Closed, entry)) => {
                 let (promise, permit) = entry.withdraw();
-                let parcel = Self {
-                    function,
-                    body,
-                    deadline,
-                    priority,
-                    key,
-                    clock,
-                    metadata,
-                    credit,
-                    has_items,
-                    promise,
-                };
-                Handover::Closed(parcel, permit)
+                Handover::Closed(Self { letter, promise }, permit)
             }
         }
     }
@@ -109,11 +64,6 @@ impl Parcel {
 
 impl Waits for Parcel {
     fn claim(&self) -> Claim<'_> {
-        Claim {
-            function: &self.function,
-            deadline: self.deadline,
-            priority: self.priority,
-            key: self.key,
-        }
+        self.letter.claim()
     }
 }

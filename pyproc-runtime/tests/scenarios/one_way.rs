@@ -2,7 +2,6 @@
 
 use pyproc_proto::ParameterInfo;
 use pyproc_runtime::{ErrorKind, Fate};
-use tokio::runtime::Runtime;
 
 use crate::support::{
     Act, FakeWorker, attach, echo, echoes, holds, scenario, scenario_without_runtime, until,
@@ -74,29 +73,5 @@ fn one_that_no_worker_could_be_sent_is_refused_at_once_even_if_it_would_wait() {
         worker.answers_from_now_on();
         within("the answer", other).await.unwrap().unwrap();
         until("it has ended", || pool.status().counts.returned == 2).await;
-    });
-}
-
-#[test]
-fn one_that_has_failed_by_the_time_that_it_is_accepted_was_accepted() {
-    const CALLERS: usize = 8;
-    const CALLS: usize = 500;
-    scenario_without_runtime(|| {
-        let worker = FakeWorker::that(|request| [request.exception("Moody", "not today")]);
-        let runtime = Runtime::new().unwrap();
-        let pool = attach([&worker]).max_waiting(CALLERS * CALLS);
-        let pool = runtime.block_on(pool.start()).unwrap();
-        let make_calls = || {
-            for number in 0..CALLS {
-                runtime.block_on(pool.one_way("echo", number)).unwrap();
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..CALLERS {
-                scope.spawn(make_calls);
-            }
-        });
-        runtime.block_on(pool.shutdown()).unwrap();
-        assert_eq!(pool.status().counts.failed, (CALLERS * CALLS) as u64);
     });
 }
