@@ -4,8 +4,7 @@ use pyproc_proto::ParameterInfo;
 use pyproc_runtime::{ErrorKind, Fate};
 
 use crate::support::{
-    Act, FakeWorker, attach, echo, echoes, holds, scenario, scenario_without_runtime, until,
-    welcome, within,
+    Act, FakeWorker, attach, echo, echoes, holds, scenario, until, welcome, within,
 };
 
 #[test]
