@@ -538,6 +538,16 @@ fn the_json_protocol_refuses_another_codec() {
 }
 
 #[test]
+fn the_json_protocol_asks_for_workers_that_listen() {
+    scenario(async {
+        let pool = pool_of("").protocol(Protocol::Json).codec(Json);
+        let error = refusal(pool).await;
+        let culprits = ["JSON protocol", "`.listen()`"];
+        assert_error(&error, ErrorKind::Config, Fate::NotStarted, &culprits);
+    });
+}
+
+#[test]
 fn a_pool_that_is_started_outside_of_a_runtime_says_what_it_needs() {
     let error = futures::executor::block_on(refusal(pool_of("")));
     let culprits = ["tokio runtime"];

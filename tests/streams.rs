@@ -370,6 +370,7 @@ fn a_value_and_a_stream_are_not_taken_for_each_other() {
 fn a_pool_that_speaks_the_json_protocol_says_that_it_has_no_streams() {
     scenario(async {
         let pool = workers(1)
+            .listen()
             .protocol(Protocol::Json)
             .codec(Json)
             .start()

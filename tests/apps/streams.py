@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 
 from marks import wait_for
-from pyproc import expose
+from pyproc import expose, run_worker
 
 
 @expose
@@ -62,3 +62,7 @@ def stuck_after_one() -> Iterator[int]:
 def hold_the_lock() -> int:
     """Never comes back from C, which neither gives the interpreter lock away nor asks for signals."""
     return sum(itertools.repeat(0))
+
+
+if __name__ == "__main__":
+    run_worker()

@@ -188,7 +188,8 @@ impl<C: Codec> PoolBuilder<C> {
     }
 
     /// The protocol. Default [`Protocol::Binary`], because it has deadlines, cancelling, streams and a table of functions.
-    /// [`Protocol::Json`] drives workers that know only the JSON protocol; it asks for the codec [`Json`](crate::Json).
+    /// [`Protocol::Json`] drives workers that know only the JSON protocol; it asks for the codec [`Json`](crate::Json), and
+    /// for workers that [listen](Self::listen).
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.protocol = protocol;
         self

@@ -40,6 +40,14 @@ impl<C: Codec> PoolBuilder<C> {
                 codec.name()
             )));
         }
+        if settings.protocol == Protocol::Json
+            && !settings.listens
+            && matches!(origin, Origin::Target(_))
+        {
+            return Err(impossible(
+                "a worker that is handed a connection speaks the binary protocol: add `.listen()` for the JSON protocol",
+            ));
+        }
         if settings.recycle != Recycle::new() && matches!(origin, Origin::Paths(_)) {
             return Err(impossible(
                 "the workers of an attached pool belong to somebody else, so the pool cannot recycle them",
