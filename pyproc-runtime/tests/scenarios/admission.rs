@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyproc_runtime::{ErrorKind, Fate};
+use pyproc_runtime::{ErrorKind, Fate, RetryBudget};
 
 use crate::support::{FakeWorker, attach, echo, echo_all, holds, scenario, until, within};
 
@@ -308,5 +308,24 @@ fn what_no_worker_could_be_sent_makes_none_look_quick() {
         for call in calls {
             within("an answer", call).await.unwrap().unwrap();
         }
+    });
+}
+
+#[test]
+fn a_call_that_was_given_up_lets_another_one_be_tried_again() {
+    scenario(async || {
+        let worker = FakeWorker::that(holds);
+        // As many as there were calls, and none besides.
+        let budget = RetryBudget::new().ratio(1.0).per_second(0);
+        let pool = attach([&worker]).max_waiting(0).retry_budget(budget);
+        let pool = pool.start().await.unwrap();
+        let given_up = echo(&pool, 1);
+        worker.call(1).await;
+        given_up.abort();
+        assert!(given_up.await.unwrap_err().is_cancelled());
+        let call = pool.call::<_, u64>("echo", 2).retry(2);
+        let error = within("a refusal", call).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        assert_eq!(pool.status().counts.retried, 1);
     });
 }
