@@ -80,6 +80,7 @@ impl Frame {
     }
 
     /// Takes apart what follows a header that was found good.
+    #[inline]
     fn after_header(header: Header, mut rest: Bytes) -> Result<Self, ProtocolError> {
         let kind = header.kind;
         let mut deadline = None;

@@ -300,6 +300,7 @@ impl ReturnedPermits {
     }
 
     /// Adds the permit of an entry of the same worker.
+    #[inline]
     pub(crate) fn add(&mut self, entry: &mut Entry) {
         if let Some(mut permit) = entry.permit.take() {
             self.seat = permit.seat;

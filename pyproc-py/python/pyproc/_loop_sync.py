@@ -53,7 +53,10 @@ class SyncLoop:
         self._spin = Spin(spin_ns)
         self._connection = connection
         self._stop = stop
-        self._runner = Runner(dispatcher, guard, self._flush, page, running, self._gather)
+        is_in_order = all(each.batching is None for each in dispatcher.functions)
+        self._runner = Runner(
+            dispatcher, guard, self._flush, page, running, self._gather, is_in_order
+        )
         self._violation: ProtocolError | None = None
         """How the host broke the protocol while a function waited for it."""
         connection.wait = self._wait_within

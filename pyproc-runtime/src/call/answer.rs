@@ -7,13 +7,12 @@ use pyproc_proto::{RemoteError, RequestError, Status};
 
 use crate::death::DeathReport;
 use crate::error::{Error, ErrorKind, Fate, PythonError, Result, WorkerIdentity};
-use crate::ledger::{Begun, Failure, Outcome, Refusal, Reply};
+use crate::ledger::{Begun, Failure, Refusal};
 use crate::pool::{Shared, Tripped};
 
-/// What to do with a call that has come back.
+/// What to do with a call that has come back without a value.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Body(Reply),
     Error(Error),
     /// It certainly did not run: another worker gets it, and nobody notices.
     Move,
@@ -34,7 +33,7 @@ pub(super) struct History {
     pub(super) has_streamed: bool,
 }
 
-/// Whose outcome it is that is judged.
+/// Whose failure it is that is judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case<'a> {
     pub(super) function: &'a str,
@@ -59,8 +58,8 @@ impl History {
         }
     }
 
-    /// Decides what an outcome means, and remembers it.
-    pub(super) fn judge(&mut self, outcome: Outcome, case: Case<'_>, shared: &Shared) -> Answer {
+    /// Decides what a failure means, and remembers it.
+    pub(super) fn judge(&mut self, failure: Failure, case: Case<'_>, shared: &Shared) -> Answer {
         let Case {
             function, worker, ..
         } = case;
@@ -71,20 +70,19 @@ impl History {
                 None => error,
             })
         };
-        match outcome {
-            Ok(body) => Answer::Body(body),
-            Err(Failure::Died { death, .. }) if self.has_streamed => {
+        match failure {
+            Failure::Died { death, .. } if self.has_streamed => {
                 Answer::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Refused(reason)) => Answer::Error(refusal(reason, function, shared)),
-            Err(Failure::Unsendable(reason)) => Answer::Error(unsendable(reason, function, shared)),
-            Err(Failure::Died {
+            Failure::Refused(reason) => Answer::Error(refusal(reason, function, shared)),
+            Failure::Unsendable(reason) => Answer::Error(unsendable(reason, function, shared)),
+            Failure::Died {
                 begun: Begun::Not, ..
-            }) => Answer::Move,
-            Err(Failure::Died {
+            } => Answer::Move,
+            Failure::Died {
                 begun: Begun::Next,
                 death,
-            }) => {
+            } => {
                 self.suspicions += 1;
                 if self.suspicions <= MAX_SUSPICIONS {
                     Answer::Move
@@ -93,40 +91,38 @@ impl History {
                     Answer::Error(error.with_function(function))
                 }
             }
-            Err(Failure::Died { begun, death })
+            Failure::Died { begun, death }
                 if case.is_idempotent && self.may_run_after(begun, shared) =>
             {
                 self.may_have_run = true;
                 Answer::SendAgain(death)
             }
-            Err(Failure::Died { death, .. }) => {
+            Failure::Died { death, .. } => {
                 Answer::Error(death.error(Fate::MayHaveRun).with_function(function))
             }
-            Err(Failure::Remote(error))
-                if error.status == Status::Draining && !self.has_streamed =>
-            {
+            Failure::Remote(error) if error.status == Status::Draining && !self.has_streamed => {
                 Answer::Move
             }
             // The worker has ended it because the host has cancelled it, as it does with calls that are late.
-            Err(Failure::Remote(error)) if error.status == Status::Cancelled && case.is_late() => {
+            Failure::Remote(error) if error.status == Status::Cancelled && case.is_late() => {
                 let message = "the function was cancelled, because its deadline had passed";
                 of_worker(Error::new(ErrorKind::Deadline, message).with_fate(Fate::MayHaveRun))
             }
-            Err(Failure::Remote(error)) => of_worker(remote(*error)),
-            Err(Failure::Expired {
+            Failure::Remote(error) => of_worker(remote(*error)),
+            Failure::Expired {
                 stacks: None,
                 blocker,
-            }) => {
+            } => {
                 let blocked = blocker
                     .map(|by| format!(", whose event loop was blocked by `{by}`"))
                     .unwrap_or_default();
                 let message = format!("the deadline passed while the worker had the call{blocked}");
                 of_worker(Error::new(ErrorKind::Deadline, message).with_fate(Fate::MayHaveRun))
             }
-            Err(Failure::Expired {
+            Failure::Expired {
                 stacks: Some(stacks),
                 ..
-            }) => of_worker(
+            } => of_worker(
                 Error::new(
                     ErrorKind::Deadline,
                     "the deadline passed while the function ran",
@@ -134,7 +130,7 @@ impl History {
                 .with_fate(Fate::MayHaveRun)
                 .with_stacks(&stacks),
             ),
-            Err(Failure::Closed) => of_worker(
+            Failure::Closed => of_worker(
                 Error::new(
                     ErrorKind::Closed,
                     "the pool was closed before the call had ended",

@@ -186,15 +186,15 @@ impl Leg {
 
 /// What an outcome means here, where the call belongs to its worker and no other.
 fn judge(outcome: Outcome, case: Case<'_>, shared: &Shared) -> Result<Reply> {
-    if let Err(Failure::Died {
-        begun: Begun::Not | Begun::Next,
-        death,
-    }) = &outcome
-    {
-        return Err(death.error(Fate::NotStarted).with_function(case.function));
-    }
-    match History::default().judge(outcome, case, shared) {
-        Answer::Body(reply) => Ok(reply),
+    let failure = match outcome {
+        Ok(reply) => return Ok(reply),
+        Err(Failure::Died {
+            begun: Begun::Not | Begun::Next,
+            death,
+        }) => return Err(death.error(Fate::NotStarted).with_function(case.function)),
+        Err(failure) => failure,
+    };
+    match History::default().judge(failure, case, shared) {
         Answer::Error(error) => Err(error),
         Answer::Move | Answer::SendAgain(_) => {
             let message = "the worker was told to end before it began the call";

@@ -179,6 +179,7 @@ impl<'a, C: Codec, A> Caller<'a, C, A> {
 
 impl<C: Codec, A: Argument> Caller<'_, C, A> {
     /// Notes how the call has ended, and returns the error that its caller gets.
+    #[inline]
     pub(super) fn end<T>(&mut self, result: Result<T>) -> Result<T> {
         let result = self.history.amend(result);
         self.state = State::Ended;
@@ -260,7 +261,10 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
                 credit: self.credit,
                 has_items: A::HAS_ITEMS,
             };
-            Parcel { letter, promise }
+            Parcel {
+                letter: Arc::new(letter),
+                promise,
+            }
         };
         let entrance = shared
             .gate()
@@ -351,6 +355,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
     }
 
     /// Waits for the value.
+    #[inline]
     pub(super) fn poll_value(&mut self, context: &Context<'_>) -> Poll<Result<Reply>> {
         loop {
             ready!(self.poll_begun(context))?;
@@ -433,7 +438,12 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
     }
 
     /// Decides what an outcome means. `None` says that the call is to be sent again.
+    #[inline]
     fn settle(&mut self, outcome: Outcome) -> Option<Result<Reply>> {
+        let failure = match outcome {
+            Ok(reply) => return Some(Ok(reply)),
+            Err(failure) => failure,
+        };
         let shared = self.pool.shared();
         let worker = match &self.state {
             State::Sent { receipt, .. } | State::Waiting { receipt, .. } => receipt.worker(),
@@ -445,8 +455,7 @@ impl<C: Codec, A: Argument> Caller<'_, C, A> {
             deadline: self.deadline,
             worker,
         };
-        match self.history.judge(outcome, case, shared) {
-            Answer::Body(body) => return Some(Ok(body)),
+        match self.history.judge(failure, case, shared) {
             Answer::Error(error) => match self.state_after(error) {
                 Ok(resting) => self.state = resting,
                 Err(error) => return Some(Err(error)),

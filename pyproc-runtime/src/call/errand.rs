@@ -22,7 +22,7 @@ use crate::telemetry;
 pub(super) struct Errand {
     /// Weak, because what waits in the pool's line must not keep the pool.
     shared: Weak<Shared>,
-    letter: Letter,
+    letter: Arc<Letter>,
     is_idempotent: bool,
     /// What breakers will learn from its end.
     trial: Trial,
@@ -49,7 +49,7 @@ impl Errand {
     ) -> Arc<Self> {
         Arc::new(Self {
             shared: Arc::downgrade(shared),
-            letter,
+            letter: Arc::new(letter),
             is_idempotent,
             trial,
             progress: Mutex::new(Progress::default()),
@@ -135,7 +135,7 @@ impl Errand {
 
     fn parcel(&self) -> (Parcel, Receipt) {
         let (promise, receipt) = Promise::new();
-        let letter = self.letter.clone();
+        let letter = Arc::clone(&self.letter);
         (Parcel { letter, promise }, receipt)
     }
 
@@ -175,14 +175,17 @@ impl Errand {
         worker: Option<&WorkerIdentity>,
         shared: &Shared,
     ) -> Option<Result<()>> {
+        let failure = match outcome {
+            Ok(_) => return Some(Ok(())),
+            Err(failure) => failure,
+        };
         let case = Case {
             function: &self.letter.function,
             is_idempotent: self.is_idempotent,
             deadline: self.letter.deadline,
             worker,
         };
-        match self.progress().history.judge(outcome, case, shared) {
-            Answer::Body(_) => return Some(Ok(())),
+        match self.progress().history.judge(failure, case, shared) {
             Answer::Error(error) => return Some(Err(error)),
             Answer::Move => shared.counters().count_moved(),
             Answer::SendAgain(_) => {

@@ -9,7 +9,7 @@ use super::claim::{Claim, Priority};
 use crate::deadline;
 
 /// Whatever a line and a worker are to know of a call, in a form that needs no caller.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) function: Box<str>,
     pub(crate) body: Bytes,

@@ -15,7 +15,8 @@ use crate::ledger::{Failure, Permit, Promise, Refusal};
 /// Whoever frees a place sends it, so that a future that is alive and not polled keeps no place from others.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    pub(crate) letter: Letter,
+    /// Apart from it, because the line moves parcels often, and while others wait for its lock.
+    pub(crate) letter: Arc<Letter>,
     pub(crate) promise: Promise,
 }
 

@@ -144,6 +144,9 @@ impl Router for LeastLoaded {
         let Route {
             candidates, slots, ..
         } = *route;
+        if candidates.len() == 1 {
+            return 0;
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % slots;
         let load = |index: &usize| {
             let candidate = &candidates[*index];

@@ -53,6 +53,8 @@ pub(crate) struct Report {
     pub(crate) import_p50_ms: f64,
     /// The longest time from a call's deadline to its end.
     pub(crate) latest_ms: f64,
+    /// Which call it was, and how it ended.
+    pub(crate) latest: String,
     pub(crate) slopes: Vec<Slope>,
     /// What was found that must not be, in words.
     pub(crate) findings: Vec<String>,
@@ -121,8 +123,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             formatter,
-            "calls ended at most {:.0} ms after their deadline",
-            self.latest_ms
+            "calls ended at most {:.0} ms after their deadline: {}",
+            self.latest_ms, self.latest
         )?;
         for slope in &self.slopes {
             writeln!(

@@ -161,7 +161,8 @@ impl Stage<'_> {
         let accepted = self.ledger.opened() - overloaded;
         let noticed = |quantile| Figures::milliseconds(&figures.noticed_us, quantile);
         let replaced = |quantile| Figures::milliseconds(&figures.replaced_us, quantile);
-        let latest = fleet.teams.iter().map(|team| team.latest()).max();
+        let latest = fleet.teams.iter().map(|team| team.latest());
+        let latest = latest.max_by_key(|latest| latest.after).unwrap_or_default();
         Report {
             seed: self.seed,
             seconds,
@@ -195,7 +196,8 @@ impl Stage<'_> {
             replaced_measured: figures.replaced_us.len(),
             replaced_unmeasured: figures.replaced_unmeasured,
             import_p50_ms: Figures::milliseconds(&figures.import_us, 0.5),
-            latest_ms: latest.unwrap_or_default().as_secs_f64() * 1000.0,
+            latest_ms: latest.after.as_secs_f64() * 1000.0,
+            latest: latest.what,
             slopes,
             findings: Vec::new(),
         }

@@ -6,6 +6,7 @@ mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -53,8 +54,15 @@ struct Tally {
     returned: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
-    /// The longest time from a deadline to the end of its call.
-    latest_us: AtomicU64,
+    latest: Mutex<Latest>,
+}
+
+/// The longest time from a deadline to the end of its call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Latest {
+    pub(crate) after: Duration,
+    /// Which call it was, and how it ended.
+    pub(crate) what: String,
 }
 
 /// What a caller learns.
@@ -182,9 +190,14 @@ impl Team {
         ledger: &Ledger,
     ) -> Outcome {
         let late = begin.elapsed().saturating_sub(plan.deadline);
-        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.tally.latest_us.fetch_max(late_us, Ordering::Relaxed);
         let id = entry.id;
+        self.tally.note_late(late, || {
+            format!(
+                "call {id} on {}: {plan:?}: {:?}",
+                self.name(),
+                result.as_ref().err()
+            )
+        });
         if late > LATE {
             ledger.findings.add(Finding::EndedLate, || {
                 format!("call {id} {late:?} after its deadline")
@@ -247,9 +260,24 @@ impl Team {
         self.status().counts.moved
     }
 
-    /// The longest time from a deadline to the end of its call.
-    pub(crate) fn latest(&self) -> Duration {
-        Duration::from_micros(self.tally.latest_us.load(Ordering::Relaxed))
+    pub(crate) fn latest(&self) -> Latest {
+        self.tally.latest().clone()
+    }
+}
+
+impl Tally {
+    fn note_late(&self, after: Duration, what: impl FnOnce() -> String) {
+        let mut latest = self.latest();
+        if latest.after < after {
+            *latest = Latest {
+                after,
+                what: what(),
+            };
+        }
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
